@@ -1,0 +1,64 @@
+"""Customers, and the identifiers by which they are known."""
+
+from django.db import models
+from django.db.models import Q
+
+from apps.foundation.core.clock import now
+
+
+class Profile(models.Model):
+    """A customer. What is not known is empty, and never "None"."""
+
+    first_name = models.CharField(max_length=120, blank=True)
+    last_name = models.CharField(max_length=120, blank=True)
+    country = models.CharField(max_length=2, blank=True, help_text="ISO 3166-1, two letters")
+    language = models.CharField(max_length=20, blank=True, help_text="BCP 47, such as de or pt-BR")
+    time_zone = models.CharField(max_length=50, blank=True, help_text="IANA, such as Europe/Vienna")
+    attributes = models.JSONField(default=dict, blank=True, help_text="whatever else is known, by name")
+    source = models.CharField(max_length=60, blank=True, help_text="where the profile first came from")
+    created_at = models.DateTimeField(default=now)
+    updated_at = models.DateTimeField(default=now)
+
+    class Meta:
+        indexes = [models.Index(fields=["country"], name="profile_country")]
+
+    def __str__(self) -> str:
+        return f"Profile {self.pk}"
+
+
+class Identifier(models.Model):
+    """One way to tell a profile: an address, a customer number.
+
+    `digest` is the keyed digest of the normalized value (`core.signing.address_digest`): the only thing
+    that lookups and suppression use. One e-mail address may belong to two profiles (a family's), one
+    external id may not.
+    """
+
+    class Kind(models.TextChoices):
+        EMAIL = "email", "e-mail"
+        PHONE = "phone", "phone"
+        EXTERNAL = "external_id", "customer number"
+
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="identifiers")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    value = models.CharField(max_length=320, help_text="normalized")
+    digest = models.BinaryField(max_length=32)
+    verified = models.BooleanField(default=False)
+    main = models.BooleanField(default=False, help_text="the one of its kind that messages go to")
+    source = models.CharField(max_length=60, blank=True)
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["profile", "kind", "digest"], name="identifier_once_per_profile"),
+            models.UniqueConstraint(
+                fields=["kind", "digest"], condition=Q(kind="external_id"), name="identifier_external_id_unique"
+            ),
+            models.UniqueConstraint(
+                fields=["profile", "kind"], condition=Q(main=True), name="identifier_one_main_per_kind"
+            ),
+        ]
+        indexes = [models.Index(fields=["kind", "digest"], name="identifier_lookup")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of profile {self.profile_id}"

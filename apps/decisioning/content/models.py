@@ -1,0 +1,155 @@
+"""Brands, block types, blocks and templates; and what they compile to.
+
+`[[ … ]]` is filled once, when a playbook version is made; `{{ … }}` is filled for each person.
+Version rows never change: what was sent can be rendered again from them.
+"""
+
+from django.conf import settings
+from django.db import models
+
+from apps.foundation.core.append_only import append_only
+from apps.foundation.core.clock import now
+
+
+class Brand(models.Model):
+    """Who speaks: sender, postal address, look, and the hosts that links may go to."""
+
+    code = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=120)
+    from_name = models.CharField(max_length=120)
+    from_email = models.EmailField()
+    reply_to = models.EmailField(blank=True)
+    postal_address = models.CharField(max_length=300, help_text="shown in every message, as the law asks")
+    shop_url = models.URLField(max_length=500)
+    link_hosts = models.JSONField(default=list, help_text="hosts that links and images may go to")
+    colours = models.JSONField(default=dict, blank=True, help_text="by name: accent, ink, paper, soft")
+    default_language = models.CharField(max_length=20, default="en")
+    updated_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BlockType(models.Model):
+    """The kind of a block: its fields, and how it looks.
+
+    fields: a list of `{"name", "label", "kind", "fixed", "required", "max_length", "choices", "value"}`;
+    kind is one of text, rich_text, image, link, colour, choice, number, products. A **fixed** field carries its
+    `value` here, changed only by the central team; a flexible one is filled in each block, within its limits.
+    """
+
+    code = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    fields = models.JSONField(default=list)
+    layout = models.TextField(blank=True, help_text="MJML of one or more sections; [[ field ]] marks a field")
+    text_layout = models.TextField(help_text="the same as plain text")
+    updated_at = models.DateTimeField(default=now)
+
+    class Meta:
+        verbose_name = "block type"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Block(models.Model):
+    """A piece of content of one type, with one owner; what it says is in its versions."""
+
+    class Tier(models.TextChoices):
+        FOUNDATION = "foundation", "brand foundation"
+        CAMPAIGN = "campaign", "campaign framework"
+        PERSONAL = "personal", "personalisation variables"
+
+    name = models.CharField(max_length=120, unique=True)
+    type = models.ForeignKey(BlockType, on_delete=models.PROTECT, related_name="blocks")
+    tier = models.CharField(max_length=12, choices=Tier.choices, default=Tier.CAMPAIGN)
+    tags = models.JSONField(default=list, blank=True)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="blocks")
+    created_at = models.DateTimeField(default=now)
+    updated_at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@append_only
+class BlockVersion(models.Model):
+    """What a block says since its version `number`, in each language: `{"en": {"headline": "…"}, "de": {…}}`.
+
+    fields and layouts are those of the type at that time, so that the version stands for itself.
+    """
+
+    block = models.ForeignKey(Block, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    content = models.JSONField()
+    fields = models.JSONField()
+    layout = models.TextField(blank=True)
+    text_layout = models.TextField()
+    digest = models.CharField(max_length=64)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["block", "number"], name="block_version_once")]
+        ordering = ["block_id", "-number"]
+
+    def __str__(self) -> str:
+        return f"{self.block} v{self.number}"
+
+
+class Template(models.Model):
+    """Layout and logic, owned by engineers; its sources are in its versions."""
+
+    code = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=120)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="templates")
+    created_at = models.DateTimeField(default=now)
+    updated_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@append_only
+class TemplateVersion(models.Model):
+    """The three sources of a template since its version `number`, and the slots they name, in order."""
+
+    template = models.ForeignKey(Template, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    subject = models.TextField()
+    mjml = models.TextField()
+    text = models.TextField()
+    slots = models.JSONField()
+    digest = models.CharField(max_length=64)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["template", "number"], name="template_version_once")]
+        ordering = ["template_id", "-number"]
+
+    def __str__(self) -> str:
+        return f"{self.template} v{self.number}"
+
+
+@append_only
+class CompiledTemplate(models.Model):
+    """A template version with all block versions of its slots put in, for one language: Jinja, ready to render.
+
+    Known by the digest of its sources: the same sources are the same row.
+    """
+
+    digest = models.CharField(max_length=64, unique=True)
+    language = models.CharField(max_length=20)
+    subject = models.TextField()
+    html = models.TextField()
+    text = models.TextField()
+    tokens = models.JSONField(help_text="names of the profile values that it prints")
+    created_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return f"{self.digest[:12]} ({self.language})"

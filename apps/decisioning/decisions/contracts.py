@@ -1,0 +1,28 @@
+"""What delivery needs to know of a run, and nothing more."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchTerms:
+    """The terms under which a run's messages go out.
+
+    occasion: playbook, step, channel and key, as one text: one person gets one message for it;
+    needs_consent: False for a transactional purpose; cap_count, cap_days: None without a cap.
+    """
+
+    run_id: int
+    label: str
+    occasion: str
+    purpose: str
+    needs_consent: bool
+    channel: str
+    from_name: str
+    from_email: str
+    reply_to: str
+    link_hosts: tuple[str, ...]
+    cap_count: int | None
+    cap_days: int | None
+    not_after: datetime
+    cancelled: bool

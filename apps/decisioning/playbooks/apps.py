@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class PlaybooksConfig(AppConfig):
+    name = "apps.decisioning.playbooks"

@@ -1,0 +1,9 @@
+"""News of runs, for the apps above."""
+
+from django.dispatch import Signal
+
+run_batches_ready = Signal()
+"""`run_id`: batches wait to be decided. Sent on commit; the rows are the truth."""
+
+run_cancelled = Signal()
+"""`run_id`: nothing more of this run may go out. Sent inside the transaction that cancels it."""

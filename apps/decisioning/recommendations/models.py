@@ -1,0 +1,54 @@
+"""What sells, and what is bought together: computed ahead, in sets that decisions name."""
+
+from django.db import models
+
+from apps.data.catalog.models import Item
+from apps.foundation.core.clock import now
+
+
+class RecommendationSet(models.Model):
+    """One computation over the orders up to `as_of`. A decision says which set it used."""
+
+    as_of = models.DateTimeField()
+    created_at = models.DateTimeField(default=now)
+    half_life_days = models.FloatField(default=7.0)
+    orders = models.IntegerField(default=0)
+    ready = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"Set {self.pk}, as of {self.as_of:%Y-%m-%d %H:%M}"
+
+
+class BestSeller(models.Model):
+    """The item at `rank` (from 1) of one list: the whole shop's, a country's or a category's.
+
+    score: units sold, each worth half after every half-life.
+    """
+
+    class Scope(models.TextChoices):
+        SHOP = "shop", "shop"
+        COUNTRY = "country", "country"
+        CATEGORY = "category", "category"
+
+    set = models.ForeignKey(RecommendationSet, on_delete=models.CASCADE, related_name="best_sellers")
+    scope = models.CharField(max_length=8, choices=Scope.choices)
+    key = models.CharField(max_length=120, blank=True, help_text="the country or the category")
+    rank = models.PositiveSmallIntegerField()
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="+")
+    score = models.FloatField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["set", "scope", "key", "rank"], name="best_seller_one_per_rank")]
+
+
+class Neighbour(models.Model):
+    """An item often bought by those who bought another. score: cosine of their buyers, 0 to 1."""
+
+    set = models.ForeignKey(RecommendationSet, on_delete=models.CASCADE, related_name="neighbours")
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="+")
+    rank = models.PositiveSmallIntegerField()
+    neighbour = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="+")
+    score = models.FloatField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["set", "item", "rank"], name="neighbour_one_per_rank")]

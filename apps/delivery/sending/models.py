@@ -1,0 +1,142 @@
+"""The send ledger: what is to be handed over, what was tried, and what came of it."""
+
+from django.db import models
+from django.db.models import Q
+
+from apps.data.profiles.models import Profile
+from apps.decisioning.content.models import CompiledTemplate
+from apps.foundation.core.clock import now
+
+
+class Dispatch(models.Model):
+    """The messages of one run, for delivery: its terms and its controls. One for each occasion."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "sending"
+        PAUSED = "paused", "paused"
+        CANCELLED = "cancelled", "cancelled"
+
+    run_id = models.BigIntegerField(unique=True)
+    label = models.CharField(max_length=260)
+    occasion = models.CharField(max_length=300, unique=True)
+    purpose = models.CharField(max_length=32)
+    needs_consent = models.BooleanField()
+    channel = models.CharField(max_length=8)
+    from_name = models.CharField(max_length=120)
+    from_email = models.EmailField()
+    reply_to = models.EmailField(blank=True)
+    link_hosts = models.JSONField(default=list)
+    cap_count = models.PositiveSmallIntegerField(null=True)
+    cap_days = models.PositiveSmallIntegerField(null=True)
+    not_after = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
+    created_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Sender(models.Model):
+    """A process that sends, known by its heartbeat; `journal` is its file on `host`."""
+
+    id = models.UUIDField(primary_key=True)
+    host = models.CharField(max_length=120)
+    boot_id = models.CharField(max_length=64)
+    pid = models.IntegerField()
+    pid_started = models.BigIntegerField(help_text="start time of the process, in clock ticks since boot")
+    journal = models.CharField(max_length=1000)
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+
+
+class Message(models.Model):
+    """One message to one person for one occasion. Its id is its decision's.
+
+    States: queued → claimed → sending → sent → delivered | bounced | complained; or withheld (with its reason),
+    retry, failed, uncertain, cancelled. A claim is good until `lease_until` (the database's clock) and only for
+    the holder of `fence`, which grows with each claim.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "queued"
+        CLAIMED = "claimed", "claimed"
+        SENDING = "sending", "sending"
+        SENT = "sent", "sent"
+        DELIVERED = "delivered", "delivered"
+        BOUNCED = "bounced", "bounced"
+        COMPLAINED = "complained", "complained"
+        WITHHELD = "withheld", "withheld"
+        RETRY = "retry", "to be tried again"
+        FAILED = "failed", "failed"
+        UNCERTAIN = "uncertain", "uncertain"
+        CANCELLED = "cancelled", "cancelled"
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    dispatch = models.ForeignKey(Dispatch, on_delete=models.PROTECT, related_name="messages")
+    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="messages")
+    purpose = models.CharField(max_length=32)
+    channel = models.CharField(max_length=8)
+    compiled = models.ForeignKey(CompiledTemplate, null=True, on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    reason = models.CharField(max_length=40, blank=True, help_text="why it was withheld or failed")
+    address = models.CharField(max_length=320, blank=True, help_text="as it was handed over")
+    address_digest = models.BinaryField(max_length=32, null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    fence = models.BigIntegerField(default=0)
+    sender = models.ForeignKey(Sender, null=True, on_delete=models.SET_NULL, related_name="+")
+    lease_until = models.DateTimeField(null=True)
+    not_before = models.DateTimeField(default=now, help_text="when it may be claimed (again)")
+    key_id = models.CharField(max_length=20, blank=True, help_text="the key that signed its links")
+    dated_at = models.DateTimeField(null=True, help_text="its Date header")
+    content_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the bytes handed over")
+    size = models.PositiveIntegerField(null=True, help_text="bytes handed over")
+    created_at = models.DateTimeField(default=now)
+    sending_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dispatch", "profile"], name="message_one_per_person_and_occasion"),
+            models.UniqueConstraint(
+                fields=["dispatch", "address_digest"],
+                condition=~Q(state="withheld"),
+                name="message_one_per_address_and_occasion",
+            ),
+            models.CheckConstraint(condition=~Q(state="withheld") | ~Q(reason=""), name="message_withheld_says_why"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["not_before", "id"], condition=Q(state__in=["queued", "retry"]), name="message_claimable"
+            ),
+            models.Index(fields=["lease_until"], condition=Q(state__in=["claimed", "sending"]), name="message_leased"),
+            models.Index(fields=["profile", "purpose", "sending_at"], name="message_counted_for_caps"),
+            models.Index(fields=["dispatch", "state", "reason"], name="message_of_run"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Message {self.pk}"
+
+
+class DeliveryAttempt(models.Model):
+    """One try to hand a message over: written before the network call, so that a crash leaves evidence."""
+
+    class Outcome(models.TextChoices):
+        BEGUN = "begun", "begun"
+        ACCEPTED = "accepted", "accepted"
+        DEFERRED = "deferred", "deferred"
+        REFUSED = "refused", "refused"
+        UNKNOWN = "unknown", "unknown"
+        NOT_TRIED = "not_tried", "not tried"
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="delivery_attempts")
+    number = models.PositiveSmallIntegerField()
+    sender = models.ForeignKey(Sender, null=True, on_delete=models.SET_NULL, related_name="+")
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.BEGUN)
+    code = models.CharField(max_length=20, blank=True)
+    response = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["message", "number"], name="attempt_once")]

@@ -1,0 +1,74 @@
+"""Signed tokens for links: short, scoped, and verifiable after the key was changed.
+
+A token is `base64url(payload ‖ tag)` behind the id of its key: `k1.…`. The tag is the first 16 bytes of
+HMAC-SHA256 (RFC 2104; truncation per RFC 2104, 5) over scope and payload, so that a token for one use
+is worth nothing for another.
+"""
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from functools import lru_cache
+
+from django.conf import settings
+
+_TAG = 16
+
+
+class BadToken(Exception):
+    """The token was forged, cut or mixed up, or its key is gone."""
+
+
+@lru_cache(maxsize=1)
+def _keys() -> dict[str, bytes]:
+    keys: dict[str, bytes] = {}
+    for entry in settings.LINK_KEYS:
+        name, _, secret = entry.partition(":")
+        if not name.isalnum() or len(secret) < 16:
+            raise ValueError("LINK_KEYS needs entries `id:secret`, the secret of 16 characters at least")
+        keys[name] = secret.encode()
+    if not keys:
+        raise ValueError("LINK_KEYS is empty: give one key at least, as `id:secret`")
+    return keys
+
+
+def signing_key_id() -> str:
+    """The id of the key that signs now."""
+    return next(iter(_keys()))
+
+
+def token_sign(scope: str, payload: bytes, *, key_id: str | None = None) -> str:
+    """A token for `payload`, good only for `scope`.
+
+    key_id: sign with this key instead of the current one (to make the same link again).
+    Raises BadToken when that key is gone.
+    """
+    key_id = key_id or signing_key_id()
+    try:
+        key = _keys()[key_id]
+    except KeyError:
+        raise BadToken("the key is gone") from None
+    tag = hmac.digest(key, scope.encode() + b"\0" + payload, "sha256")[:_TAG]
+    return f"{key_id}.{urlsafe_b64encode(payload + tag).rstrip(b'=').decode()}"
+
+
+def token_read(scope: str, token: str) -> bytes:
+    """The payload of a token. Raises BadToken."""
+    key_id, _, body = token.partition(".")
+    key = _keys().get(key_id)
+    if key is None or len(body) > 400 or not body.isascii():
+        raise BadToken("unknown key or too long")
+    try:
+        raw = urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    except (Base64Error, ValueError):
+        raise BadToken("not a token") from None
+    payload, tag = raw[:-_TAG], raw[-_TAG:]
+    good = hmac.digest(key, scope.encode() + b"\0" + payload, "sha256")[:_TAG]
+    if not hmac.compare_digest(good, tag) or urlsafe_b64encode(raw).rstrip(b"=").decode() != body:
+        raise BadToken("the signature is wrong")
+    return payload
+
+
+def address_digest(kind: str, normalized: str) -> bytes:
+    """The keyed digest (HMAC-SHA256, 32 bytes) by which an address or other identifier is looked up."""
+    return hmac.digest(settings.ADDRESS_KEY.encode(), f"{kind}\0{normalized}".encode(), "sha256")

@@ -1,0 +1,136 @@
+"""Asking for review, agreeing, and writing the audit log."""
+
+from typing import Any
+
+from django.contrib.contenttypes.models import ContentType
+from django.db import IntegrityError, models, transaction
+
+from apps.foundation.accounts.models import User
+from apps.foundation.accounts.services import role_codes
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Conflict, Invalid, NotAllowed
+from apps.foundation.core.middleware import request_id
+
+from .models import Approval, AuditEntry, Review
+from .signals import review_closed
+
+
+def audit_record(
+    *, action: str, actor: User | None, subject: models.Model | None = None, data: dict[str, Any] | None = None
+) -> None:
+    """Append to the audit log, in the caller's transaction. `data` holds no personal data."""
+    AuditEntry.objects.create(
+        at=now(),
+        actor=actor,
+        action=action,
+        content_type=ContentType.objects.get_for_model(subject) if subject is not None else None,
+        object_id=str(subject.pk) if subject is not None else "",
+        object_label=str(subject)[:200] if subject is not None else "",
+        request_id=request_id(),
+        data=data or {},
+    )
+
+
+def review_request(*, subject: models.Model, digest: str, path: list[str], by: User, note: str = "") -> Review:
+    """Ask others to agree to `subject` at `digest`. `path`: the roles that must agree.
+
+    Raises Invalid for an empty path, Conflict when one is open already.
+    """
+    if not path:
+        raise Invalid("review_path_empty", "Name at least one role that must agree")
+    try:
+        with transaction.atomic():
+            review = Review.objects.create(
+                content_type=ContentType.objects.get_for_model(subject),
+                object_id=subject.pk,
+                subject_label=str(subject)[:200],
+                digest=digest,
+                path=path,
+                note=note,
+                requested_by=by,
+                requested_at=now(),
+            )
+            audit_record(action="governance.review.requested", actor=by, subject=subject, data={"digest": digest})
+    except IntegrityError:
+        raise Conflict("review_open_already", "A review of this is open already") from None
+    return review
+
+
+def roles_missing(review: Review) -> list[str]:
+    """The roles whose agreement a review still waits for, in the order of its path."""
+    given = set(review.approvals.filter(verdict=Approval.Verdict.APPROVE).values_list("role", flat=True))
+    return [role for role in review.path if role not in given]
+
+
+def review_answer(
+    *, review_id: int, by: User, verdict: Approval.Verdict, role: str | None = None, comment: str = ""
+) -> Review:
+    """Agree to a review, or ask for changes, in a role that it waits for (the first such by default).
+
+    The review is approved with the last role's agreement, refused with the first refusal; both send the signal
+    `review_closed` inside this transaction, so that what follows is in it too.
+    Raises NotAllowed for one's own request and for a role one does not have, Conflict when it is closed,
+    Invalid for a refusal without a comment.
+    """
+    if verdict == Approval.Verdict.REFUSE and not comment.strip():
+        raise Invalid("comment_missing", "Say what should change")
+    with transaction.atomic():
+        review = Review.objects.select_for_update().get(pk=review_id)
+        if review.state != Review.State.OPEN:
+            raise Conflict("review_closed", f"This review is {review.get_state_display()} already")
+        if review.requested_by_id == by.pk:
+            raise NotAllowed("own_work", "Nobody approves their own work: ask somebody else")
+        if review.approvals.filter(by=by).exists():
+            raise Conflict("answered_already", "You answered this review already; another person must agree too")
+        mine = [code for code in roles_missing(review) if by.is_superuser or code in role_codes(by)]
+        if role is not None:
+            mine = [code for code in mine if code == role]
+        if not mine:
+            raise NotAllowed("role_not_asked", "This review does not wait for a role of yours")
+        Approval.objects.create(
+            review=review,
+            role=mine[0],
+            verdict=verdict,
+            comment=comment,
+            by=by,
+            requested_by_id=review.requested_by_id,
+            at=now(),
+        )
+        if verdict == Approval.Verdict.REFUSE:
+            review.state = Review.State.REFUSED
+        elif not roles_missing(review):
+            review.state = Review.State.APPROVED
+        if review.state != Review.State.OPEN:
+            review.closed_at = now()
+            review.save(update_fields=["state", "closed_at"])
+            review_closed.send(Review, review=review)
+        audit_record(
+            action=f"governance.review.{verdict.value}d",
+            actor=by,
+            subject=review,
+            data={"role": mine[0], "digest": review.digest, "state": review.state},
+        )
+    return review
+
+
+def review_void(*, subject: models.Model, by: User | None) -> int:
+    """Void the open and approved reviews of an object that was edited or withdrawn. Returns how many."""
+    with transaction.atomic():
+        voided = Review.objects.filter(
+            content_type=ContentType.objects.get_for_model(subject),
+            object_id=subject.pk,
+            state__in=[Review.State.OPEN, Review.State.APPROVED],
+        ).update(state=Review.State.VOID, closed_at=now())
+        if voided:
+            audit_record(action="governance.review.voided", actor=by, subject=subject)
+    return voided
+
+
+def review_approved(*, subject: models.Model, digest: str) -> bool:
+    """Whether exactly this content of the object was agreed to."""
+    return Review.objects.filter(
+        content_type=ContentType.objects.get_for_model(subject),
+        object_id=subject.pk,
+        digest=digest,
+        state=Review.State.APPROVED,
+    ).exists()

@@ -1,0 +1,183 @@
+"""Settings, all from the environment, typed, read once. `docs/settings.md` explains each.
+
+A missing or malformed variable stops the start with a message that names it.
+Defaults are those of production; the demo and the tests change values, never code.
+"""
+
+from pathlib import Path
+
+from celery.schedules import crontab
+from environs import Env
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- what every installation says for itself ---
+SECRET_KEY = env.str("SECRET_KEY")
+REDIS_URL = env.str("REDIS_URL")
+BASE_URL = env.str("BASE_URL").rstrip("/")
+"""Where customers reach Tessera: links in messages begin with it."""
+LINK_KEYS: list[str] = env.list("LINK_KEYS")
+"""Keys that sign links in messages, `id:secret` each; the first signs, all verify."""
+ADDRESS_KEY = env.str("ADDRESS_KEY")
+"""Key of the digests by which addresses are looked up and suppressed. Never change it."""
+SMTP_URL = env.str("SMTP_URL")
+"""The relay that takes the mail: `smtp://[user:password@]host:port`, `smtps://` for TLS from the start."""
+DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "var")))
+"""Folder for uploads, error files of imports and the senders' journals; local to each machine."""
+HTTPS_ONLY = env.bool("HTTPS_ONLY", True)
+DEBUG = env.bool("DEBUG", False)
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS")
+APP_DB_ROLE = env.str("APP_DB_ROLE", "")
+"""The database role that web and workers use; `migrate`, run by the owner, grants it its rights."""
+
+DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_health_checks=True)}
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.guardian",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "guardian",
+    "reversion",
+    "apps.foundation.core",
+    "apps.foundation.accounts",
+    "apps.foundation.governance",
+    "apps.data.profiles",
+    "apps.data.consent",
+    "apps.data.catalog",
+    "apps.data.events",
+    "apps.data.features",
+    "apps.data.imports",
+    "apps.decisioning.audiences",
+    "apps.decisioning.content",
+    "apps.decisioning.recommendations",
+    "apps.decisioning.playbooks",
+    "apps.decisioning.decisions",
+    "apps.delivery.channels",
+    "apps.delivery.sending",
+    "apps.insight.monitoring",
+    "apps.surfaces.preferences",
+    "apps.surfaces.console",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "apps.foundation.core.middleware.RequestIdMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+ANONYMOUS_USER_NAME = None
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(DATA_DIR / "uploads")},
+    },
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+
+# --- transport security ---
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
+SECURE_HSTS_PRELOAD = HTTPS_ONLY
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("TRUST_FORWARDED_PROTO", False) else None
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = HTTPS_ONLY
+CSRF_COOKIE_SECURE = HTTPS_ONLY
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+X_FRAME_OPTIONS = "DENY"
+
+# --- background work: Celery wakes it, PostgreSQL is the record of it ---
+CELERY_BROKER_URL = env.str("BROKER_URL", REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "maintenance"
+CELERY_TASK_ROUTES = {
+    "apps.data.imports.*": {"queue": "ingest"},
+    "apps.decisioning.*": {"queue": "decide"},
+    "apps.delivery.sending.tasks.window_send": {"queue": "send"},
+}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "start due runs": {"task": "apps.decisioning.playbooks.tasks.runs_start_due", "schedule": 15.0},
+    "re-drive decisions": {"task": "apps.decisioning.decisions.tasks.decisions_sweep", "schedule": 10.0},
+    "re-drive sending": {"task": "apps.delivery.sending.tasks.sending_sweep", "schedule": 10.0},
+    "refresh recommendations": {
+        "task": "apps.decisioning.recommendations.tasks.recommendations_refresh",
+        "schedule": crontab(minute=7),
+    },
+}
+
+# --- sending ---
+SEND_WINDOW = env.int("SEND_WINDOW", 20)
+"""Messages that pass the gate in one transaction; a lost host leaves at most one window uncertain."""
+SEND_CLAIM = env.int("SEND_CLAIM", 200)
+"""Messages that a sender claims at once."""
+SEND_LEASE_SECONDS = env.int("SEND_LEASE_SECONDS", 900)
+"""How long a claim holds, by the database's clock; above SMTP's time-outs (RFC 5321, 4.5.3.2)."""
+SENDER_DEAD_SECONDS = env.int("SENDER_DEAD_SECONDS", 15)
+"""A sender of this host without a heartbeat for so long, and without a process, is settled from its journal."""
+SEND_MAX_ATTEMPTS = env.int("SEND_MAX_ATTEMPTS", 8)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+}
