@@ -1,0 +1,39 @@
+"""Signed links from a message to its person's choices. No personal data is in them, only ids."""
+
+from enum import StrEnum
+from uuid import UUID
+
+from django.conf import settings
+
+from apps.foundation.core.signing import BadToken, token_read, token_sign
+
+
+class LinkScope(StrEnum):
+    """What a link is good for; a token of one scope is worth nothing in another. Also its path."""
+
+    UNSUBSCRIBE = "u"
+    PREFERENCES = "p"
+
+
+def link_url(scope: LinkScope, *, profile_id: int, message_id: UUID, key_id: str | None = None) -> str:
+    """The address of a link; the same arguments and key give the same link again. Raises BadToken for a lost key."""
+    token = token_sign(scope, profile_id.to_bytes(8, "big") + message_id.bytes, key_id=key_id)
+    return f"{settings.BASE_URL}/{scope}/{token}"
+
+
+def unsubscribe_url(*, profile_id: int, message_id: UUID, key_id: str | None = None) -> str:
+    """Where one leaves: by POST in one step (RFC 8058), or by a button on the page."""
+    return link_url(LinkScope.UNSUBSCRIBE, profile_id=profile_id, message_id=message_id, key_id=key_id)
+
+
+def preferences_url(*, profile_id: int, message_id: UUID, key_id: str | None = None) -> str:
+    """Where one sees and changes what one gets."""
+    return link_url(LinkScope.PREFERENCES, profile_id=profile_id, message_id=message_id, key_id=key_id)
+
+
+def link_read(scope: LinkScope, token: str) -> tuple[int, UUID]:
+    """The profile id and the message id of a link. Raises BadToken."""
+    payload = token_read(scope, token)
+    if len(payload) != 24:
+        raise BadToken("not a link's token")
+    return int.from_bytes(payload[:8], "big"), UUID(bytes=payload[8:])

@@ -1,0 +1,213 @@
+"""Writes about consent. Each locks the gate of the person first, then appends to the ledger, then the projection.
+
+What holds is the record with the newest `occurred_at`, of equals the one recorded last.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import connection, transaction
+
+from apps.data.profiles.models import Identifier
+from apps.foundation.accounts.models import User
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Invalid
+from apps.foundation.core.live import live_publish
+from apps.foundation.core.signing import address_digest
+
+from .models import Action, ConsentRecord, ConsentState, Purpose, Suppression
+from .signals import consent_changed
+
+
+def gate_lock(*, profile_ids: Sequence[int]) -> None:
+    """Lock the gates of these people until the caller's transaction ends, in the order of their ids.
+
+    Call it once in a transaction, before reading what it guards (`selectors.gate_read`): statements after it
+    see every opt-out that committed before, and no opt-out commits until the transaction has ended.
+    """
+    ids = sorted(set(profile_ids))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO consent_gate (profile_id, version)"
+            " SELECT id, 0 FROM unnest(%s::bigint[]) AS person(id)"
+            " WHERE NOT EXISTS (SELECT FROM consent_gate WHERE profile_id = person.id)"
+            " ORDER BY id ON CONFLICT DO NOTHING",
+            [ids],
+        )
+        cursor.execute(
+            "SELECT profile_id FROM consent_gate WHERE profile_id = ANY(%s) ORDER BY profile_id FOR UPDATE", [ids]
+        )
+
+
+def consent_grant(
+    *,
+    profile_id: int,
+    purpose: str,
+    channel: str,
+    method: ConsentRecord.Method,
+    source: str,
+    evidence: str = "",
+    actor: User | None = None,
+    occurred_at: datetime | None = None,
+) -> bool:
+    """Record that a person agreed. False when that held already: nothing is recorded then."""
+    return (
+        _record([purpose], profile_id, Action.GRANT, channel, method, source, evidence, actor, occurred_at or now()) > 0
+    )
+
+
+def consent_withdraw(
+    *,
+    profile_id: int,
+    purpose: str,
+    channel: str,
+    method: ConsentRecord.Method,
+    source: str,
+    evidence: str = "",
+    actor: User | None = None,
+    occurred_at: datetime | None = None,
+) -> bool:
+    """Record that a person does not agree, also where nothing was on record. False when that held already.
+
+    Once this has committed, no message of the purpose on the channel enters `sending` for the person.
+    """
+    return (
+        _record([purpose], profile_id, Action.WITHDRAW, channel, method, source, evidence, actor, occurred_at or now())
+        > 0
+    )
+
+
+def consent_withdraw_all(
+    *, profile_id: int, channel: str, method: ConsentRecord.Method, source: str, actor: User | None = None
+) -> int:
+    """Withdraw every purpose that needs consent, on one channel. Returns how many changed."""
+    purposes = list(Purpose.objects.filter(needs_consent=True).values_list("code", flat=True))
+    return _record(purposes, profile_id, Action.WITHDRAW, channel, method, source, "", actor, now())
+
+
+def _record(
+    purposes: Sequence[str],
+    profile_id: int,
+    action: Action,
+    channel: str,
+    method: ConsentRecord.Method,
+    source: str,
+    evidence: str,
+    actor: User | None,
+    occurred_at: datetime,
+) -> int:
+    if occurred_at > now() + timedelta(minutes=5):
+        raise Invalid("consent_in_future", "A choice can't lie in the future: check the date and its time zone")
+    granted = action == Action.GRANT
+    changed = 0
+    with transaction.atomic():
+        gate_lock(profile_ids=[profile_id])
+        for purpose in purposes:
+            state = ConsentState.objects.filter(profile_id=profile_id, purpose_id=purpose, channel=channel).first()
+            if state is not None and (state.granted == granted or state.changed_at > occurred_at):
+                continue
+            record = ConsentRecord.objects.create(
+                profile_id=profile_id,
+                purpose_id=purpose,
+                channel=channel,
+                action=action,
+                method=method,
+                source=source,
+                evidence=evidence,
+                actor=actor,
+                occurred_at=occurred_at,
+            )
+            ConsentState.objects.update_or_create(
+                profile_id=profile_id,
+                purpose_id=purpose,
+                channel=channel,
+                defaults={"granted": granted, "record": record, "changed_at": occurred_at},
+            )
+            changed += 1
+        if changed:
+            _gate_turn([profile_id])
+            transaction.on_commit(partial(_tell, profile_id))
+    return changed
+
+
+def _gate_turn(profile_ids: Sequence[int]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE consent_gate SET version = version + 1 WHERE profile_id = ANY(%s)", [list(profile_ids)])
+
+
+def _tell(profile_id: int) -> None:
+    consent_changed.send_robust(ConsentRecord, profile_id=profile_id)
+    live_publish(f"profile-{profile_id}")
+
+
+def consents_grant_new(
+    *,
+    grants: Sequence[tuple[int, datetime]],
+    purpose: str,
+    channel: str,
+    method: ConsentRecord.Method,
+    source: str,
+    evidence: str,
+    actor: User | None = None,
+) -> int:
+    """Record grants for many people at once, each `(profile id, when)`: only for those with nothing on record.
+
+    Promise 6 of the design: a withdrawal is never lifted so. Returns how many were recorded.
+    Raises Invalid without evidence (who vouches, and how they know). Give some thousands at a time.
+    """
+    if not evidence.strip():
+        raise Invalid("evidence_missing", "Say who vouches for these grants, and how they know")
+    first = dict(sorted(grants, reverse=True))
+    with transaction.atomic():
+        gate_lock(profile_ids=list(first))
+        with connection.cursor() as cursor:
+            # set-wise: a file brings grants by the hundred thousand
+            cursor.execute(
+                "WITH new AS ("
+                "  INSERT INTO consent_consentrecord (profile_id, purpose_id, channel, action, method, source,"
+                "         evidence, actor_id, occurred_at, recorded_at)"
+                "  SELECT given.profile_id, %(purpose)s, %(channel)s, 'grant', %(method)s, %(source)s,"
+                "         %(evidence)s, %(actor)s, least(given.at, now()), now()"
+                "  FROM unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) AS given(profile_id, at)"
+                "  WHERE NOT EXISTS (SELECT FROM consent_consentstate AS state"
+                "                    WHERE state.profile_id = given.profile_id"
+                "                      AND state.purpose_id = %(purpose)s AND state.channel = %(channel)s)"
+                "  RETURNING id, profile_id, occurred_at)"
+                " INSERT INTO consent_consentstate (profile_id, purpose_id, channel, granted, record_id, changed_at)"
+                " SELECT profile_id, %(purpose)s, %(channel)s, true, id, occurred_at FROM new RETURNING profile_id",
+                {
+                    "purpose": purpose,
+                    "channel": channel,
+                    "method": method,
+                    "source": source,
+                    "evidence": evidence,
+                    "actor": actor.pk if actor else None,
+                    "ids": list(first),
+                    "times": list(first.values()),
+                },
+            )
+            changed = [row[0] for row in cursor.fetchall()]
+        _gate_turn(changed)
+    return len(changed)
+
+
+def suppression_add(
+    *, kind: str, value: str, reason: Suppression.Reason, note: str = "", actor: User | None = None
+) -> bool:
+    """Suppress an address (normalized), whoever holds it. False when it was suppressed already.
+
+    Locks the gates of all who hold it, so no message to it enters `sending` once this has committed.
+    """
+    digest = address_digest(kind, value)
+    with transaction.atomic():
+        holders = list(Identifier.objects.filter(kind=kind, digest=digest).values_list("profile_id", flat=True))
+        gate_lock(profile_ids=holders)
+        _, created = Suppression.objects.get_or_create(
+            digest=digest, defaults={"kind": kind, "reason": reason, "note": note, "actor": actor}
+        )
+        if created:
+            _gate_turn(holders)
+            for profile_id in holders:
+                transaction.on_commit(partial(_tell, profile_id))
+    return created
