@@ -1,0 +1,107 @@
+"""`bin/test`: sets up what the tests need, runs them, and takes it down again."""
+
+import os
+import secrets
+import shutil
+import sys
+from pathlib import Path
+
+from bin.lib.places import PlaceError
+from bin.lib.processes import ProcessDied, StateInUse, StateLock, StopRequested, Supervisor
+from bin.lib.progress import Progress
+from bin.lib.servers import ServerError, servers_start, state_remove
+from bin.lib.venv import ROOT, VenvError, venv_enter
+
+HELP = """bin/test [--slow] [ARGUMENT…]: runs the tests.
+
+  bin/test                     all but those marked slow
+  bin/test --slow              all
+  bin/test tests/data -k name  arguments go to pytest; `-n 0` runs in one process, for --pdb
+
+It makes .venv and starts PostgreSQL and Redis of its own, which it stops and deletes at the end.
+DATABASE_URL (a role that may create databases) and REDIS_URL, where set, name servers to use instead.
+"""
+
+FOLDERS = ROOT / "var" / "tests"
+
+
+def folder_new() -> tuple[Path, StateLock]:
+    """A fresh state folder for one run; those of runs that were killed are deleted."""
+    for left in FOLDERS.glob("*"):
+        try:
+            lock = StateLock(left, patience=0)
+        except StateInUse:
+            continue
+        state_remove(left)
+        lock.release()
+    state = FOLDERS / secrets.token_hex(4)
+    return state, StateLock(state)
+
+
+def test_environment(state: Path) -> dict[str, str]:
+    """The settings that tests run with, as environment variables; the servers' addresses come on top."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "SECRET_KEY": secrets.token_urlsafe(60),
+        "LINK_KEYS": f"k1:{secrets.token_hex(24)}",
+        "ADDRESS_KEY": secrets.token_hex(24),
+        "BASE_URL": "http://127.0.0.1:8000",
+        "ALLOWED_HOSTS": "127.0.0.1,localhost,testserver",
+        "SMTP_URL": "smtp://127.0.0.1:2525",
+        "HTTPS_ONLY": "false",
+        "DATA_DIR": str(state / "data"),
+        # Playwright's own event loop runs in the thread of the tests that use it.
+        "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
+    }
+
+
+def pytest_arguments(arguments: list[str]) -> list[str]:
+    """Pytest's arguments: two processes and all but the slow tests, unless said otherwise."""
+    own = [argument for argument in arguments if argument != "--slow"]
+    if "--slow" in arguments:
+        own = ["-m", "", *own]
+    if not any(argument.startswith(("-n", "--numprocesses", "--pdb", "--trace")) for argument in own):
+        own = ["-n", "2", *own]
+    return own
+
+
+def main(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(HELP)
+        return 0
+    progress = Progress()
+    try:
+        venv_enter("bin.lib.test", arguments, requirements="requirements-dev.txt", progress=progress)
+    except VenvError as error:
+        print(error, file=sys.stderr)
+        return 1
+    state, lock = folder_new()
+    environment = test_environment(state)
+    Path(environment["DATA_DIR"]).mkdir()
+    own = {"postgres": not os.environ.get("DATABASE_URL"), "redis": not os.environ.get("REDIS_URL")}
+    try:
+        with Supervisor(state / "log", lock=lock) as supervisor:
+            if any(own.values()):
+                with progress.step("Starting servers for the tests"):
+                    addresses = servers_start(state, supervisor, throwaway=True, **own)
+                if own["postgres"]:
+                    environment["DATABASE_URL"] = addresses.database_owner_url
+                    environment["APP_DB_ROLE"] = addresses.app_role
+                if own["redis"]:
+                    environment["REDIS_URL"] = addresses.redis_url
+            command = [sys.executable, "-m", "pytest", *pytest_arguments(arguments)]
+            return supervisor.foreground("pytest", command, env=environment)
+    except (ServerError, PlaceError, ProcessDied) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except StopRequested:
+        return 130
+    finally:
+        state_remove(state)
+        lock.release()
+        shutil.rmtree(FOLDERS, ignore_errors=True) if not any(FOLDERS.iterdir()) else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
