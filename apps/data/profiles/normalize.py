@@ -1,0 +1,157 @@
+"""One spelling for each address, number, country and language: what is stored, compared and looked up.
+
+Pure. What can't be understood raises Invalid where an identifier depends on it, and is `""` elsewhere.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+from zoneinfo import available_timezones
+
+import phonenumbers
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+
+from apps.foundation.core.errors import Invalid
+from apps.foundation.core.text import is_blank
+
+from .countries import ALPHA_3, COUNTRY_NAMES, OTHER_NAMES
+
+EMAIL_LIMIT = 254
+"""Characters of an address (RFC 5321, 4.5.3.1.3: a path of 256 octets with its angle brackets)."""
+EXTERNAL_ID_LIMIT = 120
+
+# Addresses that are plainly valid, so that millions of them need no parser. A label "xn--…" and the names that are
+# never delivered to go the long way. `test_the_short_way_agrees_with_the_long_one` holds the two together.
+_PLAIN_EMAIL = re.compile(
+    r"(?=.{6,254}\Z)(?=[^@]{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*"
+    r"@(?:(?![a-z0-9-]{2}--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
+)
+_WHOLE_FLOAT = re.compile(r"(\d{1,18})\.0+")
+_NOT_LETTERS = re.compile(r"[^a-z0-9]+")
+_LANGUAGE = re.compile(r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|\d{3}))?", re.IGNORECASE)
+_LANGUAGE_NAMES = {
+    "arabic": "ar", "chinese": "zh", "croatian": "hr", "czech": "cs", "danish": "da", "deutsch": "de", "dutch": "nl",
+    "english": "en", "espanol": "es", "finnish": "fi", "francais": "fr", "french": "fr", "german": "de", "greek": "el",
+    "hebrew": "he", "hungarian": "hu", "italian": "it", "italiano": "it", "japanese": "ja", "korean": "ko",
+    "norwegian": "no", "polish": "pl", "portuguese": "pt", "romanian": "ro", "russian": "ru", "slovak": "sk",
+    "slovenian": "sl", "spanish": "es", "swedish": "sv", "turkish": "tr", "ukrainian": "uk",
+}  # fmt: skip
+
+
+def email_normalize(text: str) -> str:
+    """An address as it is stored and looked up: ASCII, small letters, the domain in its IDNA form.
+
+    The part before the @ is made small too: no provider of weight tells case apart there, and an opt-out must hold
+    however the address was typed (ADR 0021). Only syntax is looked at, never the network.
+    Raises Invalid (`email_invalid`) saying what is wrong, also for addresses that only SMTPUTF8 could reach.
+    """
+    text = text.strip()
+    small = text.lower() if text.isascii() else ""
+    if _PLAIN_EMAIL.fullmatch(small):
+        domain = small.rpartition("@")[2]
+        if not any(domain == name or domain.endswith("." + name) for name in SPECIAL_USE_DOMAIN_NAMES):
+            return small
+    if len(text) > EMAIL_LIMIT * 2:
+        raise Invalid("email_invalid", "The address is too long")
+    try:
+        address = validate_email(text, check_deliverability=False, allow_smtputf8=True, strict=True)
+    except EmailNotValidError as error:
+        raise Invalid("email_invalid", str(error)) from None
+    if address.ascii_email is None:
+        raise Invalid("email_invalid", "The part before the @ is not ASCII: few mail servers would take it")
+    return address.ascii_email.lower()
+
+
+def phone_normalize(text: str, country: str = "") -> str:
+    """A phone number in E.164 (`+436601234567`).
+
+    country: ISO code, for numbers written without a country's prefix. Raises Invalid (`phone_invalid`).
+    """
+    try:
+        number = phonenumbers.parse(text.strip()[:60], country or None)
+    except phonenumbers.NumberParseException as error:
+        raise Invalid("phone_invalid", f"Not a phone number: {error}") from None
+    if not phonenumbers.is_possible_number(number):
+        raise Invalid("phone_invalid", "No phone number has so many or so few digits")
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def external_id_normalize(text: str) -> str:
+    """A customer number of a source: trimmed, and `17850` for the `17850.0` that spreadsheets make of it.
+
+    Case stays: some systems tell it apart. Raises Invalid (`external_id_invalid`) when nothing is left, or too much.
+    """
+    text = unicodedata.normalize("NFC", text.strip())
+    if whole := _WHOLE_FLOAT.fullmatch(text):
+        text = whole[1]
+    if is_blank(text):
+        raise Invalid("external_id_invalid", "The customer number is empty")
+    if len(text) > EXTERNAL_ID_LIMIT or not text.isprintable():
+        raise Invalid("external_id_invalid", f"A customer number has at most {EXTERNAL_ID_LIMIT} printable characters")
+    return text
+
+
+def external_id_scoped(source: str, text: str) -> str:
+    """A customer number with the source that gave it: `shop:17850`. Two shops may both have a customer 17850.
+
+    Raises Invalid.
+    """
+    return f"{source}:{external_id_normalize(text)}"
+
+
+def name_fold(text: str) -> str:
+    """Small ASCII letters and digits, single spaces between: `Côte d’Ivoire` → `cote divoire`."""
+    plain = unicodedata.normalize("NFKD", text.replace("’", "'").replace("'", "")).encode("ascii", "ignore").decode()
+    return _NOT_LETTERS.sub(" ", plain.lower().replace("&", " and ")).strip()
+
+
+_BY_NAME = {name_fold(name): code for code, name in COUNTRY_NAMES.items()} | OTHER_NAMES
+
+
+@lru_cache(maxsize=4096)
+def country_code(text: str) -> str:
+    """The ISO 3166-1 code of a country given by code or English name; `""` if it is none that we know."""
+    upper = text.strip().upper()
+    if upper in COUNTRY_NAMES:
+        return upper
+    if upper in ALPHA_3:
+        return ALPHA_3[upper]
+    folded = name_fold(text[:200])
+    return _BY_NAME.get(folded) or _BY_NAME.get(folded.replace("st ", "saint ", 1)) or ""
+
+
+@lru_cache(maxsize=4096)
+def language_tag(text: str) -> str:
+    """A language as a BCP 47 tag in its usual case (`pt-BR`, `zh-Hant-TW`); `""` if it is none.
+
+    Takes `pt_br`, `en-US.UTF-8` and the English names of common languages too.
+    """
+    text = text.strip()[:100]
+    if by_name := _LANGUAGE_NAMES.get(name_fold(text)):
+        return by_name
+    match = _LANGUAGE.fullmatch(text.partition(".")[0].partition("@")[0].replace("_", "-"))
+    if match is None or match[1].lower() == "nan":
+        return ""
+    parts = [match[1].lower(), (match[2] or "").title(), (match[3] or "").upper()]
+    return "-".join(part for part in parts if part)
+
+
+@lru_cache(maxsize=1)
+def _zones() -> dict[str, str]:
+    return {zone.lower(): zone for zone in available_timezones()}
+
+
+def time_zone_name(text: str) -> str:
+    """The IANA name of a time zone, in its own case; `""` if there is none of that name."""
+    return _zones().get(text.strip().lower().replace(" ", "_"), "")
+
+
+def text_clean(text: str) -> str:
+    """Text for people on one line: white space made single spaces, control characters gone; `""` if blank.
+
+    What it says is left alone, be it a formula or a template's tag: it is data, and whoever prints it escapes it.
+    """
+    if not text.isprintable() or "  " in text:
+        text = "".join(c for c in " ".join(text.split()) if unicodedata.category(c) not in ("Cc", "Cs"))
+    text = text.strip()
+    return "" if is_blank(text) else text
