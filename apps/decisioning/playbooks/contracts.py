@@ -42,9 +42,16 @@ class BrandSpec(TypedDict):
 
 
 class PlaybookSpec(TypedDict):
-    """Everything a version binds. Its digest is SHA-256 over this as canonical JSON, with the compiled digests."""
+    """Everything a version binds. Its digest is SHA-256 over this as canonical JSON, with the compiled digests.
+
+    languages: the brand's default first.
+    """
 
     playbook: str
+    name: str
+    trigger: str
+    schedule: str
+    time_zone: str
     purpose: str
     channel: str
     budget: str

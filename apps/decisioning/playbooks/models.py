@@ -47,6 +47,12 @@ class Playbook(models.Model):
     published = models.ForeignKey(
         "PlaybookVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False
     )
+    editors = models.JSONField(
+        default=list, editable=False, help_text="ids of those who edited it since it was published"
+    )
+    schedule_seen_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="instants of the schedule up to here were dealt with"
+    )
     created_at = models.DateTimeField(default=now)
     updated_at = models.DateTimeField(default=now)
 
@@ -78,6 +84,7 @@ class PlaybookVersion(models.Model):
         APPROVED = "approved", "approved"
         PUBLISHED = "published", "published"
         REFUSED = "refused", "changes requested"
+        VOID = "void", "void: the playbook was edited"
         RETIRED = "retired", "retired"
 
     playbook = models.ForeignKey(Playbook, on_delete=models.PROTECT, related_name="versions")
@@ -109,8 +116,11 @@ class PlaybookVersion(models.Model):
 class Run(models.Model):
     """One occasion on which a published version goes out. The same occasion is the same run.
 
-    as_of: the moment whose facts the audience and the decisions look at.
+    as_of: the moment whose facts the audience and the decisions look at; created: told by `run_start`, whether that
+    very call made it.
     """
+
+    created = False
 
     class State(models.TextChoices):
         PLANNING = "planning", "planning"

@@ -30,6 +30,7 @@ class Review(models.Model):
     state = models.CharField(max_length=16, choices=State.choices, default=State.OPEN)
     note = models.TextField(blank=True)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reviews")
+    authors = models.JSONField(default=list, help_text="ids of those whose work it is: none of them may agree to it")
     requested_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
 
@@ -91,6 +92,7 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name = "audit entry"
         verbose_name_plural = "audit log"
+        ordering = ["-id"]
         indexes = [
             models.Index(fields=["-at"], name="audit_newest"),
             models.Index(fields=["content_type", "object_id", "-at"], name="audit_of_object"),

@@ -1,5 +1,6 @@
 """Asking for review, agreeing, and writing the audit log."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
@@ -8,7 +9,7 @@ from django.db import IntegrityError, models, transaction
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.services import role_codes
 from apps.foundation.core.clock import now
-from apps.foundation.core.errors import Conflict, Invalid, NotAllowed
+from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.foundation.core.middleware import request_id
 
 from .models import Approval, AuditEntry, Review
@@ -31,13 +32,24 @@ def audit_record(
     )
 
 
-def review_request(*, subject: models.Model, digest: str, path: list[str], by: User, note: str = "") -> Review:
-    """Ask others to agree to `subject` at `digest`. `path`: the roles that must agree.
+def review_request(
+    *,
+    subject: models.Model,
+    digest: str,
+    path: list[str],
+    by: User,
+    note: str = "",
+    authors: Collection[int] = (),
+) -> Review:
+    """Ask others to agree to `subject` at `digest`.
 
-    Raises Invalid for an empty path, Conflict when one is open already.
+    path: the roles that must agree, each by somebody of its own; authors: ids of those whose work it is beside `by`.
+    Raises Invalid for an empty path or one that names a role twice, Conflict when one is open already.
     """
     if not path:
         raise Invalid("review_path_empty", "Name at least one role that must agree")
+    if len(set(path)) < len(path):
+        raise Invalid("review_path_repeats", "Name each role once: one person per role must agree")
     try:
         with transaction.atomic():
             review = Review.objects.create(
@@ -48,6 +60,7 @@ def review_request(*, subject: models.Model, digest: str, path: list[str], by: U
                 path=path,
                 note=note,
                 requested_by=by,
+                authors=sorted({by.pk, *authors}),
                 requested_at=now(),
             )
             audit_record(action="governance.review.requested", actor=by, subject=subject, data={"digest": digest})
@@ -69,20 +82,23 @@ def review_answer(
 
     The review is approved with the last role's agreement, refused with the first refusal; both send the signal
     `review_closed` inside this transaction, so that what follows is in it too.
-    Raises NotAllowed for one's own request and for a role one does not have, Conflict when it is closed,
-    Invalid for a refusal without a comment.
+    Raises NotAllowed for one's own request or work and for a role one does not have, Conflict when it is closed,
+    Invalid for a refusal without a comment, NotFound.
     """
     if verdict == Approval.Verdict.REFUSE and not comment.strip():
         raise Invalid("comment_missing", "Say what should change")
     with transaction.atomic():
-        review = Review.objects.select_for_update().get(pk=review_id)
+        review = Review.objects.select_for_update().filter(pk=review_id).first()
+        if review is None:
+            raise NotFound("review_unknown", "There is no such review")
         if review.state != Review.State.OPEN:
             raise Conflict("review_closed", f"This review is {review.get_state_display()} already")
-        if review.requested_by_id == by.pk:
-            raise NotAllowed("own_work", "Nobody approves their own work: ask somebody else")
+        if review.requested_by_id == by.pk or by.pk in review.authors:
+            raise NotAllowed("own_work", "Nobody approves their own work, and part of this is yours: ask somebody else")
         if review.approvals.filter(by=by).exists():
             raise Conflict("answered_already", "You answered this review already; another person must agree too")
-        mine = [code for code in roles_missing(review) if by.is_superuser or code in role_codes(by)]
+        held = role_codes(by) if by.is_active else frozenset()
+        mine = [code for code in roles_missing(review) if (by.is_superuser and by.is_active) or code in held]
         if role is not None:
             mine = [code for code in mine if code == role]
         if not mine:

@@ -81,6 +81,21 @@ class Migration(migrations.Migration):
                     "send_within_hours",
                     models.PositiveSmallIntegerField(default=24, help_text="do not send after so many hours"),
                 ),
+                (
+                    "editors",
+                    models.JSONField(
+                        default=list, editable=False, help_text="ids of those who edited it since it was published"
+                    ),
+                ),
+                (
+                    "schedule_seen_at",
+                    models.DateTimeField(
+                        null=True,
+                        blank=True,
+                        editable=False,
+                        help_text="instants of the schedule up to here were dealt with",
+                    ),
+                ),
                 ("created_at", models.DateTimeField(default=apps.foundation.core.clock.now)),
                 ("updated_at", models.DateTimeField(default=apps.foundation.core.clock.now)),
                 (
@@ -143,6 +158,7 @@ class Migration(migrations.Migration):
                             ("approved", "approved"),
                             ("published", "published"),
                             ("refused", "changes requested"),
+                            ("void", "void: the playbook was edited"),
                             ("retired", "retired"),
                         ],
                         default="in_review",
