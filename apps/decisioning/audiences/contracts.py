@@ -1,0 +1,122 @@
+"""The rule tree, and what a person must be known by so that it can be asked. No Django, no I/O.
+
+What each rule means, to the letter, is in docs/how-it-works/audiences.md; `sql.py` and `rules.py` both follow it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+Scalar = str | bool | int | Decimal
+"""What a rule may compare with. A bool is never a number here."""
+
+Op = Literal["is", "is_not", "in", "contains", "gte", "lte", "known"]
+
+PROFILE_COLUMNS = ("first_name", "last_name", "country", "language", "time_zone", "source")
+"""Attributes that every profile has as a column. They hide free attributes of the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Each of them holds; without any, everybody."""
+
+    rules: tuple["Rule", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one of them holds."""
+
+    rules: tuple["Rule", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """It does not hold. A rule holds or does not, there is no third: `Not` is exactly the others."""
+
+    rule: "Rule"
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """What is known of the person. values: one value, or several for `in`; True or False for `known`."""
+
+    name: str
+    op: Op
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """since ≤ moment < before, and moment ≥ as_of − within_days; always moment ≤ as_of."""
+
+    since: datetime | None = None
+    before: datetime | None = None
+    within_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is counted: purchase orders (`kind` "orders"; of a category, if named), or events of one name."""
+
+    kind: Literal["orders", "event"]
+    name: str
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """low ≤ count ≤ high; high None: no upper bound."""
+
+    what: Counted
+    low: int
+    high: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Whether the person agreed to a purpose on a channel, and has not withdrawn it."""
+
+    purpose: str
+    channel: str
+    granted: bool
+
+
+Rule = All | AnyOf | Not | Attribute | Count | Consent
+Leaf = Attribute | Count | Consent
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFacts:
+    """What rules look at, of one person.
+
+    attributes: by name, None where nothing is known, as JSON has it with numbers as int or Decimal;
+    counts: by what is counted; consents: by purpose and channel. Asking for what was not loaded is a KeyError:
+    it is a fault of the caller, and never "no".
+    """
+
+    attributes: Mapping[str, Any]
+    counts: Mapping[Counted, int]
+    consents: Mapping[tuple[str, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Whether a rule holds for a person, and why: the leaves that settled it.
+
+    because: for each {"field", "is": the value looked at, "wanted": in words, "holds": bool}; it can go into JSON.
+    """
+
+    matched: bool
+    because: list[dict[str, Any]]
+
+
+def rule_leaves(rule: Rule) -> list[Leaf]:
+    """The leaves of a rule, from left to right."""
+    if isinstance(rule, All | AnyOf):
+        return [leaf for child in rule.rules for leaf in rule_leaves(child)]
+    if isinstance(rule, Not):
+        return rule_leaves(rule.rule)
+    return [rule]

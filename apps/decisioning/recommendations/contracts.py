@@ -1,0 +1,27 @@
+"""What recommendations take and give. No Django."""
+
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+Source = Literal["neighbours", "category", "country", "shop"]
+
+SOURCES: tuple[Source, ...] = ("neighbours", "category", "country", "shop")
+
+
+class ItemCard(TypedDict):
+    """An item as a message shows it. price: formatted, such as "£4.25"; price, url, image_url: "" where not known."""
+
+    sku: str
+    title: str
+    price: str
+    url: str
+    image_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonTaste:
+    """What is known of a person's taste. recent_items: ids of the items last bought, newest first."""
+
+    country: str = ""
+    top_category: str = ""
+    recent_items: tuple[int, ...] = ()
