@@ -22,7 +22,8 @@ class RecommendationSet(models.Model):
 class BestSeller(models.Model):
     """The item at `rank` (from 1) of one list: the whole shop's, a country's or a category's.
 
-    score: units sold, each worth half after every half-life.
+    score: orders that hold the item, each worth half for every half-life before the newest order of the list;
+    comparable within one list only.
     """
 
     class Scope(models.TextChoices):

@@ -1,0 +1,154 @@
+"""What to recommend to the people of a batch, out of one set."""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from threading import Lock
+
+from django.db import connection
+
+from apps.data.catalog.models import Item
+from apps.foundation.core.errors import Invalid, NotFound
+from apps.foundation.core.text import is_blank
+
+from .contracts import SOURCES, ItemCard, PersonTaste
+from .models import BestSeller, RecommendationSet
+
+SEEDS = 5
+"""Neighbours are looked up of a person's last so many items."""
+
+_SETS_IN_MEMORY = 3
+_NEIGHBOURS_IN_MEMORY = 20_000
+_SPARE = 4  # candidates kept for each place: some are out of stock
+_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
+_WITHOUT_MINOR = frozenset({"JPY", "KRW", "ISK", "CLP", "VND", "XAF", "XOF"})
+
+
+@dataclass
+class _SetInMemory:
+    """A set never changes, so that a process may keep what it read of it."""
+
+    lists: dict[tuple[str, str], list[int]]
+    neighbours: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+
+
+_sets: OrderedDict[int, _SetInMemory] = OrderedDict()
+_sets_lock = Lock()
+
+
+def latest_set() -> RecommendationSet | None:
+    """The newest set that is whole, or None before the first."""
+    return RecommendationSet.objects.filter(ready=True).order_by("-pk").first()
+
+
+def recommendations_for(
+    *, set_id: int, people: Mapping[int, PersonTaste], sources: Sequence[str], count: int, currency: str = ""
+) -> dict[int, dict[str, list[ItemCard]]]:
+    """For each person and source, at most `count` items that can be shown now, best first.
+
+    Sources: neighbours (of what they bought last), category (best sellers of their top category), country (of their
+    country), shop. Nothing in `recent_items` is given again; only items in stock, recommendable and with a title.
+    A source that has fewer gives fewer. `currency` is that of items that have none of their own.
+    The hot path: two statements for a batch, dicts and lists; best sellers are kept in the process by set.
+
+    Raises Invalid for a source that does not exist, NotFound for a set that does not (any more).
+    """
+    unknown = [source for source in sources if source not in SOURCES]
+    if unknown:
+        raise Invalid("source_unknown", f"There is no source {unknown[0]!r}: there are {', '.join(SOURCES)}")
+    kept = _set_load(set_id)
+    if "neighbours" in sources:
+        _neighbours_load(kept, set_id, {item for taste in people.values() for item in taste.recent_items[:SEEDS]})
+    ranked = {
+        profile_id: {source: _candidates(kept, source, taste, count * _SPARE) for source in sources}
+        for profile_id, taste in people.items()
+    }
+    wanted = {item for by_source in ranked.values() for items in by_source.values() for item in items}
+    cards = _cards_load(wanted, currency)
+    return {
+        profile_id: {
+            source: [cards[item] for item in items if item in cards][:count] for source, items in by_source.items()
+        }
+        for profile_id, by_source in ranked.items()
+    }
+
+
+def price_text(price: Decimal | None, currency: str) -> str:
+    """A price for people, the same in every locale: "£4.25", "$1,200.00", "12.50 CHF"; "" where none is known."""
+    if price is None:
+        return ""
+    step = Decimal(1) if currency in _WITHOUT_MINOR else Decimal("0.01")
+    text = f"{price.quantize(step, ROUND_HALF_UP):,}"
+    if currency in _SIGNS:
+        return f"{_SIGNS[currency]}{text}"
+    return f"{text} {currency}".strip()
+
+
+def _candidates(kept: _SetInMemory, source: str, taste: PersonTaste, size: int) -> list[int]:
+    """Item ids of one source, best first, without what the person has already."""
+    if source == "neighbours":
+        items: Iterable[int] = _neighbours_of(kept, taste.recent_items[:SEEDS])
+    else:
+        key = {"category": taste.top_category, "country": taste.country, "shop": ""}[source]
+        items = kept.lists.get((source, key), ()) if key or source == "shop" else ()
+    has = set(taste.recent_items)
+    return [item for item in items if item not in has][:size]
+
+
+def _neighbours_of(kept: _SetInMemory, seeds: Sequence[int]) -> list[int]:
+    """Neighbours of all seeds together: scores add up; of equals, the lower id."""
+    scores: defaultdict[int, float] = defaultdict(float)
+    for seed in seeds:
+        for item, score in kept.neighbours.get(seed, ()):
+            scores[item] += score
+    return sorted(scores, key=lambda item: (-round(scores[item], 9), item))
+
+
+def _set_load(set_id: int) -> _SetInMemory:
+    with _sets_lock:
+        if set_id in _sets:
+            _sets.move_to_end(set_id)
+            return _sets[set_id]
+    if not RecommendationSet.objects.filter(pk=set_id, ready=True).exists():
+        raise NotFound("recommendation_set_gone", f"Recommendation set {set_id} does not exist: take the latest")
+    lists: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    rows = BestSeller.objects.filter(set_id=set_id).order_by("scope", "key", "rank")
+    for scope, key, item in rows.values_list("scope", "key", "item_id"):
+        lists[scope, key].append(item)
+    kept = _SetInMemory(dict(lists))
+    with _sets_lock:
+        _sets[set_id] = kept
+        while len(_sets) > _SETS_IN_MEMORY:
+            _sets.popitem(last=False)
+    return kept
+
+
+def _neighbours_load(kept: _SetInMemory, set_id: int, items: set[int]) -> None:
+    """Read the neighbours of the items that this process does not hold yet."""
+    missing = items - kept.neighbours.keys()
+    if not missing:
+        return
+    found: dict[int, list[tuple[int, float]]] = {item: [] for item in missing}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT item_id, neighbour_id, score FROM recommendations_neighbour"
+            " WHERE set_id = %s AND item_id = ANY(%s) ORDER BY item_id, rank",
+            (set_id, list(missing)),
+        )
+        for item, neighbour, score in cursor.fetchall():
+            found[item].append((neighbour, score))
+    if len(kept.neighbours) + len(found) > _NEIGHBOURS_IN_MEMORY:
+        kept.neighbours = {}
+    kept.neighbours.update(found)
+
+
+def _cards_load(items: set[int], currency: str) -> dict[int, ItemCard]:
+    rows = Item.objects.filter(pk__in=items, in_stock=True, recommendable=True).values_list(
+        "pk", "sku", "title", "price", "currency", "url", "image_url"
+    )
+    return {
+        pk: ItemCard(sku=sku, title=title, price=price_text(price, own or currency), url=url, image_url=image_url)
+        for pk, sku, title, price, own, url, image_url in rows
+        if not is_blank(title)
+    }
