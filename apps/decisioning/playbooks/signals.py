@@ -2,6 +2,9 @@
 
 from django.dispatch import Signal
 
+run_started = Signal()
+"""`run_id`: its audience is to be put down. Sent inside the transaction that starts it."""
+
 run_batches_ready = Signal()
 """`run_id`: batches wait to be decided. Sent on commit; the rows are the truth."""
 
