@@ -3,6 +3,14 @@
 import pytest
 import redis
 from django.conf import settings
+from pytest_django import Settings
+
+
+@pytest.fixture(autouse=True)
+def plain_static_files(settings: Settings) -> None:
+    """Static files by their own names: the manifest of `collectstatic` is not there in tests."""
+    backend = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": backend}
 
 
 @pytest.fixture

@@ -1,4 +1,9 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from . import views
 
 app_name = "preferences"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("p/<str:token>", views.preferences, name="preferences"),
+    path("u/<str:token>", views.unsubscribe, name="unsubscribe"),
+]
