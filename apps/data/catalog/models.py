@@ -13,6 +13,9 @@ class Item(models.Model):
     category = models.CharField(max_length=120, blank=True)
     price = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True, help_text="ISO 4217")
+    sold_at = models.DateTimeField(
+        null=True, blank=True, help_text="when it was sold at this price; empty where the catalog gave the price"
+    )
     url = models.URLField(max_length=1000, blank=True)
     image_url = models.URLField(max_length=1000, blank=True)
     in_stock = models.BooleanField(default=True)

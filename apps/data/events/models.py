@@ -42,7 +42,7 @@ class Order(models.Model):
     placed_at = models.DateTimeField()
     country = models.CharField(max_length=2, blank=True)
     currency = models.CharField(max_length=3, blank=True)
-    revenue = models.DecimalField(max_digits=16, decimal_places=4, default=0)
+    revenue = models.DecimalField(max_digits=24, decimal_places=4, default=0)
     recorded_at = models.DateTimeField(default=now)
 
     class Meta:

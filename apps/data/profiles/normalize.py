@@ -108,25 +108,33 @@ def name_fold(text: str) -> str:
 _BY_NAME = {name_fold(name): code for code, name in COUNTRY_NAMES.items()} | OTHER_NAMES
 
 
-@lru_cache(maxsize=4096)
 def country_code(text: str) -> str:
     """The ISO 3166-1 code of a country given by code or English name; `""` if it is none that we know."""
+    return _country_code(text) if len(text) <= 100 else ""
+
+
+@lru_cache(maxsize=4096)
+def _country_code(text: str) -> str:
     upper = text.strip().upper()
     if upper in COUNTRY_NAMES:
         return upper
     if upper in ALPHA_3:
         return ALPHA_3[upper]
-    folded = name_fold(text[:200])
+    folded = name_fold(text)
     return _BY_NAME.get(folded) or _BY_NAME.get(folded.replace("st ", "saint ", 1)) or ""
 
 
-@lru_cache(maxsize=4096)
 def language_tag(text: str) -> str:
     """A language as a BCP 47 tag in its usual case (`pt-BR`, `zh-Hant-TW`); `""` if it is none.
 
     Takes `pt_br`, `en-US.UTF-8` and the English names of common languages too.
     """
-    text = text.strip()[:100]
+    return _language_tag(text) if len(text) <= 100 else ""
+
+
+@lru_cache(maxsize=4096)
+def _language_tag(text: str) -> str:
+    text = text.strip()
     if by_name := _LANGUAGE_NAMES.get(name_fold(text)):
         return by_name
     match = _LANGUAGE.fullmatch(text.partition(".")[0].partition("@")[0].replace("_", "-"))

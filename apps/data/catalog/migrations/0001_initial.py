@@ -20,6 +20,14 @@ class Migration(migrations.Migration):
                 ("category", models.CharField(blank=True, max_length=120)),
                 ("price", models.DecimalField(blank=True, decimal_places=4, max_digits=14, null=True)),
                 ("currency", models.CharField(blank=True, help_text="ISO 4217", max_length=3)),
+                (
+                    "sold_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="when it was sold at this price; empty where the catalog gave the price",
+                        null=True,
+                    ),
+                ),
                 ("url", models.URLField(blank=True, max_length=1000)),
                 ("image_url", models.URLField(blank=True, max_length=1000)),
                 ("in_stock", models.BooleanField(default=True)),

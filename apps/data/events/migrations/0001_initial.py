@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                 ("placed_at", models.DateTimeField()),
                 ("country", models.CharField(blank=True, max_length=2)),
                 ("currency", models.CharField(blank=True, max_length=3)),
-                ("revenue", models.DecimalField(decimal_places=4, default=0, max_digits=16)),
+                ("revenue", models.DecimalField(decimal_places=4, default=0, max_digits=24)),
                 ("recorded_at", models.DateTimeField(default=apps.foundation.core.clock.now)),
                 (
                     "profile",

@@ -1,0 +1,324 @@
+"""From the fields of a record to rows for staging. Pure: no database, so hot that it makes no object for a line.
+
+A `Fault` with `whole_line` costs the line; any other costs the value only. What many lines share (an order's number,
+date and customer) is read once for each run of lines that say the same.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from hashlib import sha256
+from operator import itemgetter
+from typing import Any
+
+from apps.data.profiles.normalize import (
+    country_code,
+    email_normalize,
+    external_id_normalize,
+    language_tag,
+    phone_normalize,
+    text_clean,
+    time_zone_name,
+)
+from apps.foundation.core.errors import Invalid
+from apps.foundation.core.postgres import copy_value
+from apps.foundation.core.signing import address_digest
+
+from .mapping import ORDER_FIELDS, PERSON_FIELDS, Binding, Mapping
+from .values import LINE_TOTAL_LIMIT, amount_read, consent_read, quantity_read, time_read
+
+NAME_LIMIT = 120
+TITLE_LIMIT = 300
+ATTRIBUTE_LIMIT = 1000
+NUMBER_LIMIT = 80
+
+PERSON_COLUMNS = (
+    "import_id", "line", "key", "external_id", "external_digest", "email", "email_digest", "email_made", "phone",
+    "phone_digest", "first_name", "last_name", "country", "language", "time_zone", "attributes", "seen_at",
+    "agreed", "declined", "agreed_at",
+)  # fmt: skip
+LINE_COLUMNS = (
+    "import_id", "line", "order_number", "key", "placed_at", "cancelled", "country", "currency",
+    "sku", "title", "category", "quantity", "unit_price",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a value: its column, and why."""
+
+    column: str
+    reason: str
+    whole_line: bool = False
+
+
+class LineLost(Exception):
+    """The line can't be used."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
+
+
+def _getter(places: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ...]]:
+    if not places:
+        return lambda fields: ()
+    if len(places) == 1:
+        place = places[0]
+        return lambda fields: (fields[place],)
+    return itemgetter(*places)
+
+
+class PersonReader:
+    """Reads the person of a record."""
+
+    def __init__(self, mapping: Mapping, binding: Binding, import_id: int) -> None:
+        self._mapping = mapping
+        self._binding = binding
+        self._import_id = import_id
+        self._used = {name: places for name, places in binding.fields.items() if name in PERSON_FIELDS}
+        self.places = sorted(
+            {place for places in self._used.values() for place in places}
+            | set(binding.attributes.values())
+            | {place for place, _ in binding.consent.values()}
+        )
+
+    def _text(self, fields: Sequence[str], name: str) -> str:
+        for place in self._used.get(name, ()):
+            if text := fields[place].strip():
+                return text
+        return ""
+
+    def _column(self, name: str) -> str:
+        places = self._used.get(name)
+        return self._binding.header[places[0]] if places else name
+
+    def read(
+        self, fields: Sequence[str], line: int, seen_at: datetime | None, faults: list[Fault]
+    ) -> tuple[bytes, str] | None:
+        """Key and staging row of the person; None when nothing tells who it is."""
+
+        def told(name: str, read: Callable[[str], str]) -> str:
+            text = self._text(fields, name)
+            if text:
+                try:
+                    return read(text)
+                except Invalid as error:
+                    faults.append(Fault(self._column(name), error.message))
+            return ""
+
+        def short(name: str) -> str:
+            text = text_clean(self._text(fields, name))
+            if len(text) > NAME_LIMIT:
+                faults.append(Fault(self._column(name), f"longer than {NAME_LIMIT} characters"))
+                return ""
+            return text
+
+        external = email = phone = ""
+        bare_id = told("external_id", _external_id)
+        if bare_id:
+            external = f"{self._mapping.source}:{bare_id}"
+        email = told("email", email_normalize)
+        country = country_code(self._text(fields, "country"))
+        phone = told("phone", lambda text: phone_normalize(text.lstrip("'"), country))
+        made = False
+        if bare_id and not email and self._mapping.address_template:
+            try:
+                email = email_normalize(self._mapping.address_template.replace("{id}", bare_id))
+                made = True
+            except Invalid as error:
+                faults.append(Fault(self._column("external_id"), f"gives no address: {error.message}"))
+        if not (external or email or phone):
+            return None
+        external_digest = address_digest("external_id", external) if external else None
+        email_digest = address_digest("email", email) if email else None
+        phone_digest = address_digest("phone", phone) if phone else None
+        first_name, last_name = short("first_name"), short("last_name")
+        if not (first_name or last_name):
+            first_name, _, last_name = short("full_name").partition(" ")
+        agreed, declined, agreed_at = self._consent(fields, faults)
+        key = external_digest or email_digest or phone_digest
+        assert key is not None
+        row: list[Any] = [
+            self._import_id, line, key, external, external_digest, email, email_digest, made, phone,
+            phone_digest, first_name, last_name, country, language_tag(self._text(fields, "language")),
+            time_zone_name(self._text(fields, "time_zone")), self._attributes(fields, faults), seen_at,
+            agreed, declined, agreed_at,
+        ]  # fmt: skip
+        return key, "\t".join(map(copy_value, row)) + "\n"
+
+    def _attributes(self, fields: Sequence[str], faults: list[Fault]) -> dict[str, str]:
+        attributes = {}
+        for name, place in self._binding.attributes.items():
+            if text := text_clean(fields[place]):
+                if len(text) > ATTRIBUTE_LIMIT:
+                    faults.append(Fault(self._binding.header[place], f"longer than {ATTRIBUTE_LIMIT} characters"))
+                else:
+                    attributes[name] = text
+        return attributes
+
+    def _consent(self, fields: Sequence[str], faults: list[Fault]) -> tuple[str, str, datetime | None]:
+        """Purposes agreed to and declined (as arrays of PostgreSQL: codes are slugs), and when."""
+        if not self._binding.consent:
+            return "{}", "{}", None
+        agreed: list[str] = []
+        declined: list[str] = []
+        at: datetime | None = None
+        for purpose, (place, is_time) in self._binding.consent.items():
+            try:
+                if is_time:
+                    if fields[place].strip():
+                        at = time_read(fields[place], self._mapping.date_format, self._mapping.time_zone)
+                        agreed.append(purpose)
+                elif (word := consent_read(fields[place])) is not None:
+                    (agreed if word else declined).append(purpose)
+            except ValueError as error:
+                faults.append(Fault(self._binding.header[place], str(error)))
+        if at is None and agreed and (text := self._text(fields, "consent_at")):
+            try:
+                at = time_read(text, self._mapping.date_format, self._mapping.time_zone)
+            except ValueError as error:
+                faults.append(Fault(self._column("consent_at"), str(error)))
+        return "{" + ",".join(agreed) + "}", "{" + ",".join(declined) + "}", at
+
+
+def _external_id(text: str) -> str:
+    return external_id_normalize(text.lstrip("'"))  # Shopify writes '123 so that spreadsheets keep its digits
+
+
+class ProfileRows:
+    """Records of a file of people."""
+
+    def __init__(self, mapping: Mapping, binding: Binding, import_id: int) -> None:
+        self._person = PersonReader(mapping, binding, import_id)
+
+    def read(self, fields: list[str], line: int, faults: list[Fault]) -> tuple[str, str]:
+        """The person's staging row, and no line. Raises LineLost."""
+        person = self._person.read(fields, line, None, faults)
+        if person is None:
+            raise LineLost(Fault("", "nothing in it tells who it is: no usable number or address", True))
+        return person[1], ""
+
+    def carried(self) -> dict[str, str]:
+        """Nothing goes on from line to line."""
+        return {}
+
+
+class OrderRows:
+    """Records of a file of order lines."""
+
+    def __init__(
+        self, mapping: Mapping, binding: Binding, import_id: int, carried: dict[str, str] | None = None
+    ) -> None:
+        self._mapping = mapping
+        self._binding = binding
+        self._import_id = import_id
+        self._person = PersonReader(mapping, binding, import_id)
+        get = binding.fields.get
+        self._order = get("order", ())[0]
+        head = {place for name in ORDER_FIELDS for place in get(name, ())} | set(self._person.places)
+        head |= {place for place, _ in binding.cancelled}
+        self._head_places = sorted(head)
+        self._head = _getter(self._head_places)
+        self._last_head: tuple[str, ...] | None = None
+        self._shared = ""
+        self._carried = dict(carried or {})
+        tail = [get(name, ()) for name in ("sku", "title", "category")]
+        self._sku, self._title, self._category = tail
+        self._quantity = get("quantity", ())[0]
+        self._price = get("unit_price", ())[0]
+        self._goods: dict[tuple[str, ...], str] = {}
+        self._goods_get = _getter(sorted({place for places in tail for place in places}))
+
+    def carried(self) -> dict[str, str]:
+        """The order that was read last, to go on from after a stop: column's place → text."""
+        return self._carried
+
+    def read(self, fields: list[str], line: int, faults: list[Fault]) -> tuple[str, str]:
+        """Staging rows of the person (`""` when the line before had the same) and of the line. Raises LineLost."""
+        person_row = ""
+        head = self._head(fields)
+        if head != self._last_head:
+            self._last_head = None
+            if self._mapping.carry:
+                self._carry(fields)
+            person_row = self._read_head(fields, line, faults)
+            self._last_head = head
+        goods_of = self._goods_get(fields)
+        goods = self._goods.get(goods_of)
+        if goods is None:
+            goods = self._read_goods(fields, faults)
+            if len(self._goods) > 20_000:  # memory stays flat, however many items there are
+                self._goods.clear()
+            if sum(map(len, goods_of)) < 500:
+                self._goods[goods_of] = goods
+        quantity, price = self._numbers(fields)
+        return person_row, f"{self._import_id}\t{line}\t{self._shared}\t{goods}\t{quantity}\t{price}\n"
+
+    def _numbers(self, fields: list[str]) -> tuple[int, Decimal]:
+        place = self._quantity
+        try:
+            quantity = quantity_read(fields[place])
+            place = self._price
+            price = amount_read(fields[place], self._mapping.decimal)
+        except ValueError as error:
+            raise LineLost(Fault(self._binding.header[place], str(error), True)) from None
+        if abs(quantity) > 1000 and abs(quantity * price) >= LINE_TOTAL_LIMIT:
+            raise LineLost(Fault(self._binding.header[place], "quantity times price is absurdly large", True))
+        return quantity, price
+
+    def _carry(self, fields: list[str]) -> None:
+        number = fields[self._order].strip()
+        order_place = str(self._order)
+        if number and number == self._carried.get(order_place):
+            for place in self._head_places:
+                if not fields[place].strip():
+                    fields[place] = self._carried.get(str(place), "")
+        else:
+            self._carried = {str(place): fields[place] for place in self._head_places if len(fields[place]) <= 1000}
+            self._carried[order_place] = number
+
+    def _read_head(self, fields: list[str], line: int, faults: list[Fault]) -> str:
+        header, used = self._binding.header, self._binding.fields
+        number = text_clean(fields[self._order])
+        if not number or len(number) > NUMBER_LIMIT:
+            reason = f"the order number is longer than {NUMBER_LIMIT} characters" if number else "no order number"
+            raise LineLost(Fault(header[self._order], reason, True))
+        place = next((place for place in used["placed_at"] if fields[place].strip()), used["placed_at"][0])
+        try:
+            placed_at = time_read(fields[place], self._mapping.date_format, self._mapping.time_zone)
+        except ValueError as error:
+            raise LineLost(Fault(header[place], str(error), True)) from None
+        currency = self._mapping.currency
+        for place in used.get("currency", ()):
+            text = fields[place].strip().upper()
+            if len(text) == 3 and text.isascii() and text.isalpha():
+                currency = text
+            elif text:
+                faults.append(Fault(header[place], "a currency has three letters"))
+        cancelled = any(rule.holds(fields[place]) for place, rule in self._binding.cancelled)
+        person = self._person.read(fields, line, placed_at, faults)
+        country = country_code(next((t for p in used.get("country", ()) if (t := fields[p].strip())), ""))
+        shared = (number, person[0] if person else None, placed_at, cancelled, country, currency)
+        self._shared = "\t".join(map(copy_value, shared))
+        return person[1] if person else ""
+
+    def _read_goods(self, fields: list[str], faults: list[Fault]) -> str:
+        sku = next((text for place in self._sku if (text := text_clean(fields[place]))), "")
+        if not sku:
+            raise LineLost(Fault(self._binding.header[self._sku[0]], "no item number", True))
+        if len(sku) > NUMBER_LIMIT:  # names used as numbers may be long; cut ones must still differ
+            sku = f"{sku[: NUMBER_LIMIT - 17]}-{sha256(sku.encode()).hexdigest()[:16]}"
+        title = next((text for place in self._title if (text := text_clean(fields[place]))), "")[:TITLE_LIMIT]
+        category = next((text for place in self._category if (text := text_clean(fields[place]))), "")[:NAME_LIMIT]
+        return "\t".join(map(copy_value, (sku, title, category)))
+
+
+def rows_reader(
+    mapping: Mapping, binding: Binding, import_id: int, carried: dict[str, str] | None = None
+) -> ProfileRows | OrderRows:
+    """What reads the records of an import."""
+    if mapping.kind == "orders":
+        return OrderRows(mapping, binding, import_id, carried)
+    return ProfileRows(mapping, binding, import_id)
