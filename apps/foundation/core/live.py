@@ -63,17 +63,20 @@ class Hub:
 
     async def _listen(self) -> None:
         pause = 0.2
-        while True:
+        task = asyncio.current_task()
+        stopped = task.cancelling if task else bool  # redis-py may swallow a cancellation while it connects
+        while not stopped():
             client = redis.asyncio.Redis.from_url(settings.REDIS_URL, health_check_interval=10)
             try:
-                async with client.pubsub() as pubsub:
+                async with client.pubsub(ignore_subscribe_messages=True) as pubsub:
                     await pubsub.subscribe(_TOPIC)
                     for events in self._waiting.values():  # what was missed while away
                         for event in events:
                             event.set()
                     pause = 0.2
-                    async for message in pubsub.listen():
-                        if message["type"] == "message":
+                    while not stopped():
+                        message = await pubsub.get_message(timeout=1)
+                        if message is not None:
                             for event in self._waiting.get(message["data"].decode(), ()):
                                 event.set()
             except (redis.RedisError, OSError):

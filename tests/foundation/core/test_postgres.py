@@ -1,0 +1,79 @@
+"""COPY: what goes in comes out."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from apps.foundation.core.postgres import copy_rows
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+ROW = st.tuples(
+    TEXT,
+    st.none() | st.integers(-(2**63), 2**63 - 1),
+    st.booleans(),
+    st.binary(max_size=20),
+    st.dictionaries(TEXT, JSON),
+)
+
+
+@pytest.fixture
+def table(db: None) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE copied (t text, i bigint, b boolean, y bytea, j jsonb) ON COMMIT DROP")
+    return "copied"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ROW, max_size=5))
+def test_everything_comes_back(table: str, rows: list[tuple[Any, ...]]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE copied")
+        copied = copy_rows(cursor, table, ["t", "i", "b", "y", "j"], rows)
+        cursor.execute("SELECT t, i, b, y, j FROM copied ORDER BY ctid")
+        back = [(t, i, b, bytes(y), j) for t, i, b, y, j in cursor.fetchall()]
+
+    assert copied == len(rows)
+    assert back == [(t, i, b, y, _as_json(j)) for t, i, b, y, j in rows]
+
+
+def _as_json(value: object) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::jsonb", [json.dumps(value)])
+        return str(cursor.fetchone()[0])
+
+
+def test_nul_is_dropped_and_types_are_known(table: str) -> None:
+    moment = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+    row = [
+        "a\0b",
+        1,
+        True,
+        b"\0",
+        {"k\0": ["\0", "\\u0000", moment.isoformat(), str(Decimal("1.50")), str(UUID(int=7))]},
+    ]
+    with connection.cursor() as cursor:
+        copy_rows(cursor, table, ["t", "i", "b", "y", "j"], [row])
+        cursor.execute("SELECT t, j->>'k' FROM copied")
+        back = cursor.fetchone()
+
+    assert back == (
+        "ab",
+        '["", "\\\\u0000", "2026-11-22T10:00:00+00:00", "1.50", "00000000-0000-0000-0000-000000000007"]',
+    )
+
+
+def test_unknown_type_is_refused(table: str) -> None:
+    with connection.cursor() as cursor, pytest.raises(TypeError, match="set is not provided for"):
+        copy_rows(cursor, table, ["t"], [[{1}]])
