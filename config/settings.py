@@ -173,6 +173,9 @@ SEND_LEASE_SECONDS = env.int("SEND_LEASE_SECONDS", 900)
 SENDER_DEAD_SECONDS = env.int("SENDER_DEAD_SECONDS", 15)
 """A sender of this host without a heartbeat for so long, and without a process, is settled from its journal."""
 SEND_MAX_ATTEMPTS = env.int("SEND_MAX_ATTEMPTS", 8)
+"""Tries of a message that the relay defers each time, before it counts as failed."""
+SEND_RETRY_SECONDS = env.int("SEND_RETRY_SECONDS", 60)
+"""Pause before the second try; it doubles with each, up to an hour."""
 
 LOGGING = {
     "version": 1,
