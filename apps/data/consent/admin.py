@@ -1,0 +1,105 @@
+"""Consent in the admin: read, and suppress an address by hand. The ledger changes only through services."""
+
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.data.profiles.normalize import email_normalize
+from apps.foundation.accounts.models import User
+from apps.foundation.core.admin import ReadOnlyAdmin
+from apps.foundation.core.errors import Invalid
+from apps.foundation.core.signing import address_digest
+
+from .models import ConsentRecord, ConsentState, Purpose, Suppression
+from .services import suppression_add
+
+
+@admin.register(Purpose)
+class PurposeAdmin(ReadOnlyAdmin):
+    """What consent is asked for."""
+
+    list_display = ("name", "code", "needs_consent", "description")
+
+
+@admin.register(ConsentRecord)
+class ConsentRecordAdmin(ReadOnlyAdmin):
+    """The ledger, newest first."""
+
+    list_display = ("occurred_at", "profile", "purpose", "channel", "action", "method", "source")
+    list_filter = ("purpose", "channel", "action", "method")
+    search_fields = ("=profile__id", "source")
+    search_help_text = "profile number, or source"
+    ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ConsentRecord]:
+        return cast("QuerySet[ConsentRecord]", super().get_queryset(request)).select_related("profile", "purpose")
+
+
+@admin.register(ConsentState)
+class ConsentStateAdmin(ReadOnlyAdmin):
+    """What holds now."""
+
+    list_display = ("profile", "purpose", "channel", "granted", "changed_at")
+    list_filter = ("purpose", "channel", "granted")
+    search_fields = ("=profile__id",)
+    search_help_text = "profile number"
+    ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ConsentState]:
+        return cast("QuerySet[ConsentState]", super().get_queryset(request)).select_related("profile", "purpose")
+
+
+class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Takes an address, keeps its digest only."""
+
+    address = forms.CharField(max_length=320, help_text="Kept only as a keyed digest. It can't be read back.")
+
+    class Meta:
+        model = Suppression
+        fields = ("address", "reason", "note")
+
+    def clean_address(self) -> str:
+        try:
+            return email_normalize(self.cleaned_data["address"])
+        except Invalid as problem:
+            raise forms.ValidationError(problem.message) from None
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(ReadOnlyAdmin):
+    """Addresses that get nothing, by digest."""
+
+    list_display = ("created_at", "kind", "reason", "note", "actor")
+    list_filter = ("reason", "kind")
+    list_select_related = ("actor",)
+    ordering = ("-id",)
+    readonly_fields = ("kind", "created_at", "actor")
+    fields = ("kind", "reason", "note", "created_at", "actor")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return cast(User, request.user).has_perm("consent.add_suppression")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        if obj is None:
+            kwargs["form"] = SuppressionForm
+            kwargs["fields"] = None
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("address", "reason", "note") if obj is None else self.fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if obj is None else self.readonly_fields
+
+    def save_model(self, request: HttpRequest, obj: Suppression, form: Any, change: bool) -> None:
+        """Through the service, which locks the gates of those who hold the address."""
+        address = form.cleaned_data["address"]
+        created = suppression_add(
+            kind="email", value=address, reason=obj.reason, note=obj.note, actor=cast(User, request.user)
+        )
+        if not created:
+            messages.info(request, "This address was suppressed already; nothing changed.")
+        obj.pk = Suppression.objects.get(digest=address_digest("email", address)).pk
