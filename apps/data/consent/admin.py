@@ -98,7 +98,11 @@ class SuppressionAdmin(ReadOnlyAdmin):
         """Through the service, which locks the gates of those who hold the address."""
         address = form.cleaned_data["address"]
         created = suppression_add(
-            kind="email", value=address, reason=obj.reason, note=obj.note, actor=cast(User, request.user)
+            kind="email",
+            value=address,
+            reason=Suppression.Reason(obj.reason),
+            note=obj.note,
+            actor=cast(User, request.user),
         )
         if not created:
             messages.info(request, "This address was suppressed already; nothing changed.")
