@@ -148,7 +148,10 @@ class CompiledTemplate(models.Model):
     subject = models.TextField()
     html = models.TextField()
     text = models.TextField()
-    tokens = models.JSONField(help_text="names of the profile values that it prints")
+    tokens = models.JSONField(help_text="names of the profile values that it uses")
+    link_hosts = models.JSONField(help_text="hosts that links of items may go to")
+    shop_url = models.URLField(max_length=500, help_text="where a link of an item goes that may not be used")
+    largest_bytes = models.PositiveIntegerField(help_text="HTML of the largest trial render; Gmail clips at 102 kB")
     created_at = models.DateTimeField(default=now)
 
     def __str__(self) -> str:

@@ -1,0 +1,127 @@
+"""What is checked when a template or a block type is saved, before any playbook uses it.
+
+A stand-in takes the place of what is not known yet: a brand, and a plain block in each slot. Then it is compiled and
+rendered like the real thing, so that a template that was saved can be published with blocks that were saved.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from apps.foundation.core.text import is_blank
+
+from .compiling import BlockSource, Compilation, TemplateSource, slots_named
+from .contracts import BrandSpec, CompiledSources, Problem
+from .fields import Field
+from .mjml import MAX_BYTES
+from .pieces import SourceRefused
+from .trials import trials_run
+
+MAX_SOURCE: Final = MAX_BYTES
+
+
+class _AnyColour(dict[str, str]):
+    """Colours of a brand that is not known yet."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return "#336699" if key.isidentifier() else default
+
+
+STAND_IN: Final[BrandSpec] = {
+    "code": "stand-in",
+    "name": "Your brand",
+    "from_name": "Your brand",
+    "from_email": "hello@shop.example",
+    "reply_to": "",
+    "postal_address": "1 Example Street, Example Town",
+    "shop_url": "https://shop.example/",
+    "link_hosts": ["shop.example"],
+    "colours": _AnyColour(),
+    "default_language": "en",
+}
+_SHELL = TemplateSource(
+    "shell",
+    "Subject",
+    '<mjml><mj-body>[[ slot:block ]]<mj-section><mj-column><mj-text><a href="{{ links.unsubscribe }}">Unsubscribe</a>'
+    "[[ brand.postal_address ]]</mj-text></mj-column></mj-section></mj-body></mjml>",
+    "[[ slot:block ]]\n{{ links.unsubscribe }}\n[[ brand.postal_address ]]\n",
+)
+_PLAIN = BlockSource(
+    "0", "stand-in", (), {"en": {}}, "<mj-section><mj-column><mj-text>Block</mj-text></mj-column></mj-section>", "Block"
+)
+_TEXT_SHELL = TemplateSource("shell", "[[ slot:block ]]", _SHELL.mjml.replace("[[ slot:block ]]", ""), _SHELL.text)
+
+
+def template_problems(template: TemplateSource) -> tuple[list[Problem], list[str]]:
+    """What is wrong with a template's sources, and the slots that it names."""
+    problems = [
+        Problem(name, 0, "", "is empty" if is_blank(source) else f"is over {MAX_SOURCE // 1024} kB: shorten it")
+        for name, source in (("subject", template.subject), ("mjml", template.mjml), ("text", template.text))
+        if is_blank(source) or len(source.encode()) > MAX_SOURCE
+    ]
+    if problems:
+        return problems, []
+    try:
+        slots = slots_named(template)
+    except SourceRefused as refused:
+        return [refused.problem], []
+    for name in slots:
+        if not name.isidentifier() or not name.isascii() or name.startswith("_") or len(name) > 40:
+            problems.append(Problem("template", 0, f"[[ slot:{name} ]]", "name slots by letters, digits and _"))
+    if not problems:
+        problems, _ = _compiled(template, {name: [_PLAIN] for name in slots})
+    return problems, slots
+
+
+def block_problems(block: BlockSource, *, language: str = "en") -> list[Problem]:
+    """What is wrong with a block's layouts and what it says in one language, wherever it will stand."""
+    shell = _SHELL if not is_blank(block.layout) else _TEXT_SHELL
+    problems, _ = _compiled(shell, {"block": [block, _PLAIN]}, language=language)
+    return problems
+
+
+def block_type_problems(fields: Sequence[Field], *, name: str, layout: str, text_layout: str) -> list[Problem]:
+    """What is wrong with a type's layouts, tried with a value for each field."""
+    sources = (("layout", layout), ("text layout", text_layout))
+    problems = [
+        Problem(f"block {name}, {where}", 0, "", f"is over {MAX_SOURCE // 1024} kB: shorten it")
+        for where, source in sources
+        if len(source.encode()) > MAX_SOURCE
+    ]
+    if is_blank(text_layout):
+        problems.append(Problem(f"block {name}, text layout", 0, "", "is empty: say the same as plain text"))
+    if problems:
+        return problems
+    content = {field.name: sample_value(field) for field in fields if not field.fixed}
+    return block_problems(BlockSource("1", name, tuple(fields), {"en": content}, layout, text_layout))
+
+
+def sample_value(field: Field) -> Any:
+    """A value that fits a field."""
+    match field.kind:
+        case "link":
+            return STAND_IN["shop_url"]
+        case "image":
+            return f"{STAND_IN['shop_url']}picture.png"
+        case "colour":
+            return "#336699"
+        case "choice":
+            return field.choices[0]
+        case "number":
+            return "10"
+        case "rich_text":
+            return "<p>Sample</p>"
+        case "products":
+            return None
+        case _:
+            return "Sample"[: field.max_length]
+
+
+def _compiled(
+    template: TemplateSource, slots: dict[str, list[BlockSource]], *, language: str = "en"
+) -> tuple[list[Problem], CompiledSources | None]:
+    work = Compilation(template, brand=STAND_IN, slots=slots, language=language, hosts=None)
+    compiled = work.compile()
+    if compiled is None:
+        return work.problems, None
+    blocks = {name: [block.id for block in given] for name, given in slots.items()}
+    return trials_run(compiled, blocks, address=STAND_IN["postal_address"]).problems, compiled

@@ -1,0 +1,273 @@
+"""A template, the blocks of its slots and a brand become three Jinja sources, for one language.
+
+`[[ … ]]` is filled here, once: brand values, block fields (escaped for where they stand), and slots. A slot becomes
+one `{% if slots.NAME.block == "ID" %}… {% elif … %}… {% else %}(static) {% endif %}`; a branch whose block shows
+products also asks for items, so that their loop is never empty. Pure: no database, no clock.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Final, Literal
+
+from apps.foundation.core.text import is_blank
+
+from .contracts import BrandSpec, CompiledSources, Problem
+from .fields import Field, language_chain, pieces_of_value, values_of
+from .mjml import Document
+from .pieces import Kind, Piece, SourceRefused, pieces_fill, pieces_read, pieces_strip, source_of
+from .plain_text import html_words
+from .proof import proof_of
+
+Target = Literal["subject", "mjml", "text"]
+ADDRESS: Final = "brand.postal_address"
+_BRAND_VALUES = frozenset({"name", "from_name", "postal_address", "shop_url"})
+_SLOT = "slot:"
+_SLOT_END = "end of slot"
+_PLAIN_IN_CODE = frozenset("\"'\\{}[]%#\n\r")
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSource:
+    """The three sources of a template version."""
+
+    name: str
+    subject: str
+    mjml: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSource:
+    """A block version: what it says in each language, with the fields and layouts of its type at that time."""
+
+    id: str
+    name: str
+    fields: tuple[Field, ...]
+    content: Mapping[str, Mapping[str, Any]]
+    layout: str
+    text_layout: str
+
+    @property
+    def products(self) -> str:
+        """The name of its field of kind products, or ""."""
+        return next((field.name for field in self.fields if field.kind == "products"), "")
+
+
+Slots = Mapping[str, Sequence[BlockSource]]
+"""For each slot the blocks that can stand in it, without repetition, the static one last."""
+
+
+def slots_named(template: TemplateSource) -> list[str]:
+    """The slots that a template names, in order. Raises SourceRefused."""
+    names: list[str] = []
+
+    def note(name: str, at: Piece) -> list[Piece]:
+        if name.startswith(_SLOT) and name.removeprefix(_SLOT).strip() not in names:
+            names.append(name.removeprefix(_SLOT).strip())
+        return []
+
+    for target, source in (("subject", template.subject), ("mjml", template.mjml), ("text", template.text)):
+        pieces_fill(pieces_read(source, target), note, lambda name, at: "")
+    return names
+
+
+class Compilation:
+    """One template in one language; `problems` grows while it is worked on."""
+
+    def __init__(
+        self,
+        template: TemplateSource,
+        *,
+        brand: BrandSpec,
+        slots: Slots,
+        language: str,
+        hosts: Collection[str] | None,
+    ) -> None:
+        """hosts: those that links may go to; None checks only their form, as before a brand is known."""
+        self._template, self._brand, self._slots = template, brand, slots
+        self._language, self._hosts = language, hosts
+        self.problems: list[Problem] = []
+
+    def compile(self) -> CompiledSources | None:
+        """The compiled sources, or None with `problems`."""
+        subject = self._pieces("subject", self._template.subject)
+        mjml = self._pieces("mjml", self._template.mjml)
+        text = self._pieces("text", self._template.text)
+        if self.problems:
+            return None
+        tokens: set[str] = set()
+        for target, pieces in (("subject", subject), ("mjml", mjml), ("text", text)):
+            proof = proof_of(pieces)
+            self.problems.extend(proof.problems)
+            tokens.update(proof.tokens)
+            if target != "subject":
+                self._needed(target, pieces, proof.always)
+        html = ""
+        if not self.problems:
+            document = Document(mjml, hosts=self._hosts)
+            html = document.html()
+            self.problems.extend(document.problems)
+        if html:
+            # What was shown of the MJML must hold for the HTML made from it, in its order.
+            try:
+                proof = proof_of(pieces_read(html, "compiled HTML"))
+                self.problems.extend(proof.problems)
+            except SourceRefused as refused:
+                self.problems.append(refused.problem)
+        if self.problems:
+            return None
+        return CompiledSources.of(
+            language=self._language,
+            subject=source_of(pieces_strip(subject)),
+            html=html,
+            text=source_of(pieces_strip(text)),
+            tokens=sorted(tokens),
+            link_hosts=sorted(self._hosts or ()),
+            shop_url=self._brand["shop_url"],
+        )
+
+    def _needed(self, target: str, pieces: Sequence[Piece], always: frozenset[str]) -> None:
+        """What the law asks of each message, shown to everybody: outside of any condition."""
+        if "links.unsubscribe" not in always:
+            self.problems.append(
+                Problem(target, 0, "{{ links.unsubscribe }}", "is missing: put it in, outside of any condition")
+            )
+        depth = 0
+        for piece in pieces:
+            if piece.kind is Kind.STATEMENT:
+                depth += (piece.word in ("if", "for")) - (piece.word in ("endif", "endfor"))
+            elif piece.mark == ADDRESS and depth == 0:
+                return
+        self.problems.append(Problem(target, 0, f"[[ {ADDRESS} ]]", "is missing: put it in, outside of any condition"))
+
+    # --- filling ---
+
+    def _pieces(self, target: Target, source: str) -> list[Piece]:
+        def in_data(name: str, at: Piece) -> list[Piece]:
+            if name.startswith(_SLOT):
+                return self._slot(name.removeprefix(_SLOT).strip(), target, at)
+            return self._common(name, at, markup=target == "mjml")
+
+        try:
+            filled = pieces_fill(pieces_read(source, target), in_data, self._in_code())
+        except SourceRefused as refused:
+            self.problems.append(refused.problem)
+            return []
+        return filled if target == "mjml" else _lines_kept(filled)
+
+    def _common(self, name: str, at: Piece, *, markup: bool) -> list[Piece]:
+        """`[[ language ]]` and `[[ brand.x ]]`, which can stand anywhere."""
+        value = self._common_value(name)
+        if value is None:
+            self.problems.append(
+                at.problem(
+                    "is not known: in a template write slot:NAME, language, brand.name, brand.from_name, "
+                    "brand.postal_address, brand.shop_url or brand.colours.NAME; in a layout a field of the type too"
+                )
+            )
+            return []
+        return [Piece(Kind.DATA, escape(value) if markup else value, at.where, at.line, name)]
+
+    def _common_value(self, name: str) -> str | None:
+        if name == "language":
+            return self._language
+        root, _, key = name.partition(".")
+        if root != "brand":
+            return None
+        if key in _BRAND_VALUES:
+            return str(self._brand[key])  # type: ignore[literal-required]  # it is one of its keys
+        if key.startswith("colours."):
+            return self._brand["colours"].get(key.removeprefix("colours."))
+        return None
+
+    def _in_code(self, plain: Mapping[str, str] | None = None) -> Callable[[str, Piece], str]:
+        """What fills a bracket inside an output or statement: only text that means nothing to Jinja."""
+
+        def fill(name: str, at: Piece) -> str:
+            value = (plain or {}).get(name) or self._common_value(name)
+            if value is None:
+                raise SourceRefused(at.problem("can't be filled here", token=f"[[ {name} ]]"))
+            if _PLAIN_IN_CODE & set(value):
+                raise SourceRefused(
+                    at.problem("can't stand inside template code: it holds quotes or brackets", token=f"[[ {name} ]]")
+                )
+            return value
+
+        return fill
+
+    def _slot(self, name: str, target: Target, at: Piece) -> list[Piece]:
+        blocks = self._slots.get(name)
+        if not blocks:
+            self.problems.append(at.problem("has no blocks: give the slot its tiers, a static one last"))
+            return []
+        end = Piece(Kind.DATA, "", at.where, at.line, _SLOT_END)
+        if len(blocks) == 1:
+            return [*self._block(blocks[0], name, target), end]
+
+        def statement(text: str) -> Piece:
+            return Piece(Kind.STATEMENT, f"{{% {text} %}}", at.where, at.line)
+
+        pieces: list[Piece] = []
+        for number, block in enumerate(blocks[:-1]):
+            test = f'slots.{name}.block == "{block.id}"' + (f" and slots.{name}.items" if block.products else "")
+            pieces.append(statement(f"{'elif' if number else 'if'} {test}"))
+            pieces.extend(self._block(block, name, target))
+        return [*pieces, statement("else"), *self._block(blocks[-1], name, target), statement("endif"), end]
+
+    def _block(self, block: BlockSource, slot: str, target: Target) -> list[Piece]:
+        markup = target == "mjml"
+        where = f"block {block.name}, {'layout' if markup else 'text layout'}"
+        chain = language_chain(self._language, self._brand["default_language"])
+        language = next((wanted for wanted in chain if wanted in block.content), None)
+        if language is None:
+            self.problems.append(Problem(f"block {block.name}", 0, "", f"has no text in {' or '.join(chain)}: add one"))
+            return []
+        source = block.layout if markup else block.text_layout
+        if is_blank(source):
+            self.problems.append(Problem(where, 0, "", f"is empty, so it can't stand in slot {slot} of the {target}"))
+            return []
+        fields = {field.name: field for field in block.fields}
+        values = values_of(block.fields, block.content[language], language)
+        items = f"slots.{slot}.items"
+
+        def in_data(name: str, at: Piece) -> list[Piece]:
+            if name not in fields:
+                return self._common(name, at, markup=markup)
+            if fields[name].kind == "products":
+                self.problems.append(at.problem("products are shown by a loop: {% for item in [[ … ]] %}"))
+                return []
+            return pieces_of_value(fields[name], values[name], at, markup=markup)
+
+        plain = {
+            name: items if field.kind == "products" else "" if values[name] is None else str(values[name])
+            for name, field in fields.items()
+        }
+        try:
+            pieces = pieces_strip(pieces_fill(pieces_read(source, where), in_data, self._in_code(plain)))
+        except SourceRefused as refused:
+            self.problems.append(refused.problem)
+            return []
+        shown = "".join(
+            "x" if piece.kind is Kind.OUTPUT else piece.text for piece in pieces if piece.kind is not Kind.STATEMENT
+        )
+        if is_blank(html_words(shown) if markup and "<mj-image" not in shown else shown):
+            self.problems.append(Problem(where, 0, "", f"({language}) would leave slot {slot} empty: fill its fields"))
+        return pieces
+
+
+def _lines_kept(pieces: Sequence[Piece]) -> list[Piece]:
+    """In plain text Jinja drops the line break behind a statement; the one behind a slot is the template's own."""
+    kept: list[Piece] = []
+    last: Piece | None = None
+    slot_ended = False
+    for piece in pieces:
+        if piece.mark == _SLOT_END:
+            slot_ended = last is not None and last.kind is Kind.STATEMENT
+            continue
+        if slot_ended and piece.kind is Kind.DATA and piece.text.startswith("\n"):
+            piece = Piece(piece.kind, "\n" + piece.text, piece.where, piece.line, piece.mark)
+        slot_ended = False
+        kept.append(piece)
+        last = piece
+    return kept

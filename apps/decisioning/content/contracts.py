@@ -1,0 +1,134 @@
+"""What crosses this app's border: specs in, compiled sources out. Plain data, no Django."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypedDict
+
+from apps.foundation.core.errors import Invalid
+
+
+class TierSpec(TypedDict):
+    """One tier of a slot, as a playbook version pins it. The first whose condition holds is shown.
+
+    when: an audience rule, or None; source: the recommendation list that must give `count` items, or None.
+    """
+
+    tier: str
+    name: str
+    block_version: int
+    when: dict[str, Any] | None
+    source: str | None
+    count: int
+
+
+class BrandSpec(TypedDict):
+    """The brand as it was when a playbook version was made."""
+
+    code: str
+    name: str
+    from_name: str
+    from_email: str
+    reply_to: str
+    postal_address: str
+    shop_url: str
+    link_hosts: list[str]
+    colours: dict[str, str]
+    default_language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that stops a template or block from being saved or published.
+
+    where: the source (`subject`, `mjml`, `text`, `block Hero v3, de`…); line: from 1, 0 for the whole of it;
+    token: the piece meant; mend: what is wrong and what to do.
+    """
+
+    where: str
+    line: int
+    token: str
+    mend: str
+
+    def __str__(self) -> str:
+        place = f"{self.where}, line {self.line}" if self.line else self.where
+        return f"{place}: {self.token} {self.mend}" if self.token else f"{place}: {self.mend}"
+
+
+def problems_as_data(problems: Sequence[Problem]) -> list[dict[str, Any]]:
+    """Problems as JSON-able data, for `extra` of an error."""
+    return [asdict(problem) for problem in problems]
+
+
+def problems_refuse(code: str, problems: Sequence[Problem], what: str) -> None:
+    """Raise Invalid with all problems, if there are any."""
+    if problems:
+        first = "; ".join(str(problem) for problem in problems[:3])
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise Invalid(code, f"{what}: {first}{more}", {"problems": problems_as_data(problems)})
+
+
+def digest_of(value: object) -> str:
+    """SHA-256, in hex, over `value` as canonical JSON (sorted keys, no spaces, UTF-8)."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledSources:
+    """A message as three Jinja sources, for one language. Two with one digest are the same.
+
+    tokens: names of the profile values it prints or looks at; links of items go to `link_hosts` or else to
+    `shop_url`.
+    """
+
+    digest: str
+    language: str
+    subject: str
+    html: str
+    text: str
+    tokens: tuple[str, ...]
+    link_hosts: tuple[str, ...]
+    shop_url: str
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        language: str,
+        subject: str,
+        html: str,
+        text: str,
+        tokens: Sequence[str],
+        link_hosts: Sequence[str],
+        shop_url: str,
+    ) -> "CompiledSources":
+        """The sources, with their digest worked out."""
+        digest = digest_of(
+            {
+                "language": language,
+                "subject": subject,
+                "html": html,
+                "text": text,
+                "tokens": list(tokens),
+                "link_hosts": list(link_hosts),
+                "shop_url": shop_url,
+            }
+        )
+        return cls(digest, language, subject, html, text, tuple(tokens), tuple(link_hosts), shop_url)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CompiledSources) and self.digest == other.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One person's message."""
+
+    subject: str
+    html: str
+    text: str

@@ -1,0 +1,98 @@
+"""Compiling a message when a playbook version is made: from then on nothing of it changes."""
+
+from collections.abc import Mapping, Sequence
+
+from django.db import transaction
+
+from apps.foundation.core.errors import NotFound
+
+from .compiling import BlockSource, Compilation, TemplateSource
+from .contracts import BrandSpec, CompiledSources, Problem, TierSpec, problems_refuse
+from .fields import fields_read, language_is_valid
+from .models import BlockVersion, CompiledTemplate, TemplateVersion
+from .slots import slots_problems, tier_problems
+from .trials import trials_run
+
+
+def message_compile(
+    *,
+    template_version_id: int,
+    brand: BrandSpec,
+    slots: Mapping[str, Sequence[TierSpec]],
+    languages: Sequence[str],
+) -> dict[str, int]:
+    """Compile a template version with the pinned blocks of its slots and a brand: language → CompiledTemplate id.
+
+    Raises Invalid `message_refused` with every problem in `extra["problems"]`, NotFound for a version that does
+    not exist. Compiling the same again gives the same ids.
+    """
+    version = TemplateVersion.objects.select_related("template").filter(pk=template_version_id).first()
+    if version is None:
+        raise NotFound("template_version_unknown", f"There is no template version {template_version_id}")
+    problems = slots_problems(version.slots, slots)
+    if not languages or not all(language_is_valid(language) for language in languages):
+        problems.append(Problem("languages", 0, ", ".join(languages), "name one language at least, such as en"))
+    blocks = _block_sources(slots, problems)
+    problems_refuse("message_refused", problems, "The message can't be published")
+    standing: dict[str, list[BlockSource]] = {}
+    for name in version.slots:
+        tiers = slots[name]
+        static = blocks[tiers[-1]["block_version"]]
+        # The static block is the `else` of its slot; a tier that shows it too needs no branch of its own.
+        chosen = dict.fromkeys(tier["block_version"] for tier in tiers[:-1] if blocks[tier["block_version"]] != static)
+        standing[name] = [*(blocks[number] for number in chosen), static]
+        problems.extend(tier_problems(name, tiers, blocks))
+    problems_refuse("message_refused", problems, "The message can't be published")
+    template = TemplateSource(version.template.name, version.subject, version.mjml, version.text)
+    compiled: list[tuple[CompiledSources, int]] = []
+    for language in dict.fromkeys(languages):
+        work = Compilation(template, brand=brand, slots=standing, language=language, hosts=brand["link_hosts"])
+        sources = work.compile()
+        problems.extend(problem for problem in work.problems if problem not in problems)
+        if sources is not None:
+            report = trials_run(
+                sources,
+                {name: [block.id for block in given] for name, given in standing.items()},
+                address=brand["postal_address"],
+            )
+            problems.extend(report.problems)
+            compiled.append((sources, report.largest_bytes))
+    problems_refuse("message_refused", problems, "The message can't be published")
+    with transaction.atomic():
+        return {sources.language: _compiled_save(sources, largest) for sources, largest in compiled}
+
+
+def _compiled_save(sources: CompiledSources, largest_bytes: int) -> int:
+    row, _ = CompiledTemplate.objects.get_or_create(
+        digest=sources.digest,
+        defaults={
+            "language": sources.language,
+            "subject": sources.subject,
+            "html": sources.html,
+            "text": sources.text,
+            "tokens": list(sources.tokens),
+            "link_hosts": list(sources.link_hosts),
+            "shop_url": sources.shop_url,
+            "largest_bytes": largest_bytes,
+        },
+    )
+    return row.pk
+
+
+def _block_sources(slots: Mapping[str, Sequence[TierSpec]], problems: list[Problem]) -> dict[int, BlockSource]:
+    wanted = {tier["block_version"] for tiers in slots.values() for tier in tiers}
+    found = {
+        version.pk: BlockSource(
+            str(version.pk),
+            f"{version.block.name} v{version.number}",
+            tuple(fields_read(version.fields, problems)),
+            version.content,
+            version.layout,
+            version.text_layout,
+        )
+        for version in BlockVersion.objects.select_related("block").filter(pk__in=wanted)
+    }
+    problems.extend(
+        Problem("slots", 0, str(number), "is no version of a block") for number in sorted(wanted - set(found))
+    )
+    return found

@@ -1,0 +1,250 @@
+"""Rendering a person: a compiled message, and a dict.
+
+This is the hot path: sources become functions once for each process and digest, a context is plain data, and no
+database is asked. The sandbox is the second wall; the first is `checking.py`, which lets nothing but outputs,
+conditions and simple loops through. What the check showed is made true here before a template sees anything:
+
+- profile values: text of one line or a number, blank ones left out;
+- items: those with a title; `url` is a link that the brand allows, or its shop; `image_url` such a link, or "";
+- links: the two that every message needs.
+
+So the same sources and context give the same bytes, always.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
+
+from apps.foundation.core.errors import NotFound
+from apps.foundation.core.text import is_blank
+
+from .contracts import CompiledSources, Rendered
+from .errors import RenderError
+from .filters import FILTERS
+from .links import link_is_safe
+from .models import CompiledTemplate
+
+MAX_OUTPUT: Final = 1_048_576
+"""Characters of a rendered HTML or text part; more is an error."""
+MAX_ITEMS: Final = 24
+"""Items of one slot; more are left out."""
+MAX_VALUE: Final = 500
+"""Characters of a profile value or a title; the rest is cut."""
+MAX_SUBJECT: Final = 250
+_BRACKETS = ("{{", "{%", "[[")
+_LINK = re.compile(r"https?://[^\s\"'<>\\]+")
+_ASCII_LINE = re.compile(r"[ -~]*")
+
+
+def one_line(text: str) -> str:
+    """`text` as one line: control characters, line and paragraph separators become spaces, bidirectional controls,
+    surrogates and what is not assigned go, runs of white space become one space.
+    """
+    if _ASCII_LINE.fullmatch(text):
+        return text if "  " not in text and text.strip() == text else " ".join(text.split())
+    kept = []
+    for c in text:
+        category = unicodedata.category(c)
+        if category in ("Cc", "Zl", "Zp"):
+            kept.append(" ")
+        elif category in ("Cs", "Cn") or (category == "Cf" and c not in "\u200c\u200d\u00ad"):
+            continue  # joiners are part of how some scripts and emoji are written
+        else:
+            kept.append(c)
+    return " ".join("".join(kept).split())
+
+
+def header_line(text: str) -> str:
+    """A rendered subject as it may stand in a header: one line, no encoded word (RFC 2047, 2), bounded."""
+    return one_line(one_line(text).replace("=?", "= ?"))[:MAX_SUBJECT].rstrip()
+
+
+def _printed(value: object) -> object:
+    """The last look at each value before it is printed: promise 2, whatever the check at save thought."""
+    kind = type(value)
+    if kind is str or kind is Markup:
+        if not is_blank(value):
+            return value
+    elif kind is int or kind is float:
+        return value
+    raise RenderError("blank_token", "A token of the template would print nothing")
+
+
+class MessageEnvironment(ImmutableSandboxedEnvironment):
+    """Jinja with nothing in it but the filters of `filters.py`; of plain data only what is stored can be reached.
+
+    A missing value is None: blank for `fallback`, false in a condition, refused by `_printed`.
+    """
+
+    def __init__(self, *, html: bool) -> None:
+        super().__init__(
+            autoescape=html,
+            undefined=StrictUndefined,
+            finalize=_printed,
+            trim_blocks=not html,
+            lstrip_blocks=not html,
+            cache_size=0,
+        )
+        self.globals.clear()
+        self.tests.clear()
+        self.filters.clear()
+        self.filters.update({name: entry.run for name, entry in FILTERS.items()})
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """What a dict holds under that name, never a method of it: `slots.x.items` is the list."""
+        if type(obj) is dict:
+            return obj.get(attribute)
+        if obj is None:
+            return None
+        return super().getattr(obj, attribute)
+
+
+HTML: Final = MessageEnvironment(html=True)
+TEXT: Final = MessageEnvironment(html=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    subject: Template
+    html: Template
+    text: Template
+
+
+@lru_cache(maxsize=256)
+def _program(compiled: CompiledSources) -> _Program:
+    """The sources as functions; kept by digest for as long as the process lives. Raises RenderError."""
+    try:
+        return _Program(
+            TEXT.from_string(compiled.subject), HTML.from_string(compiled.html), TEXT.from_string(compiled.text)
+        )
+    except TemplateError:
+        raise RenderError("template_broken", "The compiled template can't be read") from None
+
+
+@lru_cache(maxsize=512)
+def compiled_load(compiled_id: int) -> CompiledSources:
+    """The sources of a CompiledTemplate; rows never change, so each is read once for each process. Raises NotFound."""
+    row = CompiledTemplate.objects.filter(pk=compiled_id).first()
+    if row is None:
+        raise NotFound("compiled_template_unknown", f"There is no compiled template {compiled_id}")
+    return CompiledSources(
+        digest=row.digest,
+        language=row.language,
+        subject=row.subject,
+        html=row.html,
+        text=row.text,
+        tokens=tuple(row.tokens),
+        link_hosts=tuple(row.link_hosts),
+        shop_url=row.shop_url,
+    )
+
+
+_safe_link = lru_cache(maxsize=16_384)(link_is_safe)
+
+
+def _value(value: object) -> str | int | float | bool | None:
+    """A profile value as a template may see it: one line, a number, yes or no; None when it would be blank."""
+    if type(value) is str:
+        # Cut first: what is kept is at most MAX_VALUE long, so a value of megabytes costs no more than a long one.
+        text = one_line(value[: 4 * MAX_VALUE])[:MAX_VALUE].rstrip()
+        return None if is_blank(text) else text
+    if type(value) is bool:
+        return value
+    if type(value) is int:
+        return value if abs(value) < 10**15 else None
+    if type(value) is float:
+        return value if abs(value) < 1e15 else None  # not for NaN either
+    return None
+
+
+def _link_of(url: object, hosts: tuple[str, ...], instead: str) -> str:
+    return url if type(url) is str and _safe_link(url, hosts) else instead
+
+
+def _items(items: object, compiled: CompiledSources) -> list[dict[str, Any]]:
+    if not isinstance(items, list | tuple):
+        return []
+    shown: list[dict[str, Any]] = []
+    for item in items[:MAX_ITEMS]:
+        title = _value(item.get("title")) if isinstance(item, dict) else None
+        if title is None:
+            continue
+        shown.append(
+            {
+                "sku": _value(item.get("sku")) or "",
+                "title": title,
+                "price": _value(item.get("price")) or "",
+                "url": _link_of(item.get("url"), compiled.link_hosts, compiled.shop_url),
+                "image_url": _link_of(item.get("image_url"), compiled.link_hosts, ""),
+            }
+        )
+    return shown
+
+
+def context_plain(compiled: CompiledSources, context: Mapping[str, Any]) -> dict[str, Any]:
+    """The context as templates see it, whatever came in: see the head of this file.
+
+    Raises RenderError without both links.
+    """
+    profile = context.get("profile") or {}
+    slots: dict[str, Any] = {}
+    for name, given in (context.get("slots") or {}).items():
+        block = given.get("block") if isinstance(given, dict) else None
+        slots[name] = {"block": "" if block is None else str(block)}
+        if block is not None and "items" in given:
+            slots[name]["items"] = _items(given["items"], compiled)
+    links = context.get("links") or {}
+    for name in ("unsubscribe", "preferences"):
+        if not _LINK.fullmatch(str(links.get(name) or "")):
+            raise RenderError("link_missing", f"A message needs links.{name}")
+    return {
+        "profile": {name: _value(profile.get(name)) for name in compiled.tokens},
+        "slots": slots,
+        "links": {"unsubscribe": links["unsubscribe"], "preferences": links["preferences"]},
+    }
+
+
+def _holds_brackets(data: object) -> bool:
+    if isinstance(data, dict):
+        return any(_holds_brackets(value) for value in data.values())
+    if isinstance(data, list):
+        return any(_holds_brackets(value) for value in data)
+    return isinstance(data, str) and ("{" in data or "[" in data)
+
+
+def render(compiled: CompiledSources, context: Mapping[str, Any]) -> Rendered:
+    """One person's message.
+
+    context: `{"profile": {…}, "slots": {"hero": {"block": "12"}, "products": {"block": "9", "items": […]}},
+    "links": {"unsubscribe": …, "preferences": …}}`.
+
+    Raises RenderError when something would be blank, a bracket was left unfilled, the output is over MAX_OUTPUT,
+    or the template misbehaved.
+    """
+    program = _program(compiled)
+    data = context_plain(compiled, context)
+    try:
+        subject = header_line(program.subject.render(data))
+        html = program.html.render(data)
+        text = program.text.render(data).strip() + "\n"
+    except TemplateError as error:
+        raise RenderError("template_misbehaved", f"The template failed: {type(error).__name__}") from None
+    except (TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
+        # What a condition over values of unforeseen types can raise; the check at save leaves none of them.
+        raise RenderError("template_misbehaved", f"The template failed: {type(error).__name__}") from None
+    if is_blank(subject) or not html.strip() or all(is_blank(line) for line in text.splitlines()):
+        raise RenderError("message_blank", "The subject, HTML or text of the message would be blank")
+    if len(html) > MAX_OUTPUT or len(text) > MAX_OUTPUT:
+        raise RenderError("message_too_large", f"The message is over {MAX_OUTPUT} characters")
+    for bracket in _BRACKETS:
+        # A person may be called so: only brackets that nobody's data brought along are an error.
+        if (bracket in html or bracket in text or bracket in subject) and not _holds_brackets(data):
+            raise RenderError("bracket_unfilled", f"The message would show {bracket}")
+    return Rendered(subject, html, text)
