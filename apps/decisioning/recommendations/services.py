@@ -17,7 +17,7 @@ LIST_LENGTH = 50
 """Items in a list of best sellers."""
 NEIGHBOURS = 20
 """Neighbours of an item."""
-PERSON_ITEMS = 100
+PERSON_ITEMS = 50
 """Only a person's last so many different items count for neighbours: a wholesaler who bought everything tells little,
 and costs the square of it."""
 PAIR_BUYERS = 2
@@ -90,7 +90,7 @@ _NEIGHBOURS = """
         HAVING count(*) >= %(pair_buyers)s
     ), scored AS (
         SELECT both_ways.item_id, both_ways.neighbour_id, both_ways.number,
-               round((both_ways.number / sqrt(mine.number::float8 * theirs.number))::numeric, 9) AS score
+               round(both_ways.number / sqrt(mine.number::float8 * theirs.number) * 1e9) / 1e9 AS score
         FROM (
             SELECT one AS item_id, other AS neighbour_id, number FROM pairs
             UNION ALL
