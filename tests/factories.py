@@ -1,13 +1,20 @@
 """Makes what tests need, with defaults that are whole. Plain functions; each says what matters by its arguments."""
 
 from itertools import count
+from typing import Any
 
 from apps.data.consent.models import Action, Channel, ConsentRecord, ConsentState, Gate
 from apps.data.profiles.models import Identifier, Profile
+from apps.decisioning.audiences.models import Audience
+from apps.decisioning.content.services import block_create, block_type_create, brand_create, template_create
+from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
+from apps.decisioning.playbooks.services import playbook_create, playbook_publish, playbook_submit
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.services import user_create
 from apps.foundation.core.clock import now
 from apps.foundation.core.signing import address_digest
+from apps.foundation.governance.models import Approval, Review
+from apps.foundation.governance.services import review_answer
 
 _number = count(1)
 
@@ -52,3 +59,106 @@ def make_profile(*, email: str | None = "", consent: tuple[str, ...] = (), **fie
             changed_at=record.occurred_at,
         )
     return profile
+
+
+_MJML = """<mjml><mj-head><mj-title>[[ brand.name ]]</mj-title></mj-head><mj-body>
+<mj-section><mj-column><mj-text>Hello {{ profile.first_name | fallback("friend") }}</mj-text></mj-column></mj-section>
+[[ slot:hero ]]
+[[ slot:products ]]
+<mj-section><mj-column><mj-text>[[ brand.postal_address ]]
+<a href="{{ links.unsubscribe }}">Unsubscribe</a></mj-text></mj-column></mj-section></mj-body></mjml>"""
+_TEXT = """Hello {{ profile.first_name | fallback("friend") }}
+
+[[ slot:hero ]]
+
+[[ slot:products ]]
+
+[[ brand.postal_address ]]
+{{ links.unsubscribe }}
+"""
+_SECTION = "<mj-section><mj-column>{}</mj-column></mj-section>"
+_LOOP = "{% for item in [[ items ]] %}<mj-text>{{ item.title }}</mj-text>{% endfor %}"
+_GERMAN = {"attribute": "country", "in": ["DE", "AT", "CH"]}
+
+
+def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
+    """A playbook that can be handed in: two heroes by country, three products by tiers, for everybody."""
+    number = next(_number)
+    root = User.objects.create_superuser(f"content-{number}@staff.example", "a long enough password")
+    brand = brand_create(
+        by=root,
+        code=f"brand-{number}",
+        name="Tea & Co",
+        from_name="Tea & Co",
+        from_email="hello@tea.example",
+        postal_address="1 Tea Lane, London",
+        shop_url="https://tea.example/",
+        link_hosts=["tea.example"],
+    )
+    words = block_type_create(
+        by=root,
+        code=f"words-{number}",
+        name=f"Words {number}",
+        fields=[{"name": "words", "label": "Words", "kind": "text", "max_length": 200}],
+        layout=_SECTION.format("<mj-text>[[ words ]]</mj-text>"),
+        text_layout="[[ words ]]",
+    )
+    items = block_type_create(
+        by=root,
+        code=f"items-{number}",
+        name=f"Items {number}",
+        fields=[{"name": "items", "label": "Items", "kind": "products"}],
+        layout=_SECTION.format(_LOOP),
+        text_layout="{% for item in [[ items ]] %}{{ item.title }}\n{% endfor %}",
+    )
+
+    def block(name: str, english: str, german: str) -> int:
+        content = {"en": {"words": english}, "de": {"words": german}}
+        return block_create(by=root, name=f"{name} {number}", type_id=words.pk, content=content).pk
+
+    german, anywhere = block("German", "Free delivery", "Versand gratis"), block("Anywhere", "New teas", "Neue Tees")
+    nothing = block("No products", "Look around in our shop", "Sieh dich um")
+    three = block_create(by=root, name=f"Three {number}", type_id=items.pk, content={"en": {}, "de": {}}).pk
+    template = template_create(
+        by=root, code=f"news-{number}", name="News", subject="News from [[ brand.name ]]", mjml=_MJML, text=_TEXT
+    )
+    audience = Audience.objects.create(name=f"Everybody {number}", rule={"all": []}, owner=root)
+    tiers = [("category", "category"), ("country", "country"), ("site", "shop")]
+    slots = {
+        "hero": [
+            {"tier": "segment", "name": "German speaking", "block": german, "when": _GERMAN},
+            {"tier": "static", "block": anywhere},
+        ],
+        "products": [
+            *({"tier": tier, "block": three, "source": source, "count": 3} for tier, source in tiers),
+            {"tier": "static", "block": nothing},
+        ],
+    }
+    values: dict[str, Any] = {
+        "code": f"news-{number}",
+        "name": f"News {number}",
+        "audience": audience,
+        "brand": brand,
+        "template": template,
+        "slots": slots,
+        "approval_path": ["brand_approver"],
+    }
+    return playbook_create(by=by or make_user(), **{**values, **fields})
+
+
+def approve(version: PlaybookVersion) -> PlaybookVersion:
+    """Have others agree to a version that was handed in."""
+    review = Review.objects.get(object_id=version.pk, content_type__model="playbookversion", state=Review.State.OPEN)
+    for role in review.path:
+        review_answer(review_id=review.pk, by=make_user(role), verdict=Approval.Verdict.APPROVE)
+    version.refresh_from_db()
+    return version
+
+
+def make_published(**fields: Any) -> Playbook:
+    """A playbook that was handed in, approved by others and published."""
+    playbook = make_playbook(**fields)
+    version = approve(playbook_submit(playbook_id=playbook.pk, by=playbook.owner))
+    playbook_publish(version_id=version.pk, by=make_user("publisher"))
+    playbook.refresh_from_db()
+    return playbook

@@ -2,21 +2,9 @@
 
 from typing import Any, TypedDict
 
+from apps.decisioning.content.contracts import BrandSpec, TierSpec
 
-class TierSpec(TypedDict):
-    """One tier of a slot. The first whose condition holds is shown.
-
-    tier: personal, category, country, segment, site or static; block_version: what is shown;
-    when: an audience rule that the person must match, or None; source: the recommendation list that must give
-    `count` items (neighbours, category, country, shop), or None. A static tier has neither: it can always be shown.
-    """
-
-    tier: str
-    name: str
-    block_version: int
-    when: dict[str, Any] | None
-    source: str | None
-    count: int
+__all__ = ["BrandSpec", "CapSpec", "PlaybookSpec", "TierSpec"]
 
 
 class CapSpec(TypedDict):
@@ -24,21 +12,6 @@ class CapSpec(TypedDict):
 
     count: int
     days: int
-
-
-class BrandSpec(TypedDict):
-    """The brand as it was when the version was made."""
-
-    code: str
-    name: str
-    from_name: str
-    from_email: str
-    reply_to: str
-    postal_address: str
-    shop_url: str
-    link_hosts: list[str]
-    colours: dict[str, str]
-    default_language: str
 
 
 class PlaybookSpec(TypedDict):

@@ -1,15 +1,17 @@
 """Writes about staff."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.apps import AppConfig
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 
-from apps.foundation.core.errors import NotFound
+from apps.foundation.core.errors import NotAllowed, NotFound
 
 from .models import User
 from .roles import ROLE_BY_CODE, ROLES
+from .signals import user_changed
 
 
 def roles_sync(app_config: AppConfig | None = None, **kwargs: Any) -> None:
@@ -39,3 +41,40 @@ def user_create(*, email: str, password: str, role: str, first_name: str = "", l
 def role_codes(user: User) -> frozenset[str]:
     """The codes of a user's roles."""
     return frozenset(user.groups.values_list("name", flat=True))
+
+
+def user_manage_refusal(*, user: User, by: User) -> str:
+    """Why `by` may not change the account and roles of `user`, "" if they may.
+
+    Nobody changes their own rights, and only a superuser touches a superuser: else a new password would be a way up.
+    """
+    if not by.has_perm("accounts.change_user"):
+        return "You may not change accounts: ask an administrator"
+    if user.pk == by.pk:
+        return "Nobody changes their own rights: ask another administrator"
+    if user.is_superuser and not by.is_superuser:
+        return "Only a superuser changes the account of a superuser"
+    return ""
+
+
+def user_roles_set(*, user_id: int, roles: Collection[str], by: User) -> bool:
+    """Give a member of staff exactly these roles. Returns whether that changed anything.
+
+    Raises NotFound for a user or role that does not exist, NotAllowed for one's own and a superuser's.
+    """
+    with transaction.atomic():
+        user = User.objects.select_for_update().filter(pk=user_id).first()
+        if user is None:
+            raise NotFound("user_unknown", "There is no such user")
+        if unknown := sorted(set(roles) - ROLE_BY_CODE.keys()):
+            raise NotFound("role_unknown", f"There is no role {unknown[0]!r}: choose of {', '.join(ROLE_BY_CODE)}")
+        before = role_codes(user)
+        if before == set(roles):
+            return False
+        if refusal := user_manage_refusal(user=user, by=by):
+            raise NotAllowed("rights_of_others_only", refusal)
+        user.groups.set(Group.objects.filter(name__in=roles))
+        user_changed.send(
+            User, user=user, by=by, action="roles", data={"before": sorted(before), "after": sorted(roles)}
+        )
+    return True

@@ -32,6 +32,12 @@ SPEC: Any = {
         "subject": [_tier("static", 5)],
     },
 }
+
+
+def _spec(**changes: Any) -> Any:
+    return {**SPEC, **changes}
+
+
 TOKENS = {"en": ["first_name", "points"], "de": ["first_name"], "pt": []}
 PLAN: Plan = plan_make(SPEC, {"en": 11, "de": 12, "pt": 13}, TOKENS)
 ORDERS = Counted("orders", "", Window())
@@ -73,7 +79,7 @@ def test_the_cap_counts_what_they_got(messages: int, outcome: str) -> None:
 
 
 def test_without_a_cap_nobody_counts() -> None:
-    plan = plan_make({**SPEC, "cap": None}, {"en": 11}, {"en": []})
+    plan = plan_make(_spec(cap=None), {"en": 11}, {"en": []})
     assert decide(plan, _person(messages=1000)).outcome == "send"
 
 
@@ -194,7 +200,7 @@ def test_the_same_inputs_give_the_same_answer_and_are_left_alone() -> None:
 def test_a_rule_of_many_leaves_keeps_the_reason_short() -> None:
     many = {"any": [{"attribute": "country", "is": f"X{number}"} for number in range(100)]}
     slots = {"hero": [_tier("segment", 1, when=many), _tier("static", 2)]}
-    verdict = decide(plan_make({**SPEC, "slots": slots}, {"en": 1}, {"en": []}), _person())
+    verdict = decide(plan_make(_spec(slots=slots), {"en": 1}, {"en": []}), _person())
     assert len(verdict.reasons["slots"]["hero"]["no"][0]) == 4
 
 

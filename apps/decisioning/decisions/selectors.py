@@ -1,0 +1,277 @@
+"""Reads about decisions: for delivery, for the sweeper, and for people who ask why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Exists, Max, OuterRef
+
+from apps.data.consent.models import Purpose
+from apps.decisioning.audiences.rules import rule_parse, rule_reading
+from apps.decisioning.content.models import BlockVersion
+from apps.decisioning.playbooks.contracts import PlaybookSpec, TierSpec
+from apps.decisioning.playbooks.models import Run, RunBatch
+from apps.decisioning.playbooks.rules import SOURCES, TIERS
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import NotFound
+
+from .contracts import DispatchTerms
+from .engine import SEND
+from .models import Decision
+
+_QUIET = timedelta(seconds=20)
+"""A run on which nothing happened for so long is woken again."""
+
+OUTCOMES: dict[str, str] = {
+    SEND: "to be sent",
+    "no_consent": "never agreed to this",
+    "withdrawn": "withdrew their consent",
+    "suppressed": "the address is suppressed",
+    "invalid_address": "no usable address",
+    "frequency_cap": "had enough messages lately",
+}
+"""Outcomes and their words for people."""
+
+
+def dispatch_terms(*, run_id: int) -> DispatchTerms:
+    """The terms of a run for delivery. Raises NotFound."""
+    run = Run.objects.select_related("version").filter(pk=run_id).first()
+    if run is None:
+        raise NotFound("run_unknown", "There is no such run")
+    spec: PlaybookSpec = run.version.spec
+    brand, cap = spec["brand"], spec["cap"]
+    return DispatchTerms(
+        run_id=run.pk,
+        label=f"{spec['name']}, {run.occasion_key}",
+        occasion=f"playbook:{run.playbook_id}:message:{spec['channel']}:{run.occasion_key}",
+        purpose=spec["purpose"],
+        needs_consent=_needs_consent(spec["purpose"]),
+        channel=spec["channel"],
+        from_name=brand["from_name"],
+        from_email=brand["from_email"],
+        reply_to=brand["reply_to"],
+        link_hosts=tuple(brand["link_hosts"]),
+        cap_count=None if cap is None else cap["count"],
+        cap_days=None if cap is None else cap["days"],
+        not_after=run.created_at + timedelta(hours=spec["send_within_hours"]),
+        cancelled=run.state == Run.State.CANCELLED,
+    )
+
+
+def runs_unplanned() -> list[int]:
+    """Runs whose audience was not put down yet, though there was time."""
+    return list(
+        Run.objects.filter(state=Run.State.PLANNING, created_at__lt=now() - _QUIET).values_list("pk", flat=True)
+    )
+
+
+def runs_undecided() -> list[int]:
+    """Runs that could go on and on which nothing happened for a while."""
+    quiet_since = now() - _QUIET
+    return list(
+        Run.objects.filter(state=Run.State.DECIDING, created_at__lt=quiet_since)
+        .exclude(Exists(RunBatch.objects.filter(run=OuterRef("pk"), decided_at__gt=quiet_since)))
+        .values_list("pk", flat=True)
+    )
+
+
+def _needs_consent(purpose: str) -> bool:
+    return Purpose.objects.values_list("needs_consent", flat=True).get(pk=purpose)
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """How far the deciding of a run is: people by outcome, and by the tier that answered."""
+
+    people: int
+    decided: int
+    outcomes: dict[str, int]
+    tiers: dict[str, int]
+    last_at: datetime | None
+
+
+def run_progress(*, run_id: int) -> RunProgress:
+    """The figures of a run's decisions, in one statement beside the run's own row."""
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        raise NotFound("run_unknown", "There is no such run")
+    outcomes: dict[str, int] = {}
+    tiers: dict[str, int] = {}
+    last_at: datetime | None = None
+    groups = (
+        Decision.objects.filter(run=run)
+        .values_list("outcome", "tier")
+        .annotate(Count("pk"), Max("decided_at"))
+        .order_by()
+    )
+    for outcome, tier, count, newest in groups:
+        outcomes[outcome] = outcomes.get(outcome, 0) + count
+        if outcome == SEND:
+            tiers[tier] = tiers.get(tier, 0) + count
+        last_at = newest if last_at is None else max(last_at, newest)
+    return RunProgress(run.people, sum(outcomes.values()), outcomes, tiers, last_at)
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A tier that was asked and did not hold, with the value that lost, in words."""
+
+    name: str
+    tier: str
+    block: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlotExplained:
+    """One slot: what it shows, by which rule, and what was passed over before that.
+
+    rule: what the tier wanted, in words; why: the values that met it, in words; items: titles shown.
+    """
+
+    slot: str
+    name: str
+    tier: str
+    block: str
+    rule: str
+    why: str
+    items: tuple[str, ...]
+    passed_over: tuple[PassedOver, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one person got what they got, or nothing. Everything a page needs, in plain words."""
+
+    decision_id: UUID
+    profile_id: int
+    run_id: int
+    run: str
+    playbook_id: int
+    version: str
+    version_id: int
+    version_digest: str
+    compiled_id: int | None
+    as_of: datetime
+    decided_at: datetime
+    outcome: str
+    summary: str
+    language: str
+    language_note: str
+    tier: str
+    recommendation_set: int | None
+    values: dict[str, Any]
+    slots: tuple[SlotExplained, ...]
+
+
+def decision_explain(decision_id: UUID | str) -> Explanation:
+    """Read a decision out: which version, which rule, which tier, what was passed over and by which value.
+
+    Raises NotFound.
+    """
+    decision = Decision.objects.select_related("run__version__playbook", "run__playbook").filter(pk=decision_id).first()
+    if decision is None:
+        raise NotFound("decision_unknown", "There is no such decision")
+    run, version = decision.run, decision.run.version
+    spec: PlaybookSpec = version.spec
+    language = decision.inputs.get("language", "")
+    wanted = decision.reasons.get("language", "")
+    return Explanation(
+        decision_id=decision.pk,
+        profile_id=decision.profile_id,
+        run_id=run.pk,
+        run=str(run),
+        playbook_id=run.playbook_id,
+        version=str(version),
+        version_id=version.pk,
+        version_digest=version.digest,
+        compiled_id=decision.compiled_id,
+        as_of=run.as_of,
+        decided_at=decision.decided_at,
+        outcome=decision.outcome,
+        summary=_summary(decision),
+        language=language,
+        language_note=f"They speak {wanted}; the message comes in {', '.join(spec['languages'])}." if wanted else "",
+        tier=TIERS.get(decision.tier, decision.tier),
+        recommendation_set=decision.reasons.get("set"),
+        values=decision.inputs.get("profile", {}),
+        slots=_slots_explain(spec, decision),
+    )
+
+
+def _summary(decision: Decision) -> str:
+    if decision.outcome == SEND:
+        return f"Decided to send; answered by the {TIERS.get(decision.tier, decision.tier)} tier."
+    if cap := decision.reasons.get("cap"):
+        return f"Withheld: got {cap['got']} within {cap['days']} days already, and at most {cap['count']} are allowed."
+    if decision.reasons.get("gate") == "no answer":
+        return "Withheld: the gate gave no answer, and then nothing is sent."
+    return f"Withheld: {OUTCOMES.get(decision.outcome, decision.outcome)}."
+
+
+def _slots_explain(spec: PlaybookSpec, decision: Decision) -> tuple[SlotExplained, ...]:
+    chosen: dict[str, Any] = decision.inputs.get("slots", {})
+    blocks = {
+        version.pk: str(version)
+        for version in BlockVersion.objects.select_related("block").filter(
+            pk__in={tier["block_version"] for tiers in spec["slots"].values() for tier in tiers}
+        )
+    }
+    explained = []
+    for slot in sorted(chosen):
+        reason = decision.reasons.get("slots", {}).get(slot, {})
+        tiers = spec["slots"][slot]
+        tier = tiers[reason.get("at", 0)]
+        explained.append(
+            SlotExplained(
+                slot=slot,
+                name=tier["name"],
+                tier=TIERS.get(tier["tier"], tier["tier"]),
+                block=blocks.get(tier["block_version"], ""),
+                rule=_wanted(tier),
+                why=_leaves(reason.get("why", [])),
+                items=tuple(item["title"] for item in chosen[slot].get("items", [])),
+                passed_over=tuple(
+                    PassedOver(
+                        name=lost["name"],
+                        tier=TIERS.get(lost["tier"], lost["tier"]),
+                        block=blocks.get(lost["block_version"], ""),
+                        why=_lost(lost, why),
+                    )
+                    for lost, why in zip(tiers, reason.get("no", []), strict=False)
+                ),
+            )
+        )
+    return tuple(explained)
+
+
+def _wanted(tier: TierSpec) -> str:
+    """What a tier wants, in words; "always" for a static one."""
+    parts = []
+    if tier["when"] is not None:
+        parts.append(rule_reading(rule_parse(tier["when"])))
+    if tier["source"] is not None:
+        parts.append(f"{tier['count']} items {SOURCES[tier['source']]}")
+    return " and ".join(parts) or "always"
+
+
+def _lost(tier: TierSpec, why: Any) -> str:
+    if isinstance(why, list):
+        return _leaves(why)
+    if "items" in why:
+        return f"{tier['source']}: only {why['items']} of {why['of']} items"
+    return "nothing is known of them"
+
+
+def _leaves(leaves: Sequence[dict[str, Any]]) -> str:
+    return "; ".join(f"{leaf['field']} is {_said(leaf['is'])}, wanted: {leaf['wanted']}" for leaf in leaves)
+
+
+def _said(value: Any) -> str:
+    if value is None or value == "":
+        return "not known"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

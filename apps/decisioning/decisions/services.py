@@ -1,0 +1,238 @@
+"""Deciding for a batch of people: read once for all, decide each by the engine, write them by COPY."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from apps.data.consent.models import Purpose
+from apps.data.consent.selectors import gate_read
+from apps.data.features.selectors import features_read
+from apps.decisioning.audiences.contracts import PROFILE_COLUMNS
+from apps.decisioning.audiences.selectors import facts_load
+from apps.decisioning.content.models import CompiledTemplate
+from apps.decisioning.playbooks.contracts import PlaybookSpec
+from apps.decisioning.playbooks.models import PlaybookVersion, Run
+from apps.decisioning.playbooks.services import run_finish
+from apps.decisioning.playbooks.specs import version_digest
+from apps.decisioning.recommendations.contracts import ItemCard, PersonTaste
+from apps.decisioning.recommendations.selectors import latest_set, recommendations_for
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Conflict
+from apps.foundation.core.ids import uuid7
+from apps.foundation.core.live import live_publish
+from apps.foundation.core.postgres import copy_rows
+
+from .engine import SEND, Person, Plan, Verdict, decide, plan_make, withheld_because
+from .models import Decision
+from .registry import message_counters
+from .signals import decisions_made
+
+logger = logging.getLogger(__name__)
+
+_COLUMNS = ["id", "run_id", "profile_id", "outcome", "compiled_id", "tier", "inputs", "reasons", "decided_at"]
+
+_CLAIM = """
+SELECT batch.id, batch.profile_ids
+FROM playbooks_runbatch AS batch
+WHERE batch.id = %s AND batch.decided_at IS NULL
+FOR UPDATE SKIP LOCKED
+"""
+# A cancellation changes the run's row and so waits for batches that are being decided; none begins after it.
+_RUN = """
+SELECT run.id, run.as_of, run.version_id, version.digest, version.spec->>'purpose', version.spec->>'channel'
+FROM playbooks_run AS run
+JOIN playbooks_playbookversion AS version ON version.id = run.version_id
+WHERE run.id = (SELECT run_id FROM playbooks_runbatch WHERE id = %s) AND run.state = 'deciding'
+FOR SHARE OF run
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Occasion:
+    """The run that a batch belongs to."""
+
+    run_id: int
+    as_of: datetime
+    version_id: int
+    digest: str
+    purpose: str
+    channel: str
+
+
+@lru_cache(maxsize=64)
+def _plan(version_id: int, digest: str) -> Plan:
+    """The plan of a version, made once in each process. Raises Conflict if it is not what its digest says."""
+    version = PlaybookVersion.objects.get(pk=version_id)
+    if version_digest(version) != digest:
+        raise Conflict("version_tampered", f"{version} is not what was approved; nothing of it goes out")
+    spec: PlaybookSpec = version.spec
+    tokens = dict(CompiledTemplate.objects.filter(pk__in=version.compiled.values()).values_list("language", "tokens"))
+    return plan_make(spec, version.compiled, {language: tokens.get(language, []) for language in version.compiled})
+
+
+def batch_decide(*, batch_id: int) -> int | None:
+    """Decide for the people of a batch and mark it decided, in one transaction. Returns how many.
+
+    None when there is nothing to do: another worker has it, it is decided, or its run was cancelled. Killed in the
+    middle, nothing is there and it is done again; done twice, nothing changes.
+    Raises Conflict when the version is not what was approved.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_CLAIM, [batch_id])
+        batch = cursor.fetchone()
+        if batch is None:
+            return None
+        cursor.execute(_RUN, [batch_id])
+        found = cursor.fetchone()
+        if found is None:
+            return None
+        occasion = _Occasion(*found)
+        decided_at = now()
+        verdicts, set_id = _people_decide(cursor, occasion, batch[1], decided_at)
+        rows = [_row(occasion.run_id, profile_id, verdict, set_id, decided_at) for profile_id, verdict in verdicts]
+        copy_rows(cursor, Decision._meta.db_table, _COLUMNS, rows)
+        cursor.execute("UPDATE playbooks_runbatch SET decided_at = %s WHERE id = %s", [decided_at, batch_id])
+        first_id = min((row[0] for row in rows), default=None)
+        transaction.on_commit(lambda: _decisions_tell(occasion.run_id, first_id))
+    run_finish(run_id=occasion.run_id)
+    return len(rows)
+
+
+def _decisions_tell(run_id: int, first_id: Any) -> None:
+    live_publish(f"run-{run_id}")
+    if first_id is not None:
+        decisions_made.send(Decision, run_id=run_id, first_id=first_id)
+
+
+def _row(run_id: int, profile_id: int, verdict: Verdict, set_id: int | None, decided_at: datetime) -> tuple[Any, ...]:
+    reasons = verdict.reasons
+    if verdict.outcome == SEND and set_id is not None:
+        reasons = {**reasons, "set": set_id}
+    return (
+        uuid7(),
+        run_id,
+        profile_id,
+        verdict.outcome,
+        verdict.compiled,
+        verdict.tier,
+        verdict.inputs,
+        reasons,
+        decided_at,
+    )
+
+
+def _people_decide(
+    cursor: CursorWrapper, occasion: _Occasion, profile_ids: Sequence[int], at: datetime
+) -> tuple[list[tuple[int, Verdict]], int | None]:
+    """The verdicts of people who still exist, and the recommendation set used.
+
+    The hot path: a constant number of reads whatever the number of people, dicts and tuples in between.
+    """
+    plan = _plan(occasion.version_id, occasion.digest)
+    values = _profiles_read(cursor, profile_ids, plan)
+    if len(values) < len(profile_ids):
+        logger.warning("run %s: %s people are gone", occasion.run_id, len(profile_ids) - len(values))
+    ids = sorted(values)
+    gate = gate_read(
+        profile_ids=ids,
+        purpose=occasion.purpose,
+        channel=occasion.channel,
+        needs_consent=Purpose.objects.values_list("needs_consent", flat=True).get(pk=occasion.purpose),
+    )
+    reasons = {profile_id: answer.reason if not answer.allowed else "" for profile_id, answer in gate.items()}
+    may = [profile_id for profile_id in ids if reasons.get(profile_id) == ""]
+    messages: dict[int, int] = {}
+    if plan.cap is not None and may:
+        since = at - timedelta(days=plan.cap["days"])
+        for counter in message_counters:
+            for profile_id, count in counter(profile_ids=may, purpose=occasion.purpose, since=since).items():
+                messages[profile_id] = messages.get(profile_id, 0) + count
+    people = {
+        profile_id: Person(gate=reasons.get(profile_id), messages=messages.get(profile_id, 0)) for profile_id in ids
+    }
+    rest = [profile_id for profile_id in may if not withheld_because(plan, people[profile_id])[0]]
+    facts = facts_load(rules=plan.rules, profile_ids=rest, as_of=occasion.as_of) if plan.rules and rest else {}
+    cards, set_id = _cards_read(plan, rest, values, occasion.as_of)
+    for profile_id in rest:
+        people[profile_id] = Person(
+            gate="",
+            messages=messages.get(profile_id, 0),
+            language=values[profile_id]["language"],
+            values=values[profile_id],
+            facts=facts.get(profile_id),
+            cards=cards.get(profile_id, {}),
+        )
+    return [(profile_id, decide(plan, people[profile_id])) for profile_id in ids], set_id
+
+
+def _profiles_read(cursor: CursorWrapper, profile_ids: Sequence[int], plan: Plan) -> dict[int, dict[str, Any]]:
+    """Country, language and the values that the message prints, by profile id."""
+    tokens = {name for names in plan.tokens.values() for name in names}
+    columns = [name for name in PROFILE_COLUMNS if name in tokens | {"country", "language"}]
+    free = sorted(tokens - set(PROFILE_COLUMNS))
+    selected = ["id", *columns, *("(attributes -> %s::text)::text" for _ in free)]
+    cursor.execute(
+        f"SELECT {', '.join(selected)} FROM profiles_profile WHERE id = ANY(%s)",  # noqa: S608  # our own names
+        [*free, list(profile_ids)],
+    )
+    found: dict[int, dict[str, Any]] = {}
+    for profile_id, *row in cursor.fetchall():
+        values = dict(zip(columns, row, strict=False))
+        for name, text in zip(free, row[len(columns) :], strict=True):
+            values[name] = None if text is None else json.loads(text)
+        found[profile_id] = values
+    return found
+
+
+def _cards_read(
+    plan: Plan, profile_ids: Sequence[int], values: dict[int, dict[str, Any]], as_of: datetime
+) -> tuple[dict[int, dict[str, list[ItemCard]]], int | None]:
+    """The lists that the tiers ask for, by profile id, and the set they come from; none without a set."""
+    if not plan.sources or not profile_ids or (newest := latest_set()) is None:
+        return {}, None
+    wanted = ["recent_items", "top_category"] if "category" in plan.sources else ["recent_items"]
+    features: dict[int, dict[str, Any]] = {
+        profile_id: dict(known)
+        for profile_id, known in features_read(profile_ids=profile_ids, names=wanted, as_of=as_of).items()
+    }
+    people = {
+        profile_id: PersonTaste(
+            country=values[profile_id]["country"],
+            top_category=features.get(profile_id, {}).get("top_category") or "",
+            recent_items=tuple(features.get(profile_id, {}).get("recent_items") or ()),
+        )
+        for profile_id in profile_ids
+    }
+    cards = recommendations_for(set_id=newest.pk, people=people, sources=plan.sources, count=plan.most_items)
+    return cards, newest.pk
+
+
+def run_decide(*, run_id: int) -> int:
+    """Decide the open batches of a run, as long as there are any that nobody else has. Returns how many people.
+
+    Several workers at once share the work.
+    """
+    people = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id FROM playbooks_runbatch WHERE run_id = %s AND decided_at IS NULL"
+                " ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED",
+                [run_id],
+            )
+            batch = cursor.fetchone()
+        if batch is None:
+            break
+        done = batch_decide(batch_id=batch[0])
+        if done is None and not Run.objects.filter(pk=run_id, state=Run.State.DECIDING).exists():
+            break
+        people += done or 0
+    run_finish(run_id=run_id)
+    return people

@@ -1,0 +1,23 @@
+"""Background work of decisions."""
+
+from celery import shared_task
+
+from apps.decisioning.playbooks.tasks import run_plan
+from apps.foundation.core.queue import enqueue_on_commit
+
+from . import selectors, services
+
+
+@shared_task
+def run_decide(run_id: int) -> None:
+    """Decide what is open in a run. Several of these at once share the work."""
+    services.run_decide(run_id=run_id)
+
+
+@shared_task
+def decisions_sweep() -> None:
+    """Wake again what was dropped: runs without their audience, and runs with batches that nobody decides."""
+    for run_id in selectors.runs_unplanned():
+        enqueue_on_commit(run_plan, run_id)
+    for run_id in selectors.runs_undecided():
+        enqueue_on_commit(run_decide, run_id)

@@ -1,0 +1,90 @@
+"""Reads about playbooks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from apps.decisioning.audiences.rules import rule_parse, rule_reading
+from apps.decisioning.content.models import Block, BlockVersion
+from apps.foundation.accounts.roles import ROLE_BY_CODE
+from apps.foundation.core.errors import Invalid
+
+from .contracts import PlaybookSpec
+from .models import Playbook
+from .rules import SOURCES, TIERS
+from .schedules import instants, schedule_problem, zone_problem
+
+
+@dataclass(frozen=True, slots=True)
+class TierRow:
+    """One tier of a slot, readable."""
+
+    slot: str
+    position: int
+    name: str
+    tier: str
+    condition: str
+    block: str
+
+
+def tier_rows_draft(slots: Any) -> list[TierRow]:
+    """The tiers of a playbook's draft, readable; what can't be read is left out."""
+    if not isinstance(slots, dict):
+        return []
+    names: dict[Any, str] = dict(Block.objects.values_list("pk", "name"))
+    return [
+        _row(slot, position, tier, str(names.get(tier.get("block"), tier.get("block") or "?")))
+        for slot, tiers in sorted(slots.items())
+        if isinstance(tiers, list)
+        for position, tier in enumerate(tiers, 1)
+        if isinstance(tier, dict)
+    ]
+
+
+def tier_rows_pinned(spec: PlaybookSpec) -> list[TierRow]:
+    """The tiers of a version, readable."""
+    wanted = {tier["block_version"] for tiers in spec["slots"].values() for tier in tiers}
+    names = {version.pk: str(version) for version in BlockVersion.objects.select_related("block").filter(pk__in=wanted)}
+    return [
+        _row(slot, position, dict(tier), names.get(tier["block_version"], "?"))
+        for slot, tiers in sorted(spec["slots"].items())
+        for position, tier in enumerate(tiers, 1)
+    ]
+
+
+def _row(slot: str, position: int, tier: dict[str, Any], block: str) -> TierRow:
+    parts = []
+    if tier.get("when") is not None:
+        parts.append(rule_words(tier["when"]))
+    if tier.get("source"):
+        parts.append(f"{tier.get('count') or 3} items {SOURCES.get(tier['source'], tier['source'])}")
+    kind = str(tier.get("tier", ""))
+    return TierRow(
+        slot, position, str(tier.get("name") or ""), TIERS.get(kind, kind), " and ".join(parts) or "always", block
+    )
+
+
+def rule_words(data: object) -> str:
+    """An audience rule in words, or why it can't be read."""
+    try:
+        return rule_reading(rule_parse(data))
+    except Invalid as error:
+        return error.message
+
+
+def role_titles(path: Sequence[str]) -> list[str]:
+    """The titles of an approval path's roles."""
+    return [ROLE_BY_CODE[role].title if role in ROLE_BY_CODE else role for role in path]
+
+
+def next_instant(*, playbook: Playbook, after: datetime) -> datetime | None:
+    """When the schedule of what is published comes next; None without one."""
+    if playbook.published is None:
+        return None
+    spec: PlaybookSpec = playbook.published.spec
+    if spec["trigger"] != Playbook.Trigger.SCHEDULE:
+        return None
+    if schedule_problem(spec["schedule"]) or zone_problem(spec["time_zone"]):
+        return None
+    return next(instants(spec["schedule"], spec["time_zone"], after=after), None)

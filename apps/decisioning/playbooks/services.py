@@ -1,0 +1,467 @@
+"""Playbooks from draft to published version, and their runs."""
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, TypedDict, Unpack
+
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+
+from apps.data.consent.models import Purpose
+from apps.decisioning.audiences.models import Audience
+from apps.decisioning.audiences.rules import rule_parse
+from apps.decisioning.audiences.selectors import audience_ids
+from apps.decisioning.content.models import Brand, Template
+from apps.decisioning.content.services import message_compile
+from apps.foundation.accounts.models import User
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
+from apps.foundation.core.live import live_publish
+from apps.foundation.core.postgres import copy_rows
+from apps.foundation.governance.models import Review
+from apps.foundation.governance.services import audit_record, review_request, review_void
+
+from .contracts import PlaybookSpec
+from .errors import PlaybookInvalid, Problem
+from .models import Playbook, PlaybookVersion, Run, RunBatch
+from .schedules import instants, occasion_of
+from .signals import run_batches_ready, run_cancelled, run_started
+from .specs import playbook_problems, spec_build, version_digest, version_verify
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+"""People of one batch: small enough to be decided in a second, large enough to read for all at once."""
+MAKE_UP = timedelta(hours=1)
+"""A missed instant of a schedule is made up within so long."""
+_PLAN_LOCK = 7201  # class of the advisory locks taken by `run_plan`
+_MOST_SKIPPED = 1000
+
+
+class PlaybookFields(TypedDict, total=False):
+    """What a playbook is made of. slots: see `rules.slots_read`; purpose: its code."""
+
+    code: str
+    name: str
+    description: str
+    owner: User
+    trigger: str
+    schedule: str
+    time_zone: str
+    audience: Audience
+    brand: Brand
+    template: Template
+    slots: dict[str, list[dict[str, Any]]]
+    purpose: str | Purpose
+    channel: str
+    budget: str
+    kpi: str
+    approval_path: list[str]
+    cap_count: int | None
+    cap_days: int | None
+    send_within_hours: int
+
+
+def _may(by: User, right: str, what: str) -> None:
+    if not by.has_perm(right):
+        raise NotAllowed("not_allowed", f"You may not {what}: ask somebody with that role")
+
+
+def _locked(playbook_id: int) -> Playbook:
+    """The playbook, locked against other changes until the caller's transaction ends. Raises NotFound."""
+    playbook = Playbook.objects.select_for_update(no_key=True).filter(pk=playbook_id).first()
+    if playbook is None:
+        raise NotFound("playbook_unknown", "There is no such playbook")
+    return playbook
+
+
+def _filled(playbook: Playbook, fields: PlaybookFields) -> Playbook:
+    purpose = fields.get("purpose")
+    for name, value in fields.items():
+        if name not in PlaybookFields.__annotations__:
+            raise TypeError(f"a playbook has no field {name!r}")
+        if name != "purpose":
+            setattr(playbook, name, value)
+    if purpose is not None:
+        playbook.purpose_id = purpose.pk if isinstance(purpose, Purpose) else purpose
+    return playbook
+
+
+def _checked(playbook: Playbook) -> None:
+    missing = [
+        Problem(name, "This is needed") for name in ("audience", "brand", "template") if not _has(playbook, name)
+    ]
+    if problems := missing or playbook_problems(playbook):
+        raise PlaybookInvalid(problems)
+
+
+def _has(playbook: Playbook, relation: str) -> bool:
+    return getattr(playbook, f"{relation}_id") is not None
+
+
+def playbook_create(*, by: User, **fields: Unpack[PlaybookFields]) -> Playbook:
+    """A new playbook, a draft until it is handed in. Its owner is `by` unless told.
+
+    Raises NotAllowed, PlaybookInvalid with everything that is wrong.
+    """
+    _may(by, "playbooks.add_playbook", "set up playbooks")
+    with transaction.atomic():
+        playbook = _filled(Playbook(owner=by, editors=[by.pk]), fields)
+        _checked(playbook)
+        playbook.save()
+        audit_record(action="playbooks.playbook.created", actor=by, subject=playbook)
+    return playbook
+
+
+def playbook_update(
+    *, playbook_id: int, by: User, seen_at: datetime | None = None, **fields: Unpack[PlaybookFields]
+) -> list[PlaybookVersion]:
+    """Edit a playbook. What is published stays published, as it was agreed to; the edit is a new draft.
+
+    Voids the approval, open or given, of versions not yet published (promise 5), and returns those versions.
+    seen_at: the playbook's `updated_at` when the editor opened it.
+    Raises NotFound, NotAllowed, PlaybookInvalid, Conflict when somebody else edited it since `seen_at`.
+    """
+    _may(by, "playbooks.change_playbook", "edit playbooks")
+    with transaction.atomic():
+        playbook = _locked(playbook_id)
+        if seen_at is not None and playbook.updated_at != seen_at:
+            raise Conflict("playbook_edited", "Somebody else edited this playbook meanwhile: look at it again first")
+        before = _values(playbook)
+        _filled(playbook, fields)
+        _checked(playbook)
+        after = _values(playbook)
+        changed = sorted(name for name, value in after.items() if value != before[name])
+        if not changed:
+            return []
+        playbook.updated_at = now()
+        playbook.editors = sorted({*playbook.editors, by.pk})
+        playbook.save()
+        voided = _pending_void(playbook, by)
+        audit_record(
+            action="playbooks.playbook.changed",
+            actor=by,
+            subject=playbook,
+            data={"fields": changed, "voided": [version.number for version in voided]},
+        )
+    return voided
+
+
+def _values(playbook: Playbook) -> dict[str, Any]:
+    kept = ("id", "editors", "schedule_seen_at", "published", "created_at", "updated_at")
+    return {
+        field.name: getattr(playbook, field.attname)
+        for field in Playbook._meta.concrete_fields
+        if field.name not in kept
+    }
+
+
+def _pending_void(playbook: Playbook, by: User | None) -> list[PlaybookVersion]:
+    pending = list(
+        playbook.versions.filter(state__in=[PlaybookVersion.State.IN_REVIEW, PlaybookVersion.State.APPROVED])
+    )
+    for version in pending:
+        review_void(subject=version, by=by)
+        PlaybookVersion.objects.filter(pk=version.pk).update(state=PlaybookVersion.State.VOID)
+        version.state = PlaybookVersion.State.VOID
+    return pending
+
+
+def playbook_submit(*, playbook_id: int, by: User, note: str = "") -> PlaybookVersion:
+    """Hand a playbook in: pin the newest versions of all it uses, compile, and ask for approval.
+
+    An older version that waits or was approved, with other content, is void from then on.
+    Nobody who edited the playbook since it was published, or wrote a piece of content that is new in it, may approve.
+    Raises NotFound, NotAllowed, PlaybookInvalid, Invalid (what content refuses), Conflict when exactly this waits
+    or was approved already.
+    """
+    _may(by, "playbooks.change_playbook", "hand in playbooks")
+    with transaction.atomic():
+        playbook = _locked(playbook_id)
+        _checked(playbook)
+        spec, _ = built = spec_build(playbook)
+        compiled = message_compile(
+            template_version_id=spec["template_version"],
+            brand=spec["brand"],
+            slots=spec["slots"],
+            languages=spec["languages"],
+        )
+        pending = _pending_void(playbook, by)
+        number = (playbook.versions.order_by("-number").values_list("number", flat=True).first() or 0) + 1
+        version = PlaybookVersion.objects.create(
+            playbook=playbook, number=number, spec=spec, compiled=compiled, digest="", created_by=by
+        )
+        version.refresh_from_db()  # as JSONB keeps it: what is checked later is what was written down
+        version.digest = version_digest(version)
+        version.save(update_fields=["digest"])
+        for older in pending:
+            if older.digest == version.digest:
+                raise Conflict("version_waits_already", f"Exactly this was handed in already, as {older}")
+        review_request(
+            subject=version,
+            digest=version.digest,
+            path=spec["approval_path"],
+            by=by,
+            note=note,
+            authors=_authors(playbook, built),
+        )
+        audit_record(action="playbooks.version.submitted", actor=by, subject=version, data={"digest": version.digest})
+    return version
+
+
+def _authors(playbook: Playbook, built: tuple[PlaybookSpec, dict[tuple[str, int], int]]) -> set[int]:
+    """Whose work is new since what is published: of the playbook, and of the content it uses."""
+    _, written = built
+    agreed: set[tuple[str, int]] = set()
+    if playbook.published is not None:
+        old: PlaybookSpec = playbook.published.spec
+        agreed = {("template", old["template_version"])} | {
+            ("block", tier["block_version"]) for tiers in old["slots"].values() for tier in tiers
+        }
+    return {*playbook.editors, *(author for what, author in written.items() if what not in agreed)}
+
+
+def review_followed(*, review: Review) -> None:
+    """Take over what a review of a version came to, inside the transaction that closed it."""
+    if review.content_type_id != ContentType.objects.get_for_model(PlaybookVersion).pk:
+        return
+    state = {
+        Review.State.APPROVED.value: PlaybookVersion.State.APPROVED,
+        Review.State.REFUSED.value: PlaybookVersion.State.REFUSED,
+    }[review.state]
+    PlaybookVersion.objects.filter(pk=review.object_id, state=PlaybookVersion.State.IN_REVIEW).update(state=state)
+
+
+def playbook_publish(*, version_id: int, by: User) -> PlaybookVersion:
+    """Put an approved version in place of the one before. Its schedule counts from now on.
+
+    Raises NotFound, NotAllowed, Conflict when it is not approved or not what was approved.
+    """
+    _may(by, "playbooks.publish_playbook", "publish playbooks")
+    with transaction.atomic():
+        found = PlaybookVersion.objects.filter(pk=version_id).first()
+        if found is None:
+            raise NotFound("version_unknown", "There is no such version")
+        playbook = _locked(found.playbook_id)
+        version = PlaybookVersion.objects.get(pk=version_id)
+        if version.state != PlaybookVersion.State.APPROVED:
+            raise Conflict("playbook_not_approved", f"{version} is {version.get_state_display()}, not approved")
+        version_verify(version)
+        playbook.versions.filter(state=PlaybookVersion.State.PUBLISHED).update(state=PlaybookVersion.State.RETIRED)
+        version.state, version.published_by, version.published_at = PlaybookVersion.State.PUBLISHED, by, now()
+        version.save(update_fields=["state", "published_by", "published_at"])
+        playbook.published = version
+        playbook.schedule_seen_at = version.published_at
+        playbook.editors = []
+        playbook.save(update_fields=["published", "schedule_seen_at", "editors"])
+        audit_record(action="playbooks.version.published", actor=by, subject=version, data={"digest": version.digest})
+    return version
+
+
+def playbook_withdraw(*, playbook_id: int, by: User) -> int:
+    """Take a playbook out of service: nothing starts any more, and runs that may still send are cancelled.
+
+    Returns how many runs were cancelled. Raises NotFound, NotAllowed, Conflict when it is not published.
+    """
+    _may(by, "playbooks.publish_playbook", "withdraw playbooks")
+    with transaction.atomic():
+        playbook = _locked(playbook_id)
+        version = playbook.published
+        if version is None:
+            raise Conflict("playbook_not_published", f"{playbook} is not published")
+        PlaybookVersion.objects.filter(pk=version.pk).update(state=PlaybookVersion.State.RETIRED)
+        playbook.published = None
+        playbook.save(update_fields=["published"])
+        review_void(subject=version, by=by)
+        cancelled = 0
+        for run in playbook.runs.exclude(state=Run.State.CANCELLED).select_related("version"):
+            if run.created_at + timedelta(hours=run.version.spec["send_within_hours"]) > now():
+                _cancel(run, by)
+                cancelled += 1
+        audit_record(
+            action="playbooks.version.withdrawn", actor=by, subject=version, data={"runs_cancelled": cancelled}
+        )
+    return cancelled
+
+
+# --- runs ---
+
+
+def run_start(
+    *,
+    playbook_id: int,
+    occasion_key: str,
+    trigger: str,
+    by: User | None = None,
+    as_of: datetime | None = None,
+) -> Run:
+    """Start the run of a playbook for an occasion; the same occasion gives the same run (see `Run.created`).
+
+    by: who starts it, None for a schedule or the operator; as_of: the moment whose facts count, now unless told.
+    The audience is put down and decided by workers: see `run_plan`.
+    Raises NotFound, NotAllowed, Invalid for a wrong key or moment, Conflict `playbook_not_published` or when what
+    is published is not what was approved.
+    """
+    if by is not None:
+        _may(by, "playbooks.run_playbook", "start runs")
+    key = occasion_key.strip()
+    if not key or len(key) > 120 or not key.isprintable():
+        raise Invalid("occasion_key", "Name the occasion in 1 to 120 characters: the same name never sends twice")
+    if as_of is not None and (as_of.tzinfo is None or as_of > now()):
+        raise Invalid("as_of", "The moment must have a time zone and lie in the past")
+    with transaction.atomic():
+        playbook = _locked(playbook_id)
+        there = playbook.runs.filter(occasion_key=key).first()
+        if there is not None:
+            return there
+        version = playbook.published
+        if version is None or version.state != PlaybookVersion.State.PUBLISHED:
+            raise Conflict("playbook_not_published", f"{playbook} is not published: it can't run")
+        version_verify(version)
+        started_at = now()
+        run = Run.objects.create(
+            playbook=playbook,
+            version=version,
+            occasion_key=key,
+            trigger=trigger,
+            as_of=as_of or started_at,
+            started_by=by,
+            created_at=started_at,
+        )
+        audit_record(action="playbooks.run.started", actor=by, subject=run, data={"version": version.number})
+        run_started.send(Run, run_id=run.pk)
+    run.created = True
+    return run
+
+
+def run_plan(*, run_id: int) -> int:
+    """Put the audience of a run down as batches of profile ids. Returns how many people, 0 when it was done before.
+
+    All in one transaction, so that after a crash nothing is there and it is done again; an advisory lock keeps two
+    workers from doing it at once without making a cancellation wait.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [_PLAN_LOCK, run_id % 2**31])
+        run = Run.objects.select_related("version").filter(pk=run_id, state=Run.State.PLANNING).first()
+        if run is None or cursor.fetchone() != (True,):
+            return 0
+        spec: PlaybookSpec = run.version.spec
+        people = batches = 0
+        ids = audience_ids(rule=rule_parse(spec["audience_rule"]), as_of=run.as_of, batch=BATCH)
+        while chunk := list(islice(ids, 200)):  # COPY holds what it is given in memory
+            people += sum(map(len, chunk))
+            batches += copy_rows(
+                cursor,
+                RunBatch._meta.db_table,
+                ["run_id", "number", "profile_ids"],
+                _batch_rows(run_id, batches, chunk),
+            )
+        planned = Run.objects.filter(pk=run_id, state=Run.State.PLANNING).update(
+            people=people,
+            state=Run.State.DECIDING if batches else Run.State.DECIDED,
+            decided_at=None if batches else now(),
+        )
+        if not planned:  # cancelled meanwhile
+            transaction.set_rollback(True)
+            return 0
+        transaction.on_commit(lambda: _batches_tell(run_id))
+    return people
+
+
+def _batch_rows(run_id: int, first: int, chunk: list[list[int]]) -> Iterator[tuple[int, int, str]]:
+    for number, ids in enumerate(chunk, first):
+        yield run_id, number, "{" + ",".join(map(str, ids)) + "}"
+
+
+def _batches_tell(run_id: int) -> None:
+    live_publish(f"run-{run_id}")
+    run_batches_ready.send(Run, run_id=run_id)
+
+
+def run_finish(*, run_id: int) -> bool:
+    """Mark a run decided once no batch of it is open. Returns whether this call did."""
+    done = (
+        Run.objects.filter(pk=run_id, state=Run.State.DECIDING)
+        .exclude(Exists(RunBatch.objects.filter(run=OuterRef("pk"), decided_at=None)))
+        .update(state=Run.State.DECIDED, decided_at=now())
+    )
+    return done > 0
+
+
+def run_cancel(*, run_id: int, by: User) -> Run:
+    """Stop a run: nothing more of it is decided or handed over. Raises NotFound, NotAllowed."""
+    _may(by, "playbooks.run_playbook", "stop runs")
+    with transaction.atomic():
+        run = Run.objects.filter(pk=run_id).first()
+        if run is None:
+            raise NotFound("run_unknown", "There is no such run")
+        if run.state != Run.State.CANCELLED:
+            _cancel(run, by)
+    return run
+
+
+def _cancel(run: Run, by: User | None) -> None:
+    if not Run.objects.filter(pk=run.pk).exclude(state=Run.State.CANCELLED).update(state=Run.State.CANCELLED):
+        return
+    run.state = Run.State.CANCELLED
+    run_cancelled.send(Run, run_id=run.pk)
+    audit_record(action="playbooks.run.cancelled", actor=by, subject=run)
+    transaction.on_commit(lambda: live_publish(f"run-{run.pk}"))
+
+
+def runs_start_due(*, at: datetime) -> list[int]:
+    """Start what schedules ask for up to `at`. Returns the ids of the runs that were started.
+
+    The latest instant that nobody dealt with is started if it is not older than an hour; those before it were
+    missed, and are skipped and audited. Safe to call at once from several places, and as often as wanted.
+    """
+    started: list[int] = []
+    scheduled = Playbook.objects.filter(published__spec__trigger=Playbook.Trigger.SCHEDULE).order_by("pk")
+    for playbook_id in scheduled.values_list("pk", flat=True):
+        try:
+            run = _start_due(playbook_id, at)
+        except DomainError as error:  # one playbook that can't run must not stop the others
+            logger.error("the schedule of playbook %s could not start it: %s", playbook_id, error.code)
+            _instants_give_up(playbook_id, at, error)
+            continue
+        if run is not None and run.created:
+            started.append(run.pk)
+    return started
+
+
+def _start_due(playbook_id: int, at: datetime) -> Run | None:
+    with transaction.atomic():
+        playbook = Playbook.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=playbook_id).first()
+        if playbook is None or playbook.published is None:
+            return None
+        spec: PlaybookSpec = playbook.published.spec
+        seen = playbook.schedule_seen_at or playbook.published.published_at or at
+        due: list[datetime] = []
+        for instant in instants(spec["schedule"], spec["time_zone"], after=seen):
+            if instant > at or len(due) > _MOST_SKIPPED:
+                break
+            due.append(instant)
+        if not due:
+            return None
+        playbook.schedule_seen_at = due[-1]
+        playbook.save(update_fields=["schedule_seen_at"])
+        wanted = due.pop() if at - due[-1] <= MAKE_UP else None
+        if due:
+            skipped = {"count": len(due), "first": occasion_of(due[0]), "last": occasion_of(due[-1])}
+            logger.warning("playbook %s missed %s instants of its schedule", playbook_id, len(due))
+            audit_record(action="playbooks.schedule.skipped", actor=None, subject=playbook, data=skipped)
+        if wanted is None:
+            return None
+        return run_start(playbook_id=playbook_id, occasion_key=occasion_of(wanted), trigger=Playbook.Trigger.SCHEDULE)
+
+
+def _instants_give_up(playbook_id: int, at: datetime, error: DomainError) -> None:
+    """Audit, once, that a schedule's instant could not start, and go on with the next."""
+    with transaction.atomic():
+        playbook = _locked(playbook_id)
+        playbook.schedule_seen_at = at
+        playbook.save(update_fields=["schedule_seen_at"])
+        audit_record(action="playbooks.schedule.failed", actor=None, subject=playbook, data={"error": error.code})

@@ -1,0 +1,7 @@
+"""News of staff, for the apps above."""
+
+from django.dispatch import Signal
+
+user_changed = Signal()
+"""`user`: whose account it is; `by`: who changed it; `action`: created, changed or roles; `data`: what, and nothing
+personal. Sent inside the transaction of the change."""

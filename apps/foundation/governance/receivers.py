@@ -1,0 +1,16 @@
+"""What this app does at the news of others."""
+
+from typing import Any
+
+from django.dispatch import receiver
+
+from apps.foundation.accounts.models import User
+from apps.foundation.accounts.signals import user_changed
+
+from .services import audit_record
+
+
+@receiver(user_changed, dispatch_uid="governance")
+def account_goes_into_audit(*, user: User, by: User | None, action: str, data: dict[str, Any], **kwargs: Any) -> None:
+    """Changes of accounts and roles are in the audit log, in the transaction that makes them."""
+    audit_record(action=f"accounts.user.{action}", actor=by, subject=user, data=data)
