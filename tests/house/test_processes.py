@@ -36,17 +36,7 @@ def supervised(folder: Path, body: str) -> "subprocess.Popen[str]":
 import sys
 from pathlib import Path
 from bin.lib.processes import Supervisor, StopRequested
-STUBBORN, SLOW_END = """
-import signal, sys, time
-def end(*_):
-    time.sleep(0.3)
-    open("order", "a").write(sys.argv[1])
-    sys.exit()
-signal.signal(signal.SIGTERM, end)
-print("up", flush=True)
-time.sleep(600)
-"""
-PARENT = {STUBBORN!r}, {PARENT!r}
+STUBBORN, PARENT = {STUBBORN!r}, {PARENT!r}
 folder = Path({str(folder)!r})
 try:
     with Supervisor(folder) as supervisor:
