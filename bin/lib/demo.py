@@ -73,10 +73,11 @@ def start(progress: Progress, supervisor: Supervisor, state: Path, *, port: int 
             progress.say(f"          {name} is set: that server is used")
     with progress.step("Bringing the database up to date"):
         house.manage("migrate", "--noinput", owner=True, note=note)
-    with progress.step("Collecting static files"):
-        house.manage("collectstatic", "--noinput", note=note)
+    static_files = house.manage_start("collectstatic", "--noinput", "--verbosity", "0")
     with progress.step("Loading the sample shop"):
         house.manage("load_sample_shop", note=note)
+    with progress.step("Collecting static files"):
+        supervisor.finish(static_files)
     with progress.step("Starting web server, workers and mail catcher"):
         house.catcher_start()
         house.workers_start()

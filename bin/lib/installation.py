@@ -127,10 +127,16 @@ class Installation:
             "DATA_DIR": str(self.state),
         }
 
+    def manage_start(self, *arguments: str, owner: bool = False) -> Child:
+        """Starts a command of manage.py; `supervisor.finish` waits for it."""
+        command = [sys.executable, "manage.py", *arguments]
+        return self.supervisor.start(
+            arguments[0], command, env=self.environment(owner=owner), cwd=ROOT, stage=9, task=True
+        )
+
     def manage(self, *arguments: str, owner: bool = False, note: Callable[[str], None] | None = None) -> str:
         """Runs a command of manage.py to its end and gives what it printed."""
-        command = [sys.executable, "manage.py", *arguments]
-        return self.supervisor.run(arguments[0], command, env=self.environment(owner=owner), cwd=ROOT, note=note)
+        return self.supervisor.finish(self.manage_start(*arguments, owner=owner), note=note)
 
     def _module(self, name: str, module: str, *arguments: str, stage: int, seconds: float = 10.0) -> Child:
         command = [sys.executable, "-m", module, *arguments]

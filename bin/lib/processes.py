@@ -54,6 +54,8 @@ class Child:
     stop_seconds: float
     log_start: int
     """Where in its log this child's own output begins."""
+    task: bool = False
+    """Whether it has an end of its own."""
 
     @property
     def running(self) -> bool:
@@ -197,13 +199,13 @@ class Supervisor:
         stage: int = 1,
         stop_signal: signal.Signals = signal.SIGTERM,
         stop_seconds: float = 10.0,
-        log: Path | None = None,
+        task: bool = False,
     ) -> Child:
         """Starts a child in a session of its own; what it prints goes to `NAME.log`.
 
         Stages stop from the highest to the lowest, each when the one above it is gone.
         """
-        path = log or self.log_folder / f"{name}.log"
+        path = self.log_folder / f"{name}.log"
         if path.exists() and path.stat().st_size > LOG_LIMIT:
             path.replace(path.with_name(path.name + ".1"))
         with self._shield(), path.open("ab") as out:
@@ -222,7 +224,7 @@ class Supervisor:
                 group=account.gid if account else None,
                 extra_groups=[] if account else None,
             )
-            child = Child(name, process, path, stage, stop_signal, stop_seconds, log_start)
+            child = Child(name, process, path, stage, stop_signal, stop_seconds, log_start, task)
             self.children.append(child)
             self._tell_guard(f"+ {process.pid} {int(stop_signal)} {stop_seconds} {stage}")
         return child
@@ -237,12 +239,16 @@ class Supervisor:
         note: Callable[[str], None] | None = None,
         seconds: float = 1800.0,
     ) -> str:
-        """Runs a child to its end and gives what it printed; `note` hears its last line while it works.
+        """Runs a child to its end and gives what it printed, as `finish`."""
+        return self.finish(self.start(name, command, env=env, cwd=cwd, stage=9, task=True), note=note, seconds=seconds)
+
+    def finish(self, child: Child, *, note: Callable[[str], None] | None = None, seconds: float = 1800.0) -> str:
+        """Waits for a task's end and gives what it printed; `note` hears its last line while it works.
 
         Raises:
             ProcessDied: it ended with an error, took too long, or another child died meanwhile.
         """
-        child = self.start(name, command, env=env, cwd=cwd, stage=9)
+        name = child.name
         limit = time.monotonic() + seconds
         while child.running:
             if time.monotonic() > limit:
@@ -285,7 +291,7 @@ class Supervisor:
     def check(self, *, but: Child | None = None) -> None:
         """Raises ProcessDied if a child has ended by itself."""
         for child in self.children:
-            if child is not but and not child.running:
+            if child is not but and not child.running and not (child.task and child.process.returncode == 0):
                 code = child.process.returncode
                 how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
                 raise ProcessDied(f"{child.name} {how}; its log: {child.log}\n{child.log_end()}")

@@ -75,4 +75,4 @@ class Progress:
                 self.out.flush()
             elif self.note != shown or not self.note:
                 shown = self.note
-                self.say(line)
+                self.say(line[:120])
