@@ -3,3 +3,11 @@ from django.apps import AppConfig
 
 class SendingConfig(AppConfig):
     name = "apps.delivery.sending"
+
+    def ready(self) -> None:
+        from apps.decisioning.decisions.registry import message_counters
+
+        from . import receivers  # noqa: F401  # connects them; models are loaded only now
+        from .selectors import messages_count
+
+        message_counters.append(messages_count)

@@ -28,34 +28,46 @@ class Dispatch(models.Model):
     link_hosts = models.JSONField(default=list)
     cap_count = models.PositiveSmallIntegerField(null=True)
     cap_days = models.PositiveSmallIntegerField(null=True)
-    not_after = models.DateTimeField()
+    not_after = models.DateTimeField(help_text="nothing goes out later than this")
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
     created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        verbose_name_plural = "dispatches"
+        indexes = [models.Index(fields=["not_after"], name="dispatch_in_time")]
 
     def __str__(self) -> str:
         return self.label
 
 
 class Sender(models.Model):
-    """A process that sends, known by its heartbeat; `journal` is its file on `host`."""
+    """A process that sends, known by its heartbeat; `journal` is its file on `host`, locked while it lives."""
 
     id = models.UUIDField(primary_key=True)
     host = models.CharField(max_length=120)
-    boot_id = models.CharField(max_length=64)
+    boot_id = models.CharField(max_length=64, help_text="of the kernel: another one, and the journal may lack lines")
     pid = models.IntegerField()
     pid_started = models.BigIntegerField(help_text="start time of the process, in clock ticks since boot")
     journal = models.CharField(max_length=1000)
     started_at = models.DateTimeField()
     heartbeat_at = models.DateTimeField()
-    settled_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True, help_text="when nothing was left that it held")
+
+    class Meta:
+        indexes = [models.Index(fields=["heartbeat_at"], condition=Q(settled_at=None), name="sender_unsettled")]
+
+    def __str__(self) -> str:
+        return f"Sender {self.pk}"
 
 
 class Message(models.Model):
     """One message to one person for one occasion. Its id is its decision's.
 
     States: queued → claimed → sending → sent → delivered | bounced | complained; or withheld (with its reason),
-    retry, failed, uncertain, cancelled. A claim is good until `lease_until` (the database's clock) and only for
-    the holder of `fence`, which grows with each claim.
+    retry, failed, uncertain, cancelled; `rules.STEPS` has every step. A claim is good until `lease_until` (the
+    database's clock) and only for the holder of `fence`, which grows with each claim.
+
+    Indexes are few on purpose: each costs every one of the three updates that a message sees.
     """
 
     class State(models.TextChoices):
@@ -73,18 +85,28 @@ class Message(models.Model):
         CANCELLED = "cancelled", "cancelled"
 
     id = models.UUIDField(primary_key=True, editable=False)
-    dispatch = models.ForeignKey(Dispatch, on_delete=models.PROTECT, related_name="messages")
-    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="messages")
+    dispatch = models.ForeignKey(Dispatch, on_delete=models.PROTECT, related_name="messages", db_index=False)
+    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="messages", db_index=False)
     purpose = models.CharField(max_length=32)
     channel = models.CharField(max_length=8)
-    compiled = models.ForeignKey(CompiledTemplate, null=True, on_delete=models.PROTECT, related_name="+")
+    compiled = models.ForeignKey(
+        CompiledTemplate, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     reason = models.CharField(max_length=40, blank=True, help_text="why it was withheld or failed")
     address = models.CharField(max_length=320, blank=True, help_text="as it was handed over")
     address_digest = models.BinaryField(max_length=32, null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     fence = models.BigIntegerField(default=0)
-    sender = models.ForeignKey(Sender, null=True, on_delete=models.SET_NULL, related_name="+")
+    sender = models.ForeignKey(
+        Sender,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        help_text="who holds it now; nobody once it left sending",
+    )
     lease_until = models.DateTimeField(null=True)
     not_before = models.DateTimeField(default=now, help_text="when it may be claimed (again)")
     key_id = models.CharField(max_length=20, blank=True, help_text="the key that signed its links")
@@ -104,14 +126,24 @@ class Message(models.Model):
                 name="message_one_per_address_and_occasion",
             ),
             models.CheckConstraint(condition=~Q(state="withheld") | ~Q(reason=""), name="message_withheld_says_why"),
+            models.CheckConstraint(
+                condition=~Q(state__in=["claimed", "sending"]) | Q(sender__isnull=False, lease_until__isnull=False),
+                name="message_held_by_somebody_until_some_time",
+            ),
         ]
         indexes = [
             models.Index(
-                fields=["not_before", "id"], condition=Q(state__in=["queued", "retry"]), name="message_claimable"
+                fields=["dispatch", "not_before", "id"],
+                condition=Q(state__in=["queued", "retry"]),
+                name="message_claimable",
             ),
             models.Index(fields=["lease_until"], condition=Q(state__in=["claimed", "sending"]), name="message_leased"),
+            models.Index(fields=["sender"], condition=Q(state__in=["claimed", "sending"]), name="message_held"),
             models.Index(fields=["profile", "purpose", "sending_at"], name="message_counted_for_caps"),
             models.Index(fields=["dispatch", "state", "reason"], name="message_of_run"),
+            models.Index(
+                fields=["state", "id"], condition=Q(state__in=["failed", "uncertain"]), name="message_to_look_at"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -129,14 +161,29 @@ class DeliveryAttempt(models.Model):
         UNKNOWN = "unknown", "unknown"
         NOT_TRIED = "not_tried", "not tried"
 
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="delivery_attempts")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="delivery_attempts", db_index=False)
     number = models.PositiveSmallIntegerField()
-    sender = models.ForeignKey(Sender, null=True, on_delete=models.SET_NULL, related_name="+")
+    sender = models.ForeignKey(
+        Sender, null=True, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.BEGUN)
     code = models.CharField(max_length=20, blank=True)
-    response = models.CharField(max_length=500, blank=True)
+    response = models.CharField(max_length=500, blank=True, help_text="in the provider's words")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["message", "number"], name="attempt_once")]
+
+    def __str__(self) -> str:
+        return f"Attempt {self.number} of message {self.message_id}"
+
+
+class SweepMark(models.Model):
+    """How far a sweep has come, so that the next one also covers the time in which nothing ran."""
+
+    name = models.CharField(primary_key=True, max_length=40)
+    reached_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} up to {self.reached_at:%Y-%m-%d %H:%M:%S}"

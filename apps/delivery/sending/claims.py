@@ -1,0 +1,119 @@
+"""Taking messages to send, and giving them back. Sets of rows and plain tuples: this is the hot path."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from apps.data.consent.models import Channel
+from apps.data.consent.selectors import ADDRESS_KIND
+
+from .contracts import Claimed
+from .models import Message
+from .rules import WAITING, leaving
+
+State = Message.State
+
+_OPEN_DISPATCHES = """
+SELECT id FROM sending_dispatch
+WHERE state = 'active' AND channel = %(channel)s AND not_after > clock_timestamp()
+ORDER BY needs_consent, id
+"""
+# What nobody needs consent for (transactional) goes first; then the older run.
+
+_WAITING = f"""
+SELECT EXISTS (
+  SELECT FROM ({_OPEN_DISPATCHES}) AS dispatch
+  CROSS JOIN LATERAL (
+    SELECT id FROM sending_message
+    WHERE dispatch_id = dispatch.id AND state IN ('queued', 'retry') AND not_before <= clock_timestamp()
+    LIMIT 1) AS waiting)
+"""  # noqa: S608  # constants
+
+_CLAIM = f"""
+WITH picked AS (
+  SELECT waiting.id FROM ({_OPEN_DISPATCHES}) AS dispatch
+  CROSS JOIN LATERAL (
+    SELECT id FROM sending_message
+    WHERE dispatch_id = dispatch.id AND state IN ('queued', 'retry') AND not_before <= clock_timestamp()
+    ORDER BY not_before, id LIMIT %(count)s FOR UPDATE SKIP LOCKED) AS waiting
+  LIMIT %(count)s),
+claimed AS (
+  UPDATE sending_message AS message
+  SET state = 'claimed', fence = message.fence + 1, sender_id = %(sender)s,
+      lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+  FROM picked WHERE message.id = picked.id AND message.state = ANY(%(from)s)
+  RETURNING message.id, message.fence, message.dispatch_id, message.profile_id, message.compiled_id,
+            message.address_digest, message.key_id, message.dated_at)
+SELECT claimed.*, decision.inputs::text, address.value
+FROM claimed
+JOIN decisions_decision AS decision ON decision.id = claimed.id
+LEFT JOIN profiles_identifier AS address
+       ON address.profile_id = claimed.profile_id AND address.kind = %(kind)s AND address.main
+ORDER BY claimed.dispatch_id, claimed.id
+"""  # noqa: S608  # constants
+
+_RELEASE = """
+UPDATE sending_message AS message
+SET state = 'queued', sender_id = NULL, lease_until = NULL, not_before = clock_timestamp() + make_interval(secs => %s)
+FROM unnest(%s::uuid[], %s::bigint[]) AS held(id, fence)
+WHERE message.id = held.id AND message.fence = held.fence AND message.state = ANY(%s)
+"""
+
+
+def messages_waiting(*, channel: Channel) -> bool:
+    """Whether a message of the channel could be claimed now."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, {"channel": channel})
+        return bool(cursor.fetchone()[0])
+
+
+def messages_claim(*, sender_id: UUID, channel: Channel, count: int) -> list[Claimed]:
+    """Take up to `count` messages that are due, for SEND_LEASE_SECONDS by the database's clock.
+
+    Rows that somebody else looks at are passed over, so that senders never wait for each other.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            _CLAIM,
+            {
+                "channel": channel,
+                "count": count,
+                "sender": sender_id,
+                "lease": settings.SEND_LEASE_SECONDS,
+                "from": leaving(*WAITING, to=State.CLAIMED),
+                "kind": ADDRESS_KIND.get(channel, ""),
+            },
+        )
+        rows = cursor.fetchall()
+    return [
+        Claimed(
+            id=row[0],
+            fence=row[1],
+            dispatch_id=row[2],
+            profile_id=row[3],
+            compiled_id=row[4],
+            address_digest=bytes(row[5] or b""),
+            key_id=row[6],
+            dated_at=row[7],
+            inputs=row[8],
+            address=row[9] or "",
+        )
+        for row in rows
+    ]
+
+
+def messages_release(*, claimed: Sequence[Claimed], pause_seconds: float = 0.0) -> int:
+    """Give claimed messages back, to be claimed after the pause. Who lost the claim changes nothing."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            _RELEASE,
+            [
+                pause_seconds,
+                [one.id for one in claimed],
+                [one.fence for one in claimed],
+                leaving(State.CLAIMED, to=State.QUEUED),
+            ],
+        )
+        return int(cursor.rowcount)

@@ -1,0 +1,104 @@
+"""What passes between the parts of delivery, and what it tells others. Plain data."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from apps.delivery.channels.contracts import Envelope, Receipt
+
+
+class Channel(Protocol):
+    """What sending needs of a channel. `apps.delivery.channels.errors` says what may come instead of a receipt."""
+
+    def open(self) -> None:
+        """Get ready; nothing when it is. Raises Unavailable."""
+
+    def hand_over(self, envelope: Envelope, before_end: Callable[[], bool]) -> Receipt:
+        """Hand one message over; `before_end` has the last word before it can no longer be taken back."""
+
+    def close(self) -> None:
+        """Let go of the provider."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A claimed message, with what rendering it takes. inputs: JSON, as it was decided with."""
+
+    id: UUID
+    fence: int
+    dispatch_id: int
+    profile_id: int
+    compiled_id: int | None
+    address_digest: bytes
+    key_id: str
+    dated_at: datetime | None
+    inputs: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A claimed message with its bytes. digest: SHA-256 of them, in hex."""
+
+    claimed: Claimed
+    address: str
+    key_id: str
+    dated_at: datetime
+    content: bytes
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A message that passed the gate and is in `sending`; number: of its attempt, from 1."""
+
+    prepared: Prepared
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of an attempt. outcome: of DeliveryAttempt.Outcome; reason: why it failed, if it did."""
+
+    message_id: UUID
+    fence: int
+    number: int
+    outcome: str
+    code: str = ""
+    response: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunCounts:
+    """Where the people of a run are. planned: decided about; withheld: by reason, at the decision or at the gate;
+    sent: taken by the relay, whatever came of it later; by_tier: of those sent, by the tier that answered.
+    """
+
+    planned: int
+    withheld: Mapping[str, int]
+    queued: int
+    sending: int
+    sent: int
+    failed: Mapping[str, int]
+    uncertain: int
+    cancelled: int
+    by_tier: Mapping[str, int]
+    state: str
+
+    @property
+    def withheld_total(self) -> int:
+        """All withheld, whatever the reason."""
+        return sum(self.withheld.values())
+
+    @property
+    def failed_total(self) -> int:
+        """All failed, whatever the reason."""
+        return sum(self.failed.values())
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not self.queued and not self.sending

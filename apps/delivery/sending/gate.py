@@ -1,0 +1,324 @@
+"""The gate: the one way into `sending` (promise 1 of the design).
+
+In one transaction: lock the gates of the window's people in the order of their ids, read under that lock what they
+agreed to, suppression, their address, caps from the ledger and the run's state, then move the claimed rows to
+`sending` (with the attempt's row, the intent) or to `withheld`. An opt-out locks the same gates. So it commits before
+the gate reads, and is seen; or after the window's commit, and the message was in `sending` before it.
+
+The database is asked, not Redis, and READ COMMITTED is what makes it right: the statement that reads begins after the
+lock was granted, so it sees all that committed before. If anything here fails, nothing is sent.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models.functions import Now
+
+from apps.data.consent.contracts import GateAnswer
+from apps.data.consent.selectors import gate_read
+from apps.data.consent.services import gate_lock
+from apps.foundation.core.errors import PermanentError
+
+from .contracts import Passed, Prepared
+from .models import Dispatch, Message
+from .rendering import message_prepare
+from .rules import COUNTED, leaving
+
+State = Message.State
+
+GATE_SECONDS: Final = 1.0
+"""How old the gate's answer may be when a message goes out; an older one is asked again."""
+LOCK_SECONDS: Final = 10
+"""How long the gate waits for a lock; a window that waits longer is given back."""
+
+_DISPATCH_LOCK: Final = 0x5E4D << 40
+
+_SENDING = """
+WITH moved AS (
+  UPDATE sending_message AS message
+  SET state = 'sending', attempts = message.attempts + 1, sending_at = clock_timestamp(),
+      lease_until = clock_timestamp() + make_interval(secs => %(lease)s), address = passed.address,
+      address_digest = decode(passed.address_digest, 'hex'), key_id = passed.key_id, dated_at = passed.dated_at,
+      content_digest = passed.digest, size = passed.size
+  FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(addresses)s::text[], %(address_digests)s::text[],
+              %(key_ids)s::text[], %(dates)s::timestamptz[], %(digests)s::text[], %(sizes)s::int[])
+       AS passed(id, fence, address, address_digest, key_id, dated_at, digest, size)
+  WHERE message.id = passed.id AND message.fence = passed.fence AND message.state = ANY(%(from)s)
+    AND message.lease_until > clock_timestamp()
+  RETURNING message.id, message.attempts)
+INSERT INTO sending_deliveryattempt (message_id, number, sender_id, started_at, outcome, code, response)
+SELECT id, attempts, %(sender)s, clock_timestamp(), 'begun', '', '' FROM moved
+RETURNING message_id, number
+"""
+
+_TURN_AWAY = """
+UPDATE sending_message AS message
+SET state = verdict.state, reason = verdict.reason, sender_id = NULL, lease_until = NULL,
+    finished_at = CASE WHEN verdict.state = 'queued' THEN NULL ELSE clock_timestamp() END
+FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[]) AS verdict(id, fence, state, reason)
+WHERE message.id = verdict.id AND message.fence = verdict.fence AND message.state = ANY(%s)
+RETURNING message.id
+"""
+
+_NOT_TRIED = """
+UPDATE sending_deliveryattempt AS attempt SET outcome = 'not_tried', finished_at = clock_timestamp()
+FROM unnest(%s::uuid[], %s::int[]) AS taken_back(id, number)
+WHERE attempt.message_id = taken_back.id AND attempt.number = taken_back.number AND attempt.outcome = 'begun'
+"""
+
+_STILL_OURS = """
+UPDATE sending_message AS message SET lease_until = clock_timestamp() + make_interval(secs => %s)
+FROM unnest(%s::uuid[], %s::bigint[]) AS held(id, fence)
+WHERE message.id = held.id AND message.fence = held.fence AND message.state = 'sending'
+  AND message.lease_until > clock_timestamp()
+RETURNING message.id
+"""
+
+_CAPS = """
+SELECT profile_id, count(*) FROM sending_message
+WHERE profile_id = ANY(%s) AND purpose = %s AND sending_at > clock_timestamp() - make_interval(days => %s)
+  AND state = ANY(%s)
+GROUP BY profile_id
+"""
+
+_ADDRESS_TAKEN = """
+SELECT moved.id FROM unnest(%s::uuid[], %s::bigint[], %s::text[]) AS moved(id, dispatch_id, digest)
+WHERE EXISTS (SELECT FROM sending_message AS other
+              WHERE other.dispatch_id = moved.dispatch_id AND other.address_digest = decode(moved.digest, 'hex')
+                AND NOT other.state = 'withheld' AND other.id <> moved.id)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Where a message goes that may not go out."""
+
+    state: str
+    reason: str = ""
+
+
+def dispatch_lock(cursor: CursorWrapper, dispatch_ids: Iterable[int], *, shared: bool) -> None:
+    """Hold a dispatch's orders (pause, cancel) as they are until the transaction ends; `shared` for who only reads.
+
+    An advisory lock, which is fair: a row lock that many senders share can keep a cancellation waiting for ever.
+    """
+    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    keys = [_DISPATCH_LOCK | dispatch_id for dispatch_id in sorted(set(dispatch_ids))]
+    for key in keys:
+        cursor.execute(f"SELECT {function}(%s)", [key])
+
+
+def gate_pass(*, sender_id: UUID, items: Sequence[Prepared]) -> list[Passed]:
+    """Move claimed messages to `sending`, or to where their verdict says. Returns those that go out, in order.
+
+    A message whose claim was lost (fence, state or lease) is left alone. Raises django.db.Error: nothing has moved.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        found = _read(cursor, items)
+        verdicts = _verdicts(items, found)
+        items = _with_present_address(cursor, items, found, verdicts)
+        _caps_hold(cursor, items, found, verdicts)
+        going = [item for item in items if item.claimed.id not in verdicts]
+        numbers = _into_sending(cursor, sender_id, going, found)
+        _turn_away(cursor, items, verdicts, source=State.CLAIMED)
+    return [Passed(item, numbers[item.claimed.id]) for item in going if item.claimed.id in numbers]
+
+
+def gate_ask_again(*, items: Sequence[Passed]) -> list[Passed]:
+    """Ask once more about messages in `sending` that have not been handed over; take back those that may not go out.
+
+    Returns those that may, with a fresh lease. Caps are not counted again: these messages are in the count.
+    """
+    prepared = [item.prepared for item in items]
+    with transaction.atomic(), connection.cursor() as cursor:
+        found = _read(cursor, prepared)
+        verdicts = _verdicts(prepared, found)
+        for one in prepared:
+            if one.claimed.id not in verdicts and found.answers[one.claimed.id].address != one.address:
+                verdicts[one.claimed.id] = Verdict(State.QUEUED)
+        taken_back = _turn_away(cursor, prepared, verdicts, source=State.SENDING)
+        back = [item for item in items if item.prepared.claimed.id in taken_back]
+        if back:
+            cursor.execute(_NOT_TRIED, [[item.prepared.claimed.id for item in back], [item.number for item in back]])
+        going = [item for item in items if item.prepared.claimed.id not in verdicts]
+        cursor.execute(
+            _STILL_OURS,
+            [
+                settings.SEND_LEASE_SECONDS,
+                [item.prepared.claimed.id for item in going],
+                [item.prepared.claimed.fence for item in going],
+            ],
+        )
+        ours = {row[0] for row in cursor.fetchall()}
+    return [item for item in going if item.prepared.claimed.id in ours]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was read under the locks: the dispatches, which of them are late, and each message's answer."""
+
+    dispatches: Mapping[int, Dispatch]
+    late: frozenset[int]
+    answers: Mapping[UUID, GateAnswer]
+
+
+def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
+    """Lock, then read."""
+    cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+    dispatch_ids = {item.claimed.dispatch_id for item in items}
+    dispatch_lock(cursor, dispatch_ids, shared=True)
+    gate_lock(profile_ids=[item.claimed.profile_id for item in items])
+    rows = Dispatch.objects.filter(pk__in=dispatch_ids).annotate(
+        late=ExpressionWrapper(Q(not_after__lte=Now()), output_field=BooleanField())
+    )
+    dispatches = {row.pk: row for row in rows}
+    groups: defaultdict[tuple[str, str, bool], list[Prepared]] = defaultdict(list)
+    for item in items:
+        dispatch = dispatches[item.claimed.dispatch_id]
+        groups[dispatch.purpose, dispatch.channel, dispatch.needs_consent].append(item)
+    answers: dict[UUID, GateAnswer] = {}
+    for (purpose, channel, needs_consent), group in groups.items():
+        by_person = gate_read(
+            profile_ids=sorted({item.claimed.profile_id for item in group}),
+            purpose=purpose,
+            channel=channel,
+            needs_consent=needs_consent,
+        )
+        answers.update({item.claimed.id: by_person[item.claimed.profile_id] for item in group})
+    return _Found(dict(dispatches), frozenset(pk for pk, row in dispatches.items() if row.late), answers)
+
+
+def _verdicts(items: Sequence[Prepared], found: _Found) -> dict[UUID, Verdict]:
+    """Who may not go out, for what the run's terms and the person's choices say."""
+    verdicts: dict[UUID, Verdict] = {}
+    for item in items:
+        dispatch = found.dispatches[item.claimed.dispatch_id]
+        answer = found.answers[item.claimed.id]
+        if dispatch.state == Dispatch.State.CANCELLED:
+            verdicts[item.claimed.id] = Verdict(State.CANCELLED)
+        elif dispatch.state == Dispatch.State.PAUSED:
+            verdicts[item.claimed.id] = Verdict(State.QUEUED)
+        elif dispatch.pk in found.late:
+            verdicts[item.claimed.id] = Verdict(State.WITHHELD, "too_late")
+        elif not answer.allowed:
+            verdicts[item.claimed.id] = Verdict(State.WITHHELD, answer.reason)
+    return verdicts
+
+
+def _with_present_address(
+    cursor: CursorWrapper, items: Sequence[Prepared], found: _Found, verdicts: dict[UUID, Verdict]
+) -> list[Prepared]:
+    """The items, rendered anew where the person's address is not the one it was when they were prepared.
+
+    An address that another message of the run has meanwhile is a second message to one inbox: withheld.
+    """
+    moved = {
+        item.claimed.id: item
+        for item in items
+        if item.claimed.id not in verdicts and item.claimed.address_digest != found.answers[item.claimed.id].digest
+    }
+    if moved:
+        cursor.execute(
+            _ADDRESS_TAKEN,
+            [
+                list(moved),
+                [item.claimed.dispatch_id for item in moved.values()],
+                [found.answers[message_id].digest.hex() for message_id in moved],
+            ],
+        )
+        taken = {row[0] for row in cursor.fetchall()}
+        seen: set[tuple[int, bytes]] = set()
+        for message_id, item in moved.items():
+            key = (item.claimed.dispatch_id, found.answers[message_id].digest)
+            if message_id in taken or key in seen:
+                verdicts[message_id] = Verdict(State.WITHHELD, "duplicate_address")
+            seen.add(key)
+    present: list[Prepared] = []
+    for item in items:
+        address = found.answers[item.claimed.id].address
+        if item.claimed.id in verdicts or address == item.address:
+            present.append(item)
+            continue
+        try:
+            present.append(
+                message_prepare(
+                    item.claimed, found.dispatches[item.claimed.dispatch_id], address=address, at=item.dated_at
+                )
+            )
+        except PermanentError as error:
+            verdicts[item.claimed.id] = Verdict(State.WITHHELD, error.code)
+            present.append(item)
+    return present
+
+
+def _caps_hold(cursor: CursorWrapper, items: Sequence[Prepared], found: _Found, verdicts: dict[UUID, Verdict]) -> None:
+    """Withhold what would be above a cap. Two messages of one window to one person count for each other."""
+    groups: defaultdict[tuple[str, int], list[Prepared]] = defaultdict(list)
+    for item in items:
+        dispatch = found.dispatches[item.claimed.dispatch_id]
+        if item.claimed.id not in verdicts and dispatch.cap_days:
+            groups[dispatch.purpose, dispatch.cap_days].append(item)
+    going: defaultdict[tuple[int, str], int] = defaultdict(int)
+    for (purpose, days), group in sorted(groups.items()):
+        people = sorted({item.claimed.profile_id for item in group})
+        cursor.execute(_CAPS, [people, purpose, days, [str(state) for state in COUNTED]])
+        had: dict[int, int] = dict(cursor.fetchall())
+        for item in group:
+            person = item.claimed.profile_id
+            most = found.dispatches[item.claimed.dispatch_id].cap_count or 0
+            if had.get(person, 0) + going[person, purpose] >= most:
+                verdicts[item.claimed.id] = Verdict(State.WITHHELD, "frequency_cap")
+            else:
+                going[person, purpose] += 1
+
+
+def _into_sending(cursor: CursorWrapper, sender_id: UUID, going: Sequence[Prepared], found: _Found) -> dict[UUID, int]:
+    """The step and the intent, in one statement. Returns the attempt's number by message."""
+    if not going:
+        return {}
+    cursor.execute(
+        _SENDING,
+        {
+            "lease": settings.SEND_LEASE_SECONDS,
+            "sender": sender_id,
+            "from": leaving(State.CLAIMED, to=State.SENDING),
+            "ids": [item.claimed.id for item in going],
+            "fences": [item.claimed.fence for item in going],
+            "addresses": [item.address for item in going],
+            "address_digests": [found.answers[item.claimed.id].digest.hex() for item in going],
+            "key_ids": [item.key_id for item in going],
+            "dates": [item.dated_at for item in going],
+            "digests": [item.digest for item in going],
+            "sizes": [len(item.content) for item in going],
+        },
+    )
+    return dict(cursor.fetchall())
+
+
+def _turn_away(
+    cursor: CursorWrapper, items: Sequence[Prepared], verdicts: Mapping[UUID, Verdict], *, source: State
+) -> set[UUID]:
+    """Move those with a verdict to where it says. Returns which were moved."""
+    away = [item for item in items if item.claimed.id in verdicts]
+    if not away:
+        return set()
+    for state in {verdicts[item.claimed.id].state for item in away}:
+        leaving(source, to=state)
+    cursor.execute(
+        _TURN_AWAY,
+        [
+            [item.claimed.id for item in away],
+            [item.claimed.fence for item in away],
+            [verdicts[item.claimed.id].state for item in away],
+            [verdicts[item.claimed.id].reason for item in away],
+            [str(source)],
+        ],
+    )
+    return {row[0] for row in cursor.fetchall()}

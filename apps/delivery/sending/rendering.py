@@ -1,0 +1,136 @@
+"""A person's message as bytes: at send, and again later, the same.
+
+Everything that the bytes depend on is stored: the decision's inputs and compiled template, and in the message its
+address, its date and the key that signed its links. Nothing else is looked at.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from apps.data.consent.links import preferences_url, unsubscribe_url
+from apps.decisioning.content.errors import RenderError
+from apps.decisioning.content.rendering import compiled_load, render
+from apps.decisioning.decisions.models import Decision
+from apps.delivery.channels.mime import Letter, letter_bytes
+from apps.foundation.core.errors import Conflict, NotFound, PermanentError
+from apps.foundation.core.signing import signing_key_id
+
+from .contracts import Claimed, Prepared
+from .models import Dispatch, Message
+
+logger = logging.getLogger(__name__)
+
+
+def _content(
+    *,
+    message_id: UUID,
+    profile_id: int,
+    compiled_id: int | None,
+    inputs: Mapping[str, Any],
+    dispatch: Dispatch,
+    address: str,
+    key_id: str,
+    dated_at: datetime,
+) -> bytes:
+    """The bytes. Raises RenderError, PermanentError (`invalid_address`), BadToken when the key is gone."""
+    if compiled_id is None:
+        raise RenderError("no_template", "The decision names no template")
+    unsubscribe = unsubscribe_url(profile_id=profile_id, message_id=message_id, key_id=key_id)
+    links = {
+        "unsubscribe": unsubscribe,
+        "preferences": preferences_url(profile_id=profile_id, message_id=message_id, key_id=key_id),
+    }
+    rendered = render(compiled_load(compiled_id), {**inputs, "links": links})
+    return letter_bytes(
+        Letter(
+            message_id=message_id,
+            from_name=dispatch.from_name,
+            from_email=dispatch.from_email,
+            reply_to=dispatch.reply_to,
+            to=address,
+            subject=rendered.subject,
+            text=rendered.text,
+            html=rendered.html,
+            dated_at=dated_at,
+            unsubscribe_url=unsubscribe if dispatch.needs_consent else "",
+            list_label=dispatch.purpose if dispatch.needs_consent else "",
+        )
+    )
+
+
+def message_prepare(claimed: Claimed, dispatch: Dispatch, *, address: str, at: datetime) -> Prepared:
+    """A claimed message as bytes. A second try has the date and the links of the first, so it is the same message.
+
+    Raises as `_content`.
+    """
+    key_id = claimed.key_id or signing_key_id()
+    dated_at = claimed.dated_at or at
+    content = _content(
+        message_id=claimed.id,
+        profile_id=claimed.profile_id,
+        compiled_id=claimed.compiled_id,
+        inputs=orjson.loads(claimed.inputs),
+        dispatch=dispatch,
+        address=address,
+        key_id=key_id,
+        dated_at=dated_at,
+    )
+    return Prepared(claimed, address, key_id, dated_at, content, hashlib.sha256(content).hexdigest())
+
+
+def messages_prepare(
+    claimed: Sequence[Claimed], dispatches: Mapping[int, Dispatch], *, at: datetime
+) -> tuple[list[Prepared], dict[UUID, str]]:
+    """All that can be rendered, and the reason (`render_failed`, `invalid_address`) of those that can't.
+
+    Those without an address are left to the gate, which says what is wrong with them.
+    """
+    prepared: list[Prepared] = []
+    faults: dict[UUID, str] = {}
+    for one in claimed:
+        try:
+            # a stand-in where there is no address: the gate withholds it, and it is never handed over
+            prepared.append(
+                message_prepare(one, dispatches[one.dispatch_id], address=one.address or "nobody@invalid", at=at)
+            )
+        except PermanentError as error:
+            faults[one.id] = error.code
+        except RenderError as error:
+            logger.warning("message %s was not rendered: %s", one.id, error.code)
+            faults[one.id] = "render_failed"
+        except Exception as error:  # noqa: BLE001  # whatever one message does, the others go out; it is not sent
+            logger.error("message %s was not rendered: %s", one.id, type(error).__name__)  # no trace: personal data
+            faults[one.id] = "render_failed"
+    return prepared, faults
+
+
+def message_again(message_id: UUID) -> bytes:
+    """The bytes of a message that was handed over, rendered again from what is stored.
+
+    Raises NotFound without such a message, Conflict `not_rendered` when it never had content, Conflict
+    `not_the_same` when what comes out is not what was sent (then a key, a version or an input is gone).
+    """
+    message = Message.objects.select_related("dispatch").filter(pk=message_id).first()
+    if message is None:
+        raise NotFound("message_unknown", "There is no such message")
+    if message.dated_at is None:
+        raise Conflict("not_rendered", "This message was never made up, so there is nothing to show")
+    content = _content(
+        message_id=message.pk,
+        profile_id=message.profile_id,
+        compiled_id=message.compiled_id,
+        inputs=Decision.objects.values_list("inputs", flat=True).get(pk=message_id),
+        dispatch=message.dispatch,
+        address=message.address,
+        key_id=message.key_id,
+        dated_at=message.dated_at,
+    )
+    if hashlib.sha256(content).hexdigest() != message.content_digest:
+        raise Conflict("not_the_same", "What was sent can't be made again: something it was made of has changed")
+    return content

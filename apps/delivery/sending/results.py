@@ -1,0 +1,134 @@
+"""Recording what came of hand-overs: a window in one transaction; conditional, so doing it again changes nothing."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from apps.delivery.channels.addresses import INVALID
+
+from .contracts import Claimed, Result
+from .models import DeliveryAttempt, Message
+from .rules import AFTER, leaving, retry_pause
+
+State = Message.State
+Outcome = DeliveryAttempt.Outcome
+
+_RECORD = """
+WITH result AS (
+  SELECT * FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(numbers)s::int[], %(states)s::text[],
+                       %(reasons)s::text[], %(pauses)s::interval[], %(outcomes)s::text[], %(codes)s::text[],
+                       %(responses)s::text[])
+       AS result(id, fence, number, state, reason, pause, outcome, code, response)),
+attempt AS (
+  UPDATE sending_deliveryattempt AS attempt
+  SET outcome = result.outcome, code = result.code, response = result.response, finished_at = clock_timestamp()
+  FROM result
+  WHERE attempt.message_id = result.id AND attempt.number = result.number
+    AND attempt.outcome IN ('begun', 'unknown'))
+UPDATE sending_message AS message
+SET state = result.state, reason = result.reason, lease_until = NULL,
+    sender_id = CASE WHEN result.state = 'uncertain' THEN message.sender_id END,
+    not_before = CASE WHEN result.state IN ('retry', 'queued') THEN clock_timestamp() + result.pause
+                      ELSE message.not_before END,
+    finished_at = CASE WHEN result.state IN ('retry', 'queued') THEN NULL ELSE clock_timestamp() END
+FROM result
+WHERE message.id = result.id AND message.fence = result.fence
+  AND (message.state = 'sending' OR (message.state = 'uncertain' AND result.state <> 'uncertain'))
+RETURNING message.id, message.state
+"""
+# `uncertain` is left here too: its own sender came back, or its journal was read, and knows what happened.
+
+_TRIES = """
+SELECT message.id, count(*) FILTER (WHERE attempt.outcome = 'deferred'),
+       extract(epoch FROM dispatch.not_after - clock_timestamp())
+FROM sending_message AS message
+JOIN sending_dispatch AS dispatch ON dispatch.id = message.dispatch_id
+LEFT JOIN sending_deliveryattempt AS attempt ON attempt.message_id = message.id
+WHERE message.id = ANY(%s)
+GROUP BY message.id, dispatch.not_after
+"""
+
+_FAULTY = """
+UPDATE sending_message AS message
+SET state = fault.state, reason = fault.reason, sender_id = NULL, lease_until = NULL, finished_at = clock_timestamp()
+FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[]) AS fault(id, fence, state, reason)
+WHERE message.id = fault.id AND message.fence = fault.fence AND message.state = ANY(%s)
+"""
+
+REASON_OF_REFUSAL: Final = "refused"
+REASON_OF_RETRIES: Final = "retries_exhausted"
+
+
+def results_record(results: Sequence[Result]) -> dict[UUID, str]:
+    """Write down what came of attempts. Returns the messages that moved, and where to.
+
+    A deferred message is tried again after a growing pause; without a try or the time for one it has failed.
+    """
+    if not results:
+        return {}
+    for source in (State.SENDING, State.UNCERTAIN):
+        for state in (*AFTER.values(), State.FAILED):
+            if state != source:
+                leaving(source, to=state)
+    with transaction.atomic(), connection.cursor() as cursor:
+        deferred = [result.message_id for result in results if result.outcome == Outcome.DEFERRED]
+        tries: dict[UUID, tuple[int, float]] = {}
+        if deferred:
+            cursor.execute(_TRIES, [deferred])
+            tries = {row[0]: (row[1] + 1, float(row[2])) for row in cursor.fetchall()}
+        states, reasons, pauses = [], [], []
+        for result in results:
+            state, reason, pause = AFTER[result.outcome], "", timedelta(0)
+            if result.outcome == Outcome.REFUSED:
+                reason = result.reason or REASON_OF_REFUSAL
+            elif result.outcome == Outcome.DEFERRED:
+                count, seconds_left = tries[result.message_id]
+                pause = retry_pause(count, timedelta(seconds=settings.SEND_RETRY_SECONDS))
+                if count >= settings.SEND_MAX_ATTEMPTS or pause.total_seconds() >= seconds_left:
+                    state, reason = State.FAILED, REASON_OF_RETRIES
+            states.append(str(state))
+            reasons.append(reason)
+            pauses.append(pause)
+        cursor.execute(
+            _RECORD,
+            {
+                "ids": [result.message_id for result in results],
+                "fences": [result.fence for result in results],
+                "numbers": [result.number for result in results],
+                "states": states,
+                "reasons": reasons,
+                "pauses": pauses,
+                "outcomes": [str(result.outcome) for result in results],
+                "codes": [result.code[:20] for result in results],
+                "responses": [result.response[:500] for result in results],
+            },
+        )
+        return dict(cursor.fetchall())
+
+
+def faults_record(faults: Sequence[tuple[Claimed, str]]) -> int:
+    """Put aside claimed messages that could not be rendered, each with its reason. Returns how many.
+
+    An address that no server would take is an outcome of its own (withheld); the rest has failed.
+    """
+    if not faults:
+        return 0
+    states = [State.WITHHELD if reason == INVALID else State.FAILED for _, reason in faults]
+    for state in states:
+        leaving(State.CLAIMED, to=state)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            _FAULTY,
+            [
+                [claimed.id for claimed, _ in faults],
+                [claimed.fence for claimed, _ in faults],
+                [str(state) for state in states],
+                [reason for _, reason in faults],
+                [str(State.CLAIMED)],
+            ],
+        )
+        return int(cursor.rowcount)

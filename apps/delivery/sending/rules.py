@@ -1,0 +1,92 @@
+"""The state machine of a message, in one place: every step there is, and what each outcome leads to. Pure.
+
+Who changes a state names the step by `leaving`, so that a step which is not in the table can't be written; the tests
+hold the database against the same table.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from .models import DeliveryAttempt, Message
+
+_State = Message.State
+_Outcome = DeliveryAttempt.Outcome
+
+FIRST: Final = frozenset({_State.QUEUED, _State.WITHHELD, _State.CANCELLED})
+"""The states in which a message may begin."""
+
+STEPS: Final[dict[str, frozenset[str]]] = {
+    _State.QUEUED: frozenset({_State.CLAIMED, _State.WITHHELD, _State.CANCELLED}),
+    _State.RETRY: frozenset({_State.CLAIMED, _State.WITHHELD, _State.CANCELLED}),
+    # back to queued: released, or its lease ran out; nothing was handed over
+    _State.CLAIMED: frozenset({_State.SENDING, _State.QUEUED, _State.WITHHELD, _State.FAILED, _State.CANCELLED}),
+    # back to queued: evidence that nothing was begun; withheld, cancelled: the gate was asked again and said no
+    _State.SENDING: frozenset(
+        {
+            _State.SENT,
+            _State.RETRY,
+            _State.FAILED,
+            _State.UNCERTAIN,
+            _State.QUEUED,
+            _State.WITHHELD,
+            _State.CANCELLED,
+        }
+    ),
+    # left by evidence only: the sender's own journal, a delivery event, the relay's log
+    _State.UNCERTAIN: frozenset(
+        {
+            _State.SENT,
+            _State.RETRY,
+            _State.FAILED,
+            _State.QUEUED,
+            _State.DELIVERED,
+            _State.BOUNCED,
+            _State.COMPLAINED,
+        }
+    ),
+    _State.SENT: frozenset({_State.DELIVERED, _State.BOUNCED, _State.COMPLAINED}),
+    _State.DELIVERED: frozenset({_State.BOUNCED, _State.COMPLAINED}),
+    _State.BOUNCED: frozenset({_State.COMPLAINED}),
+    _State.COMPLAINED: frozenset(),
+    _State.WITHHELD: frozenset(),
+    _State.FAILED: frozenset(),
+    _State.CANCELLED: frozenset(),
+}
+"""From each state, the states that may follow."""
+
+WAITING: Final = (_State.QUEUED, _State.RETRY)
+HELD: Final = (_State.CLAIMED, _State.SENDING)
+COUNTED: Final = (
+    _State.SENDING,
+    _State.SENT,
+    _State.DELIVERED,
+    _State.BOUNCED,
+    _State.COMPLAINED,
+    _State.UNCERTAIN,
+)
+"""What counts for a cap: everything that the person got, or may have got."""
+
+AFTER: Final[dict[str, str]] = {
+    _Outcome.ACCEPTED: _State.SENT,
+    _Outcome.DEFERRED: _State.RETRY,
+    _Outcome.REFUSED: _State.FAILED,
+    _Outcome.UNKNOWN: _State.UNCERTAIN,
+    _Outcome.NOT_TRIED: _State.QUEUED,
+}
+"""The state that an attempt's outcome leads to; `retry` becomes `failed` when there is no time or try left."""
+
+PAUSE_MAX: Final = timedelta(hours=1)
+
+
+def leaving(*states: str, to: str) -> list[str]:
+    """The states that are left for `to`, for an UPDATE's condition. Raises ValueError for a step not in the table."""
+    for state in states:
+        if to not in STEPS[state]:
+            raise ValueError(f"no step leads from {state} to {to}")
+    return [str(state) for state in states]
+
+
+def retry_pause(tries: int, first: timedelta) -> timedelta:
+    """How long to wait after `tries` tries that were deferred: `first`, doubled each time, at most an hour."""
+    pause: timedelta = first * (1 << min(max(tries - 1, 0), 16))
+    return min(PAUSE_MAX, pause)

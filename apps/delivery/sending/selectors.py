@@ -1,0 +1,81 @@
+"""Reads of the send ledger."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import connection
+
+from .contracts import RunCounts
+from .models import Dispatch, Message
+from .rules import COUNTED
+
+State = Message.State
+
+_BY_OUTCOME = """
+SELECT decision.outcome, decision.tier, message.state, message.reason, count(*)
+FROM decisions_decision AS decision
+LEFT JOIN sending_message AS message ON message.id = decision.id
+WHERE decision.run_id = %s
+GROUP BY 1, 2, 3, 4
+"""
+
+_GOT = """
+SELECT profile_id, count(*) FROM sending_message
+WHERE profile_id = ANY(%(people)s) AND purpose = %(purpose)s
+  AND (sending_at > %(since)s AND state = ANY(%(counted)s) OR state IN ('queued', 'claimed', 'retry'))
+GROUP BY profile_id
+"""
+
+
+def run_counts(run_id: int) -> RunCounts:
+    """Where the people of a run are, decisions and messages joined. A run without either is all zeros."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_OUTCOME, [run_id])
+        rows = cursor.fetchall()
+    withheld: defaultdict[str, int] = defaultdict(int)
+    failed: defaultdict[str, int] = defaultdict(int)
+    by_tier: defaultdict[str, int] = defaultdict(int)
+    states: defaultdict[str, int] = defaultdict(int)
+    for outcome, tier, state, reason, count in rows:
+        if outcome != "send":
+            withheld[outcome] += count
+        elif state == State.WITHHELD:
+            withheld[reason] += count
+        elif state == State.FAILED:
+            failed[reason] += count
+        else:
+            states[state or State.QUEUED] += count
+            if state in (State.SENT, State.DELIVERED, State.BOUNCED, State.COMPLAINED):
+                by_tier[tier] += count
+    dispatch_state = Dispatch.objects.filter(run_id=run_id).values_list("state", flat=True).first()
+    return RunCounts(
+        planned=sum(row[4] for row in rows),
+        withheld=dict(withheld),
+        queued=states[State.QUEUED] + states[State.RETRY],
+        sending=states[State.CLAIMED] + states[State.SENDING],
+        sent=states[State.SENT] + states[State.DELIVERED] + states[State.BOUNCED] + states[State.COMPLAINED],
+        failed=dict(failed),
+        uncertain=states[State.UNCERTAIN],
+        cancelled=states[State.CANCELLED],
+        by_tier=dict(by_tier),
+        state=dispatch_state or "",
+    )
+
+
+def messages_count(*, profile_ids: Sequence[int], purpose: str, since: datetime) -> dict[int, int]:
+    """How many messages of a purpose each person got since a moment, may have got, or is about to get.
+
+    Who is missing got none. It filters ahead of the gate, which counts under its lock.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _GOT,
+            {
+                "people": list(profile_ids),
+                "purpose": purpose,
+                "since": since,
+                "counted": [str(state) for state in COUNTED],
+            },
+        )
+        return dict(cursor.fetchall())

@@ -1,0 +1,172 @@
+"""Writes of delivery: taking up decisions, and the orders that a run's messages obey."""
+
+from typing import Final
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from apps.data.consent.models import Channel
+from apps.data.consent.selectors import ADDRESS_KIND
+from apps.decisioning.decisions.selectors import dispatch_terms
+from apps.foundation.core.errors import Conflict, NotFound
+from apps.foundation.core.live import live_publish
+
+from .gate import dispatch_lock
+from .models import Dispatch, Message
+from .rules import WAITING, leaving
+
+State = Message.State
+
+CANCEL_AT_ONCE: Final = 5000
+"""Messages that a cancellation moves itself; the sweep moves the rest. None of them can be claimed any more."""
+
+# One statement for all decisions of a batch. Who comes first to an address gets the message; the others are withheld.
+_TAKE_UP = """
+WITH fresh AS (
+  SELECT decision.id, decision.profile_id, decision.compiled_id, address.digest,
+         row_number() OVER (PARTITION BY address.digest ORDER BY decision.id) AS turn
+  FROM decisions_decision AS decision
+  LEFT JOIN profiles_identifier AS address
+         ON address.profile_id = decision.profile_id AND address.kind = %(kind)s AND address.main
+  WHERE decision.run_id = %(run)s AND decision.outcome = 'send'
+    AND (%(first)s::uuid IS NULL OR decision.id >= %(first)s::uuid)
+    AND NOT EXISTS (SELECT FROM sending_message AS message WHERE message.id = decision.id)),
+judged AS (
+  SELECT fresh.*, fresh.digest IS NOT NULL AND (
+           fresh.turn > 1
+           OR EXISTS (SELECT FROM sending_message AS other
+                      WHERE other.dispatch_id = %(dispatch)s AND other.address_digest = fresh.digest
+                        AND NOT other.state = 'withheld')) AS doubled
+  FROM fresh)
+INSERT INTO sending_message (id, dispatch_id, profile_id, purpose, channel, compiled_id, state, reason, address,
+  address_digest, attempts, fence, not_before, key_id, content_digest, created_at, finished_at)
+SELECT id, %(dispatch)s, profile_id, %(purpose)s, %(channel)s, compiled_id,
+  CASE WHEN doubled THEN 'withheld' WHEN %(cancelled)s THEN 'cancelled' ELSE 'queued' END,
+  CASE WHEN doubled THEN 'duplicate_address' ELSE '' END, '',
+  digest, 0, 0, clock_timestamp(), '', '', clock_timestamp(),
+  CASE WHEN doubled OR %(cancelled)s THEN clock_timestamp() END
+FROM judged ORDER BY id
+ON CONFLICT DO NOTHING
+"""
+
+_CANCEL = """
+WITH held AS (
+  SELECT id FROM sending_message WHERE dispatch_id = %s AND state = ANY(%s) LIMIT %s FOR UPDATE SKIP LOCKED)
+UPDATE sending_message AS message
+SET state = 'cancelled', sender_id = NULL, lease_until = NULL, finished_at = clock_timestamp()
+FROM held WHERE message.id = held.id AND message.state = ANY(%s)
+"""
+
+
+def dispatch_take_up(*, run_id: int, first_id: UUID | None = None) -> int:
+    """Make a message of each decision to send that has none yet. Returns how many messages were made.
+
+    first_id: only decisions with this id or a higher one. Done twice, or by several at once, it makes nothing twice.
+    Raises NotFound for an unknown run, Conflict `occasion_taken` when another run has this occasion.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        dispatch = _dispatch_locked(run_id)
+        cursor.execute(
+            _TAKE_UP,
+            {
+                "kind": ADDRESS_KIND.get(Channel(dispatch.channel), ""),
+                "run": run_id,
+                "first": first_id,
+                "dispatch": dispatch.pk,
+                "purpose": dispatch.purpose,
+                "channel": dispatch.channel,
+                "cancelled": dispatch.state == Dispatch.State.CANCELLED,
+            },
+        )
+        taken = int(cursor.rowcount)
+        if taken:
+            transaction.on_commit(lambda: live_publish(f"run-{run_id}"))
+    return taken
+
+
+def _dispatch_locked(run_id: int) -> Dispatch:
+    """The run's dispatch, made if need be, its row locked: take-ups and orders of one run come one after the other."""
+    found = Dispatch.objects.select_for_update(no_key=True).filter(run_id=run_id).first()
+    if found is not None:
+        return found
+    terms = dispatch_terms(run_id=run_id)
+    Dispatch.objects.bulk_create(
+        [
+            Dispatch(
+                run_id=terms.run_id,
+                label=terms.label[:260],
+                occasion=terms.occasion,
+                purpose=terms.purpose,
+                needs_consent=terms.needs_consent,
+                channel=terms.channel,
+                from_name=terms.from_name,
+                from_email=terms.from_email,
+                reply_to=terms.reply_to,
+                link_hosts=list(terms.link_hosts),
+                cap_count=terms.cap_count,
+                cap_days=terms.cap_days,
+                not_after=terms.not_after,
+                state=Dispatch.State.CANCELLED if terms.cancelled else Dispatch.State.ACTIVE,
+            )
+        ],
+        ignore_conflicts=True,  # another worker made it meanwhile
+    )
+    found = Dispatch.objects.select_for_update(no_key=True).filter(run_id=run_id).first()
+    if found is None:
+        raise Conflict("occasion_taken", "Another run has this occasion: one person gets one message for it")
+    return found
+
+
+def dispatch_pause(*, dispatch_id: int) -> None:
+    """Let nothing more of a run go out until it is resumed. Once this has committed, no message enters `sending`.
+
+    Raises NotFound, Conflict when it was cancelled.
+    """
+    _order(dispatch_id, to=Dispatch.State.PAUSED, only_from=(Dispatch.State.ACTIVE, Dispatch.State.PAUSED))
+
+
+def dispatch_resume(*, dispatch_id: int) -> None:
+    """Let a paused run go on; the sweep wakes senders. Raises NotFound, Conflict when it was cancelled."""
+    _order(dispatch_id, to=Dispatch.State.ACTIVE, only_from=(Dispatch.State.ACTIVE, Dispatch.State.PAUSED))
+
+
+def dispatch_cancel(*, dispatch_id: int) -> None:
+    """Let nothing more of a run go out, for good. Once this has committed, no message enters `sending`.
+
+    What waits or is claimed is cancelled here, as far as it is not much; the sweep does the rest. What is in `sending`
+    passed the gate before, and is handed over within a second or taken back. Raises NotFound.
+    """
+    with transaction.atomic():
+        _order(dispatch_id, to=Dispatch.State.CANCELLED, only_from=tuple(Dispatch.State))
+        messages_cancel(dispatch_id=dispatch_id, count=CANCEL_AT_ONCE)
+
+
+def messages_cancel(*, dispatch_id: int, count: int) -> int:
+    """Cancel up to `count` messages of a cancelled dispatch that wait or are claimed. Returns how many."""
+    steps = leaving(*WAITING, State.CLAIMED, to=State.CANCELLED)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_CANCEL, [dispatch_id, steps, count, steps])
+        return int(cursor.rowcount)
+
+
+def _order(dispatch_id: int, *, to: Dispatch.State, only_from: tuple[Dispatch.State, ...]) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        dispatch_lock(cursor, [dispatch_id], shared=False)
+        dispatch = Dispatch.objects.select_for_update(no_key=True).filter(pk=dispatch_id).first()
+        if dispatch is None:
+            raise NotFound("dispatch_unknown", "There is no such dispatch")
+        if dispatch.state not in only_from:
+            raise Conflict("dispatch_cancelled", "This run was cancelled for good; start another one")
+        if dispatch.state != to:
+            Dispatch.objects.filter(pk=dispatch_id).update(state=to)
+            transaction.on_commit(lambda: live_publish(f"run-{dispatch.run_id}"))
+
+
+def run_stop(*, run_id: int) -> None:
+    """Cancel what delivery has of a run, inside the transaction that cancels the run itself.
+
+    A run of which nothing was taken up yet has nothing to cancel: its terms say `cancelled` from then on.
+    """
+    dispatch_id = Dispatch.objects.filter(run_id=run_id).values_list("pk", flat=True).first()
+    if dispatch_id is not None:
+        dispatch_cancel(dispatch_id=dispatch_id)

@@ -1,0 +1,29 @@
+"""Background work of sending. A wake-up that is lost costs seconds: the sweep drives everything again."""
+
+from celery import shared_task
+
+from apps.foundation.core.queue import enqueue_on_commit
+
+from . import recovery, services, windows
+
+
+@shared_task
+def window_send() -> None:
+    """Send what is due, for about a minute; then another one is woken if something is left."""
+    if windows.messages_send():
+        enqueue_on_commit(window_send)
+
+
+@shared_task
+def sending_sweep() -> None:
+    """Settle what was dropped, and wake senders for what is due."""
+    recovery.sweep()
+    for _ in range(recovery.senders_wanted()):
+        enqueue_on_commit(window_send)
+
+
+@shared_task
+def decisions_take_up(run_id: int) -> None:
+    """Take up the decisions of a run that have no message yet."""
+    if services.dispatch_take_up(run_id=run_id):
+        enqueue_on_commit(window_send)

@@ -1,0 +1,165 @@
+"""Decisions made by hand, so that delivery is tested without what decides."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+from django.db import connection
+
+from apps.data.consent.models import Channel, Purpose
+from apps.data.profiles.models import Profile
+from apps.decisioning.audiences.models import Audience
+from apps.decisioning.content.models import Brand, CompiledTemplate, Template
+from apps.decisioning.decisions.models import Decision
+from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run
+from apps.foundation.core.clock import now
+from apps.foundation.core.ids import uuid7
+from apps.foundation.core.signing import address_digest
+from tests.factories import make_user
+
+_number = count(1)
+
+HTML = (
+    "<html><body><h1>Hello {{ profile.first_name | fallback('friend') }}</h1>"
+    '<p>News</p><a href="{{ links.preferences }}">choices</a><a href="{{ links.unsubscribe }}">leave</a></body></html>'
+)
+TEXT = "Hello {{ profile.first_name | fallback('friend') }}\n\nLeave: {{ links.unsubscribe }}\n"
+SUBJECT = "News for {{ profile.first_name | fallback('you') }}"
+
+
+def make_purposes() -> None:
+    """The purposes that a migration brings, also after a test that emptied the tables."""
+    for code, needs_consent in (("marketing", True), ("transactional", False)):
+        Purpose.objects.get_or_create(
+            code=code, defaults={"name": code, "description": code, "needs_consent": needs_consent}
+        )
+
+
+def make_compiled(html: str = HTML, text: str = TEXT, subject: str = SUBJECT) -> CompiledTemplate:
+    """A compiled template."""
+    number = next(_number)
+    return CompiledTemplate.objects.create(
+        digest=f"{number:064d}",
+        language="en",
+        subject=subject,
+        html=html,
+        text=text,
+        tokens=["first_name"],
+        link_hosts=["shop.example"],
+        shop_url="https://shop.example/",
+        largest_bytes=1000,
+    )
+
+
+def make_run(*, cap: tuple[int, int] | None = None, purpose: str = "marketing", hours: int = 24, **fields: Any) -> Run:
+    """A run with its playbook and version, being decided. cap: messages, days."""
+    make_purposes()
+    number = next(_number)
+    owner = make_user()
+    brand = {
+        "name": "Shop",
+        "from_name": "The Shop",
+        "from_email": "news@shop.example",
+        "reply_to": "help@shop.example",
+        "link_hosts": ["shop.example"],
+    }
+    playbook = Playbook.objects.create(
+        code=f"playbook-{number}",
+        name=f"Playbook {number}",
+        owner=owner,
+        audience=Audience.objects.create(name=f"Everybody {number}", rule={"all": []}, owner=owner),
+        brand=Brand.objects.create(
+            code=f"brand-{number}", postal_address="1 Lane", shop_url="https://shop.example/", **brand
+        ),
+        template=Template.objects.create(code=f"template-{number}", name="News", owner=owner),
+        purpose_id=purpose,
+    )
+    spec = {
+        "name": playbook.name,
+        "purpose": purpose,
+        "channel": "email",
+        "brand": brand,
+        "cap": None if cap is None else {"count": cap[0], "days": cap[1]},
+        "send_within_hours": hours,
+    }
+    version = PlaybookVersion.objects.create(
+        playbook=playbook, number=1, spec=spec, compiled={}, digest=f"{number:064d}", created_by=owner
+    )
+    values = {"trigger": "hand", "state": Run.State.DECIDING, "as_of": now(), **fields}
+    return Run.objects.create(playbook=playbook, version=version, occasion_key=f"occasion-{number}", **values)
+
+
+def make_decision(
+    run: Run,
+    profile: Profile,
+    *,
+    compiled: CompiledTemplate | None = None,
+    outcome: str = "send",
+    tier: str = "site",
+    inputs: dict[str, Any] | None = None,
+) -> Decision:
+    """One decision, as the engine would write it."""
+    if inputs is None:
+        inputs = {"profile": {"first_name": profile.first_name} if profile.first_name else {}, "slots": {}}
+    return Decision.objects.create(
+        run=run,
+        profile=profile,
+        outcome=outcome,
+        compiled=compiled if outcome == "send" else None,
+        tier=tier if outcome == "send" else "",
+        inputs=inputs if outcome == "send" else {},
+        decided_at=now(),
+    )
+
+
+def make_people(size: int, *, consent: bool = True, prefix: str = "person") -> list[int]:
+    """Many people with an address and, if wanted, consent to marketing; made set-wise. Returns their ids."""
+    make_purposes()
+    number = next(_number)
+    people = Profile.objects.bulk_create([Profile(first_name=f"Person {at}") for at in range(size)])
+    ids = [profile.pk for profile in people]
+    addresses = [f"{prefix}-{number}-{at}@example.com" for at in range(size)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO profiles_identifier (profile_id, kind, value, digest, verified, main, source, created_at)"
+            " SELECT id, 'email', value, decode(digest, 'hex'), false, true, '', now()"
+            " FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new(id, value, digest)",
+            [ids, addresses, [address_digest("email", address).hex() for address in addresses]],
+        )
+        if consent:
+            cursor.execute(
+                "WITH record AS (INSERT INTO consent_consentrecord (profile_id, purpose_id, channel, action, method,"
+                " source, evidence, occurred_at, recorded_at)"
+                " SELECT id, 'marketing', %s, 'grant', 'api', 'test', '', now(), now() "
+                " FROM unnest(%s::bigint[]) AS person(id)"
+                " RETURNING id, profile_id)"
+                " INSERT INTO consent_consentstate (profile_id, purpose_id, channel, granted, record_id, changed_at)"
+                " SELECT profile_id, 'marketing', %s, true, id, now() FROM record",
+                [Channel.EMAIL, ids, Channel.EMAIL],
+            )
+    return ids
+
+
+def make_decisions(run: Run, profile_ids: Sequence[int], compiled: CompiledTemplate) -> None:
+    """A decision to send for each of these people, made set-wise."""
+    Decision.objects.bulk_create(
+        [
+            Decision(
+                id=uuid7(),
+                run=run,
+                profile_id=profile_id,
+                outcome="send",
+                compiled=compiled,
+                tier="site",
+                inputs={"profile": {"first_name": f"Zoë {profile_id}"}, "slots": {}},
+                decided_at=now(),
+            )
+            for profile_id in profile_ids
+        ]
+    )
+
+
+def later(**parts: int) -> datetime:
+    """A moment so long from now."""
+    return now() + timedelta(**parts)
