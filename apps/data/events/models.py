@@ -10,7 +10,9 @@ from apps.foundation.core.clock import now
 class Event(models.Model):
     """Something that happened. `message_id` is the sender's own id: the same one twice is one event."""
 
-    profile = models.ForeignKey(Profile, null=True, blank=True, on_delete=models.CASCADE, related_name="events")
+    profile = models.ForeignKey(
+        Profile, null=True, blank=True, on_delete=models.CASCADE, related_name="events", db_index=False
+    )  # `event_of_profile` begins with it
     name = models.CharField(max_length=120)
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=now)
@@ -37,7 +39,9 @@ class Order(models.Model):
 
     source = models.CharField(max_length=60)
     external_id = models.CharField("order number", max_length=80)
-    profile = models.ForeignKey(Profile, null=True, blank=True, on_delete=models.CASCADE, related_name="orders")
+    profile = models.ForeignKey(
+        Profile, null=True, blank=True, on_delete=models.CASCADE, related_name="orders", db_index=False
+    )  # `order_of_profile` begins with it
     status = models.CharField(max_length=12, choices=Status.choices)
     placed_at = models.DateTimeField()
     country = models.CharField(max_length=2, blank=True)
@@ -62,9 +66,10 @@ class OrderLine(models.Model):
     Only a line with `is_purchase` counts as bought: customer known, order not cancelled, quantity and price above 0.
     """
 
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    # each is the beginning of an index below; a second one would be paid for with every line
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines", db_index=False)
     number = models.PositiveIntegerField()
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="order_lines")
+    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="order_lines", db_index=False)
     quantity = models.IntegerField()
     unit_price = models.DecimalField(max_digits=14, decimal_places=4)
     is_purchase = models.BooleanField()

@@ -39,7 +39,9 @@ class Identifier(models.Model):
         PHONE = "phone", "phone"
         EXTERNAL = "external_id", "customer number"
 
-    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="identifiers")
+    profile = models.ForeignKey(
+        Profile, on_delete=models.CASCADE, related_name="identifiers", db_index=False
+    )  # `identifier_once_per_profile` begins with it
     kind = models.CharField(max_length=16, choices=Kind.choices)
     value = models.CharField(max_length=320, help_text="normalized")
     digest = models.BinaryField(max_length=32)
