@@ -48,6 +48,17 @@ _SHELL = TemplateSource(
 _PLAIN = BlockSource(
     "0", "stand-in", (), {"en": {}}, "<mj-section><mj-column><mj-text>Block</mj-text></mj-column></mj-section>", "Block"
 )
+_LEGAL_SLOT = "legal"
+_LEGAL = BlockSource(
+    "0",
+    "stand-in",
+    (),
+    {"en": {}},
+    '<mj-section><mj-column><mj-text><a href="{{ links.unsubscribe }}">Unsubscribe</a> [[ brand.postal_address ]]'
+    "</mj-text></mj-column></mj-section>",
+    "{{ links.unsubscribe }} [[ brand.postal_address ]]",
+)
+"""What the law asks for may come from the block in the slot `legal`; publishing looks whether the real one has it."""
 _TEXT_SHELL = TemplateSource("shell", "[[ slot:block ]]", _SHELL.mjml.replace("[[ slot:block ]]", ""), _SHELL.text)
 
 
@@ -68,7 +79,7 @@ def template_problems(template: TemplateSource) -> tuple[list[Problem], list[str
         if not name.isidentifier() or not name.isascii() or name.startswith("_") or len(name) > 40:
             problems.append(Problem("template", 0, f"[[ slot:{name} ]]", "name slots by letters, digits and _"))
     if not problems:
-        problems, _ = _compiled(template, {name: [_PLAIN] for name in slots})
+        problems, _ = _compiled(template, {name: [_LEGAL if name == _LEGAL_SLOT else _PLAIN] for name in slots})
     return problems, slots
 
 

@@ -1,6 +1,7 @@
 """A template, the blocks of its slots and a brand become three Jinja sources, for one language.
 
-`[[ … ]]` is filled here, once: brand values, block fields (escaped for where they stand), and slots. A slot becomes
+`[[ … ]]` is filled here, once: brand values, block fields (escaped for where they stand), and slots (`slot:NAME`, or
+`slot-text:NAME` for the plain text of its blocks where MJML can't stand, as in mj-title). A slot becomes
 one `{% if slots.NAME.block == "ID" %}… {% elif … %}… {% else %}(static) {% endif %}`; a branch whose block shows
 products also asks for items, so that their loop is never empty. Pure: no database, no clock.
 """
@@ -23,6 +24,7 @@ Target = Literal["subject", "mjml", "text"]
 ADDRESS: Final = "brand.postal_address"
 _BRAND_VALUES = frozenset({"name", "from_name", "postal_address", "shop_url"})
 _SLOT = "slot:"
+_SLOT_TEXT = "slot-text:"
 _SLOT_END = "end of slot"
 _PLAIN_IN_CODE = frozenset("\"'\\{}[]%#\n\r")
 
@@ -63,8 +65,9 @@ def slots_named(template: TemplateSource) -> list[str]:
     names: list[str] = []
 
     def note(name: str, at: Piece) -> list[Piece]:
-        if name.startswith(_SLOT) and name.removeprefix(_SLOT).strip() not in names:
-            names.append(name.removeprefix(_SLOT).strip())
+        slot = name.removeprefix(_SLOT_TEXT).removeprefix(_SLOT).strip()
+        if name.startswith((_SLOT, _SLOT_TEXT)) and slot not in names:
+            names.append(slot)
         return []
 
     for target, source in (("subject", template.subject), ("mjml", template.mjml), ("text", template.text)):
@@ -146,7 +149,9 @@ class Compilation:
     def _pieces(self, target: Target, source: str) -> list[Piece]:
         def in_data(name: str, at: Piece) -> list[Piece]:
             if name.startswith(_SLOT):
-                return self._slot(name.removeprefix(_SLOT).strip(), target, at)
+                return self._slot(name.removeprefix(_SLOT).strip(), target, at, words=False)
+            if name.startswith(_SLOT_TEXT):
+                return self._slot(name.removeprefix(_SLOT_TEXT).strip(), target, at, words=True)
             return self._common(name, at, markup=target == "mjml")
 
         try:
@@ -162,8 +167,9 @@ class Compilation:
         if value is None:
             self.problems.append(
                 at.problem(
-                    "is not known: in a template write slot:NAME, language, brand.name, brand.from_name, "
-                    "brand.postal_address, brand.shop_url or brand.colours.NAME; in a layout a field of the type too"
+                    "is not known: in a template write slot:NAME, slot-text:NAME, language, brand.name, "
+                    "brand.from_name, brand.postal_address, brand.shop_url or brand.colours.NAME; "
+                    "in a layout a field of the type too"
                 )
             )
             return []
@@ -196,14 +202,15 @@ class Compilation:
 
         return fill
 
-    def _slot(self, name: str, target: Target, at: Piece) -> list[Piece]:
+    def _slot(self, name: str, target: Target, at: Piece, *, words: bool) -> list[Piece]:
+        """A slot's branches. words: the plain text of its blocks, for places where no layout fits."""
         blocks = self._slots.get(name)
         if not blocks:
             self.problems.append(at.problem("has no blocks: give the slot its tiers, a static one last"))
             return []
         end = Piece(Kind.DATA, "", at.where, at.line, _SLOT_END)
         if len(blocks) == 1:
-            return [*self._block(blocks[0], name, target), end]
+            return [*self._block(blocks[0], name, target, words), end]
 
         def statement(text: str) -> Piece:
             return Piece(Kind.STATEMENT, f"{{% {text} %}}", at.where, at.line)
@@ -212,11 +219,11 @@ class Compilation:
         for number, block in enumerate(blocks[:-1]):
             test = f'slots.{name}.block == "{block.id}"' + (f" and slots.{name}.items" if block.products else "")
             pieces.append(statement(f"{'elif' if number else 'if'} {test}"))
-            pieces.extend(self._block(block, name, target))
-        return [*pieces, statement("else"), *self._block(blocks[-1], name, target), statement("endif"), end]
+            pieces.extend(self._block(block, name, target, words))
+        return [*pieces, statement("else"), *self._block(blocks[-1], name, target, words), statement("endif"), end]
 
-    def _block(self, block: BlockSource, slot: str, target: Target) -> list[Piece]:
-        markup = target == "mjml"
+    def _block(self, block: BlockSource, slot: str, target: Target, words: bool) -> list[Piece]:
+        markup = target == "mjml" and not words
         where = f"block {block.name}, {'layout' if markup else 'text layout'}"
         chain = language_chain(self._language, self._brand["default_language"])
         language = next((wanted for wanted in chain if wanted in block.content), None)
@@ -253,6 +260,11 @@ class Compilation:
         )
         if is_blank(html_words(shown) if markup and "<mj-image" not in shown else shown):
             self.problems.append(Problem(where, 0, "", f"({language}) would leave slot {slot} empty: fill its fields"))
+        if words and target == "mjml":
+            return [
+                Piece(piece.kind, escape(piece.text), piece.where, piece.line) if piece.kind is Kind.DATA else piece
+                for piece in pieces
+            ]
         return pieces
 
 

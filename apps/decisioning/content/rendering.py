@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
@@ -120,10 +120,18 @@ class _Program:
 @lru_cache(maxsize=256)
 def _program(compiled: CompiledSources) -> _Program:
     """The sources as functions; kept by digest for as long as the process lives. Raises RenderError."""
+    return _Program(_function(TEXT, compiled.subject), _function(HTML, compiled.html), _function(TEXT, compiled.text))
+
+
+def _function(environment: MessageEnvironment, source: str) -> Template:
     try:
-        return _Program(
-            TEXT.from_string(compiled.subject), HTML.from_string(compiled.html), TEXT.from_string(compiled.text)
-        )
+        tree = environment.parse(source)
+        # Brackets that were left unfilled are looked for here, once: later they can only be part of a person's data.
+        for data in tree.find_all(nodes.TemplateData):
+            for bracket in _BRACKETS:
+                if bracket in data.data:
+                    raise RenderError("bracket_unfilled", f"The message would show {bracket}")
+        return Template.from_code(environment, environment.compile(tree), {})
     except TemplateError:
         raise RenderError("template_broken", "The compiled template can't be read") from None
 
@@ -164,6 +172,14 @@ def _value(value: object) -> str | int | float | bool | None:
     return None
 
 
+# Titles and prices are the shop's, the same for many people: cleaned once.
+_goods_text = lru_cache(maxsize=16_384)(_value)
+
+
+def _goods(value: object) -> str | int | float | bool | None:
+    return _goods_text(value) if type(value) is str else _value(value)
+
+
 def _link_of(url: object, hosts: tuple[str, ...], instead: str) -> str:
     return url if type(url) is str and _safe_link(url, hosts) else instead
 
@@ -173,14 +189,14 @@ def _items(items: object, compiled: CompiledSources) -> list[dict[str, Any]]:
         return []
     shown: list[dict[str, Any]] = []
     for item in items[:MAX_ITEMS]:
-        title = _value(item.get("title")) if isinstance(item, dict) else None
+        title = _goods(item.get("title")) if isinstance(item, dict) else None
         if title is None:
             continue
         shown.append(
             {
-                "sku": _value(item.get("sku")) or "",
+                "sku": _goods(item.get("sku")) or "",
                 "title": title,
-                "price": _value(item.get("price")) or "",
+                "price": _goods(item.get("price")) or "",
                 "url": _link_of(item.get("url"), compiled.link_hosts, compiled.shop_url),
                 "image_url": _link_of(item.get("image_url"), compiled.link_hosts, ""),
             }
@@ -211,22 +227,14 @@ def context_plain(compiled: CompiledSources, context: Mapping[str, Any]) -> dict
     }
 
 
-def _holds_brackets(data: object) -> bool:
-    if isinstance(data, dict):
-        return any(_holds_brackets(value) for value in data.values())
-    if isinstance(data, list):
-        return any(_holds_brackets(value) for value in data)
-    return isinstance(data, str) and ("{" in data or "[" in data)
-
-
 def render(compiled: CompiledSources, context: Mapping[str, Any]) -> Rendered:
     """One person's message.
 
     context: `{"profile": {…}, "slots": {"hero": {"block": "12"}, "products": {"block": "9", "items": […]}},
     "links": {"unsubscribe": …, "preferences": …}}`.
 
-    Raises RenderError when something would be blank, a bracket was left unfilled, the output is over MAX_OUTPUT,
-    or the template misbehaved.
+    Raises RenderError when something would be blank, the source has an unfilled bracket, the output is over
+    MAX_OUTPUT, or the template misbehaved.
     """
     program = _program(compiled)
     data = context_plain(compiled, context)
@@ -243,8 +251,4 @@ def render(compiled: CompiledSources, context: Mapping[str, Any]) -> Rendered:
         raise RenderError("message_blank", "The subject, HTML or text of the message would be blank")
     if len(html) > MAX_OUTPUT or len(text) > MAX_OUTPUT:
         raise RenderError("message_too_large", f"The message is over {MAX_OUTPUT} characters")
-    for bracket in _BRACKETS:
-        # A person may be called so: only brackets that nobody's data brought along are an error.
-        if (bracket in html or bracket in text or bracket in subject) and not _holds_brackets(data):
-            raise RenderError("bracket_unfilled", f"The message would show {bracket}")
     return Rendered(subject, html, text)

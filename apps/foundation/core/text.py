@@ -1,5 +1,6 @@
 """What counts as blank."""
 
+import re
 import unicodedata
 
 _INVISIBLE = frozenset(
@@ -8,6 +9,8 @@ _INVISIBLE = frozenset(
     "\u206c\u206d\u206e\u206f\u2800\u3164\ufeff\uffa0\ufff9\ufffa\ufffb"
 )
 _NOTHING_WORDS = frozenset({"none", "nan", "null", "undefined"})
+# A visible ASCII character that is in none of those words: enough to know, and most text has one early.
+_SURELY_SEEN = re.compile(r"[!-@BCGHJKMP-TV-`bcghjkmp-tv-~]")
 
 
 def visible(text: str) -> str:
@@ -28,6 +31,8 @@ def is_blank(value: object) -> bool:
     if value is None or value != value:  # NaN differs from itself
         return True
     if isinstance(value, str):
+        if _SURELY_SEEN.search(value):
+            return False
         seen = visible(value)
         return not seen or seen.casefold() in _NOTHING_WORDS
     return isinstance(value, list | tuple | dict | set) and not value
