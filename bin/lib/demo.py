@@ -108,8 +108,8 @@ def playbook_run(progress: Progress, supervisor: Supervisor, house: Installation
 def introduce(progress: Progress, house: Installation, said: str) -> None:
     """Prints where everything is, who can sign in, and what to look at first."""
 
-    run = re.search(r"/console/runs/\d+/?", said)
-    run_page = house.url + (run[0] if run else "/console/")
+    run = re.search(r"\bRun (\d+)\b", said)
+    run_page = f"{house.url}/console/runs/{run[1]}/" if run else f"{house.url}/console/"
     wide = max(len(role.code) for role in ROLES)
     people = "\n".join(f"  {role.code + '@shop.example':<{wide + 13}}  {role.does}" for role in ROLES)
     progress.say(f"""
