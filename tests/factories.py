@@ -1,7 +1,10 @@
 """Makes what tests need, with defaults that are whole. Plain functions; each says what matters by its arguments."""
 
+from importlib import import_module
 from itertools import count
 from typing import Any
+
+from django.apps import apps
 
 from apps.data.consent.models import Action, Channel, ConsentRecord, ConsentState, Gate
 from apps.data.profiles.models import Identifier, Profile
@@ -17,6 +20,11 @@ from apps.foundation.governance.models import Approval, Review
 from apps.foundation.governance.services import review_answer
 
 _number = count(1)
+
+
+def make_purposes() -> None:
+    """The purposes that a migration brings, also after a test that emptied the tables."""
+    import_module("apps.data.consent.migrations.0002_purposes").purposes_add(apps, None)
 
 
 def make_user(role: str = "local_editor", **fields: str) -> User:
@@ -39,6 +47,8 @@ def make_profile(*, email: str | None = "", consent: tuple[str, ...] = (), **fie
         Identifier.objects.create(
             profile=profile, kind="email", value=value, digest=address_digest("email", value), main=True
         )
+    if consent:
+        make_purposes()
     for purpose in consent:
         record = ConsentRecord.objects.create(
             profile=profile,
@@ -84,6 +94,7 @@ _GERMAN = {"attribute": "country", "in": ["DE", "AT", "CH"]}
 def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
     """A playbook that can be handed in: two heroes by country, three products by tiers, for everybody."""
     number = next(_number)
+    make_purposes()
     root = User.objects.create_superuser(f"content-{number}@staff.example", "a long enough password")
     brand = brand_create(
         by=root,

@@ -61,8 +61,11 @@ class Playbook(models.Model):
         permissions = [("publish_playbook", "Can publish a playbook"), ("run_playbook", "Can start and stop runs")]
         constraints = [
             models.CheckConstraint(
-                condition=Q(cap_count=None, cap_days=None) | Q(cap_count__gte=1, cap_days__gte=1),
+                # NULL >= 1 is not false, and a check takes what is not false
+                condition=Q(cap_count=None, cap_days=None)
+                | Q(cap_count__isnull=False, cap_days__isnull=False, cap_count__gte=1, cap_days__gte=1),
                 name="playbook_cap_is_whole",
+                violation_error_message="Give both numbers of the cap, at least 1 each, or none",
             ),
             models.CheckConstraint(
                 condition=~Q(trigger="schedule") | ~Q(schedule=""), name="playbook_schedule_is_given"

@@ -295,10 +295,16 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     models.Q(("cap_count", None), ("cap_days", None)),
-                    models.Q(("cap_count__gte", 1), ("cap_days__gte", 1)),
+                    models.Q(
+                        ("cap_count__gte", 1),
+                        ("cap_count__isnull", False),
+                        ("cap_days__gte", 1),
+                        ("cap_days__isnull", False),
+                    ),
                     _connector="OR",
                 ),
                 name="playbook_cap_is_whole",
+                violation_error_message="Give both numbers of the cap, at least 1 each, or none",
             ),
         ),
         migrations.AddConstraint(
