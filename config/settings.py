@@ -9,6 +9,8 @@ from pathlib import Path
 from celery.schedules import crontab
 from environs import Env
 
+from .unfold import UNFOLD as UNFOLD
+
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 

@@ -1,5 +1,6 @@
 """Rows as deciding and sending leave them, for the pages that show them."""
 
+import json
 from datetime import timedelta
 from hashlib import sha256
 from itertools import count
@@ -10,7 +11,9 @@ from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template, TemplateVersion
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run, RunBatch
+from apps.delivery.sending.contracts import Claimed
 from apps.delivery.sending.models import DeliveryAttempt, Dispatch, Message
+from apps.delivery.sending.rendering import message_prepare
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from tests.factories import make_profile, make_user
@@ -103,9 +106,13 @@ def make_run(*, purpose: str = "marketing", name: str = "Win-back", people: int 
         digest=sha256(str(number).encode()).hexdigest(),
         language="en",
         subject="A word from Fern & Field",
-        html="<html><body><p>Hello</p></body></html>",
-        text="Hello",
-        tokens=[],
+        html=(
+            "<!doctype html><html><body style='font-family: sans-serif; padding: 2rem'><h1>Fern &amp; Field</h1>"
+            "<p>Hello {{ profile.first_name | fallback('friend') }}, it has been a while.</p>"
+            "<p><a href='{{ links.unsubscribe }}'>Unsubscribe</a></p></body></html>"
+        ),
+        text="Hello {{ profile.first_name | fallback('friend') }}\n\nLeave: {{ links.unsubscribe }}\n",
+        tokens=["first_name"],
         link_hosts=["shop.example"],
         shop_url="https://shop.example/",
         largest_bytes=2_000,
@@ -183,9 +190,16 @@ def make_message(
     """A message with its decision, and its attempt where one was made."""
     run = run or make_run(purpose=purpose)
     profile = make_profile(consent=consent)
-    decision = make_decision(run=run, profile=profile, tier=tier)
+    inputs = {
+        "language": "en",
+        "profile": {"first_name": "Carla"},
+        "slots": {"hero": {"block": "2", "tier": "static"}},
+    }
+    reasons = {"slots": {"hero": {"at": 1, "no": [[{"field": "country", "is": "FR", "wanted": "in AT"}]]}}}
+    decision = make_decision(run=run, profile=profile, tier=tier, inputs=inputs, reasons=reasons)
     address = profile.identifiers.get(kind="email")
-    message = Message.objects.create(
+    at = now()
+    message = Message(
         id=decision.pk,
         dispatch=make_dispatch(run),
         profile=profile,
@@ -197,9 +211,15 @@ def make_message(
         address=address.value,
         address_digest=address.digest,
         attempts=1 if state == "sent" else 0,
-        sending_at=now() if state == "sent" else None,
-        finished_at=now(),
+        sending_at=at if state == "sent" else None,
+        finished_at=at,
     )
+    if state == "sent":
+        claimed = Claimed(message.pk, 0, 0, profile.pk, decision.compiled_id, b"", "", None, json.dumps(inputs), "")
+        prepared = message_prepare(claimed, message.dispatch, address=address.value, at=at.replace(microsecond=0))
+        message.key_id, message.dated_at = prepared.key_id, prepared.dated_at
+        message.content_digest, message.size = prepared.digest, len(prepared.content)
+    message.save(force_insert=True)
     if state == "sent":
         DeliveryAttempt.objects.create(
             message=message,

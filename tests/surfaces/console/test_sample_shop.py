@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
-from pytest_django import Settings
+from django.db.models import F, Sum
 
 from apps.data.catalog.models import Item
 from apps.data.consent.models import ConsentRecord, ConsentState, Gate, Suppression
@@ -17,10 +17,15 @@ from apps.data.consent.selectors import gate_read
 from apps.data.events.models import Event, Order, OrderLine
 from apps.data.profiles.models import Identifier, Profile
 from apps.data.profiles.normalize import email_normalize, phone_normalize
+from apps.decisioning.audiences.models import Audience
+from apps.decisioning.audiences.rules import rule_parse
+from apps.decisioning.audiences.selectors import audience_count
+from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.roles import ROLES
 from apps.foundation.core.errors import Conflict
 from apps.foundation.core.text import is_blank
+from apps.foundation.governance.models import Approval, Review
 from apps.surfaces.console.sample_shop import loading
 from apps.surfaces.console.sample_shop.generator import shop_generate
 from apps.surfaces.console.sample_shop.people import COUNTRIES, GAPS
@@ -30,10 +35,10 @@ AS_OF = datetime(2026, 10, 1, 12, 30, tzinfo=UTC)
 FEW = len(COUNTRIES) + len(GAPS) + 140
 
 
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    """Seven people are made in each load: hashing their passwords well takes longer than all the rest."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+@pytest.fixture
+def without_campaigns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Content and playbooks are made in one test only: compiling takes longer than all the rest."""
+    monkeypatch.setattr(loading, "campaigns_make", lambda **given: None)
 
 
 def few(seed: int = 1, as_of: datetime = AS_OF) -> SampleShop:
@@ -161,27 +166,44 @@ def dump() -> list[str]:
 
 
 @pytest.mark.django_db
-def test_two_loads_of_the_same_seed_and_moment_are_the_same_to_the_byte() -> None:
+@pytest.mark.usefixtures("without_campaigns")
+def test_two_loads_of_the_same_seed_and_moment_are_the_same_to_the_byte_and_a_third_changes_nothing() -> None:
     with transaction.atomic():
         load()
         first = dump()
         transaction.set_rollback(True)
     assert not Profile.objects.exists()
 
-    load()
+    again = load()
 
+    assert again.already is False
     assert dump() == first
     assert all(len(table) > 100 for table in first)
 
+    third = load(seed=2)
+
+    assert third.already is True
+    assert third.counts == again.counts
+    assert dump() == first
+
 
 @pytest.mark.django_db
-def test_what_is_loaded_is_what_was_generated() -> None:
-    shop = few()
+def test_the_whole_shop_is_as_generated_and_as_the_services_leave_it() -> None:
+    shop = shop_generate(customers=600, seed=1, as_of=AS_OF)
 
-    loaded = load()
+    loaded = load(customers=600)
 
     assert loaded.already is False
-    assert Profile.objects.count() == FEW == loaded.counts["customers"]
+    rows_are_those_generated(shop, loaded)
+    ledger_projection_and_gate_agree(loaded)
+    the_gate_has_an_answer_of_each_kind()
+    everybody_signs_in_with_one_role()
+    one_playbook_is_published_as_others_agreed_and_one_waits()
+    audiences_hold_some_but_not_all()
+
+
+def rows_are_those_generated(shop: SampleShop, loaded: loading.Loaded) -> None:
+    assert Profile.objects.count() == 600 == loaded.counts["customers"]
     assert Identifier.objects.count() == len(shop.contacts)
     assert Item.objects.count() == 200
     assert not Item.objects.exclude(image_url="").exists()
@@ -189,16 +211,13 @@ def test_what_is_loaded_is_what_was_generated() -> None:
     assert OrderLine.objects.count() == sum(len(sale.lines) for sale in shop.sales)
     assert Event.objects.count() == len(shop.happenings) == loaded.counts["events"]
     assert Suppression.objects.count() == loaded.counts["suppressions"]
-    assert set(User.objects.values_list("email", flat=True)) == {f"{role.code}@shop.example" for role in ROLES}
-    user = User.objects.get(email="publisher@shop.example")
-    assert user.check_password("a long enough password")
-    assert [group.name for group in user.groups.all()] == ["publisher"]
+    cents = sum(sale.cents for sale in shop.sales)
+    assert Order.objects.aggregate(total=Sum("revenue"))["total"] * 100 == cents
+    bought = OrderLine.objects.filter(is_purchase=True)
+    assert bought.aggregate(total=Sum(F("quantity") * F("unit_price")))["total"] * 100 == cents
 
 
-@pytest.mark.django_db
-def test_ledger_projection_and_gate_agree() -> None:
-    loaded = load()
-
+def ledger_projection_and_gate_agree(loaded: loading.Loaded) -> None:
     newest = {
         (record.profile_id, record.purpose_id, record.channel): record
         for record in ConsentRecord.objects.order_by("occurred_at", "id")
@@ -215,28 +234,46 @@ def test_ledger_projection_and_gate_agree() -> None:
     assert not imported.filter(actor=None).exists()
 
 
-@pytest.mark.django_db
-def test_the_gate_has_an_answer_of_each_kind() -> None:
-    load(customers=600)
-
+def the_gate_has_an_answer_of_each_kind() -> None:
     everybody = list(Profile.objects.values_list("pk", flat=True))
     answers = gate_read(profile_ids=everybody, purpose="marketing", channel="email")
-
     reasons = [answer.reason for answer in answers.values()]
     assert set(reasons) == {"", "no_consent", "withdrawn", "suppressed", "invalid_address"}
     assert reasons.count("") > 300
 
 
-@pytest.mark.django_db
-def test_loading_again_changes_nothing() -> None:
-    first = load()
-    before = dump()
+def everybody_signs_in_with_one_role() -> None:
+    assert set(User.objects.values_list("email", flat=True)) == {f"{role.code}@shop.example" for role in ROLES}
+    for user in User.objects.all():
+        assert user.check_password("a long enough password")
+        assert [f"{group.name}@shop.example" for group in user.groups.all()] == [user.email]
 
-    again = load(seed=2)
 
-    assert again.already is True
-    assert again.counts == first.counts
-    assert dump() == before
+def one_playbook_is_published_as_others_agreed_and_one_waits() -> None:
+    weekly = Playbook.objects.get(code="weekly-picks")
+    assert weekly.published is not None
+    assert weekly.published.created_by.email == "local_editor@shop.example"
+    assert weekly.published.published_by == User.objects.get(email="publisher@shop.example")
+    assert sorted(Approval.objects.values_list("role", "by__email", "verdict")) == [
+        ("brand_approver", "brand_approver@shop.example", "approve"),
+        ("legal_approver", "legal_approver@shop.example", "approve"),
+    ]
+    assert set(weekly.published.compiled) >= {"en", "de", "fr"}
+    waiting = PlaybookVersion.objects.get(playbook__code="lapsed-buyers-winback")
+    assert waiting.state == PlaybookVersion.State.IN_REVIEW
+    review = Review.objects.get(state=Review.State.OPEN)
+    assert (review.subject, review.path) == (waiting, ["brand_approver"])
+    assert not Run.objects.exists()
+
+
+def audiences_hold_some_but_not_all() -> None:
+    sizes = {
+        audience.name: audience_count(rule=rule_parse(audience.rule), as_of=AS_OF)
+        for audience in Audience.objects.all()
+    }
+    assert sizes.pop("Everybody") == 600
+    assert sizes.keys() == {"Newsletter readers", "Lapsed buyers", "High value"}
+    assert all(10 < size < 400 for size in sizes.values()), sizes
 
 
 @pytest.mark.django_db
@@ -244,15 +281,15 @@ def test_a_load_that_was_stopped_leaves_nothing_and_can_be_begun_anew(monkeypatc
     def stop(**given: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(loading, "campaigns_make", stop)
-        with pytest.raises(KeyboardInterrupt):
-            load()
+    monkeypatch.setattr(loading, "campaigns_make", stop)
+    with pytest.raises(KeyboardInterrupt):
+        load(customers=60)
     assert not Profile.objects.exists()
     assert not User.objects.exists()
     assert not ConsentRecord.objects.exists()
+    monkeypatch.setattr(loading, "campaigns_make", lambda **given: None)
 
-    assert load().already is False
+    assert load(customers=60).already is False
 
 
 @pytest.mark.django_db
@@ -267,6 +304,7 @@ def test_other_customers_are_never_mixed_with_invented_ones() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("without_campaigns")
 def test_the_command_says_who_can_sign_in(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_PASSWORD", "from the environment")
 

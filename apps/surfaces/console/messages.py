@@ -1,0 +1,164 @@
+"""One message, or the decision not to send one: as it was sent, and why it looks so."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from uuid import UUID
+
+from apps.data.consent.models import ConsentRecord
+from apps.data.profiles.models import Profile
+from apps.decisioning.decisions.selectors import Explanation, decision_explain
+from apps.decisioning.playbooks.models import PlaybookVersion, Run
+from apps.delivery.sending.models import DeliveryAttempt, Message
+from apps.delivery.sending.rendering import message_again
+from apps.foundation.core.errors import DomainError, PermanentError
+from apps.foundation.core.signing import BadToken
+from apps.foundation.governance.models import Approval
+from apps.foundation.governance.selectors import review_of
+
+from .reviews import role_title
+from .words import OUTCOMES, reason_in_words, state_in_words
+
+SOURCE_LIMIT = 300_000
+"""Characters of the source that the page shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsSent:
+    """The message rendered again, to the very bytes that were handed over: others are never shown."""
+
+    subject: str
+    html: str
+    text: str
+    headers: Sequence[tuple[str, str]]
+    source: str
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to hand it over."""
+
+    number: int
+    started_at: datetime
+    finished_at: datetime | None
+    words: str
+    code: str
+    response: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageShown:
+    """All that the page of a message shows. problem: why it can't be rendered again, else ""."""
+
+    id: UUID
+    run: Run
+    version: PlaybookVersion
+    profile: Profile
+    message: Message | None
+    state: str
+    state_words: str
+    reason_words: str
+    explanation: Explanation
+    as_sent: AsSent | None
+    problem: str
+    attempts: Sequence[Attempt]
+    consent: ConsentRecord | None
+    agreed: Sequence[tuple[str, Approval]]
+
+
+def message_shown(decision_id: UUID) -> MessageShown:
+    """The page of a decision and of its message, where there is one. Raises NotFound."""
+    explanation = decision_explain(decision_id)
+    run = Run.objects.select_related("playbook", "version", "version__published_by").get(pk=explanation.run_id)
+    message = Message.objects.filter(pk=decision_id).first()
+    state, reason = ("withheld", explanation.outcome) if explanation.outcome != "send" else ("decided", "")
+    as_sent, problem = None, ""
+    if message is not None:
+        state, reason = message.state, message.reason
+        if message.content_digest:
+            as_sent, problem = _again(message)
+    return MessageShown(
+        id=decision_id,
+        run=run,
+        version=run.version,
+        profile=Profile.objects.get(pk=explanation.profile_id),
+        message=message,
+        state=state,
+        state_words=state_in_words(state),
+        reason_words=reason_in_words(reason) if reason else "",
+        explanation=explanation,
+        as_sent=as_sent,
+        problem=problem,
+        attempts=[_attempt(attempt) for attempt in message.delivery_attempts.order_by("number")] if message else [],
+        consent=_consent(run, explanation, message),
+        agreed=_agreed(run.version),
+    )
+
+
+def _again(message: Message) -> tuple[AsSent | None, str]:
+    try:
+        source = message_again(message.pk)
+    except (DomainError, PermanentError) as error:
+        return None, error.message
+    except BadToken:
+        return None, "The key that signed its links is gone, so it can't be made again."
+    parsed = message_from_bytes(source, policy=policy.default)
+    digest = hashlib.sha256(source).hexdigest()
+    return (
+        AsSent(
+            subject=str(parsed["Subject"] or ""),
+            html=_part(parsed, "html"),
+            text=_part(parsed, "plain"),
+            headers=[(name, str(value)) for name, value in parsed.items()],
+            source=source.decode("utf-8", "replace")[:SOURCE_LIMIT],
+            digest=digest,
+            size=len(source),
+        ),
+        "",
+    )
+
+
+def _part(parsed: EmailMessage, kind: str) -> str:
+    part = parsed.get_body((kind,))
+    return str(part.get_content()) if part is not None else ""
+
+
+def _attempt(attempt: DeliveryAttempt) -> Attempt:
+    return Attempt(
+        number=attempt.number,
+        started_at=attempt.started_at,
+        finished_at=attempt.finished_at,
+        words=str(OUTCOMES.get(attempt.outcome, attempt.outcome)),
+        code=attempt.code,
+        response=attempt.response,
+    )
+
+
+def _consent(run: Run, explanation: Explanation, message: Message | None) -> ConsentRecord | None:
+    """What the ledger said when the gate was passed, or when it was decided where it never was."""
+    asked_at = (message.sending_at if message is not None else None) or explanation.decided_at
+    return (
+        ConsentRecord.objects.select_related("purpose")
+        .filter(
+            profile_id=explanation.profile_id,
+            purpose_id=run.version.spec["purpose"],
+            channel=run.version.spec["channel"],
+            recorded_at__lte=asked_at,
+        )
+        .order_by("-occurred_at", "-pk")
+        .first()
+    )
+
+
+def _agreed(version: PlaybookVersion) -> list[tuple[str, Approval]]:
+    review = review_of(version)
+    if review is None:
+        return []
+    return [
+        (role_title(approval.role), approval) for approval in review.approvals.all() if approval.verdict == "approve"
+    ]

@@ -1,0 +1,104 @@
+"""The sidebar of every staff page, grouped by job; only what the person may see, and what is there."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from apps.data.catalog.models import Item
+from apps.data.consent.models import ConsentRecord, Purpose, Suppression
+from apps.data.events.models import Order
+from apps.data.imports.models import Import
+from apps.data.profiles.models import Profile
+from apps.decisioning.audiences.models import Audience
+from apps.decisioning.content.models import Block, BlockType, Brand, Template
+from apps.decisioning.playbooks.models import Playbook
+from apps.delivery.sending.models import Sender
+from apps.foundation.accounts.models import User
+from apps.foundation.governance.models import AuditEntry
+
+from .reviews import reviews_waiting
+
+Link = dict[str, Any]
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Groups of links for unfold's sidebar."""
+    groups: list[tuple[str, list[Link | None]]] = [
+        (
+            "",
+            [_home(request)],
+        ),
+        (
+            _("Work"),
+            [
+                _model(request, Playbook, _("Playbooks"), "alt_route"),
+                _model(request, Audience, _("Audiences"), "groups"),
+                _model(request, Block, _("Blocks"), "widgets"),
+                _model(request, Template, _("Templates"), "article"),
+            ],
+        ),
+        (
+            _("Runs and messages"),
+            [
+                _page(request, "playbooks.view_run", "console:runs", _("Runs"), "send"),
+                _model(request, Sender, _("Senders"), "dns"),
+            ],
+        ),
+        (
+            _("People and data"),
+            [
+                _model(request, Profile, _("Profiles"), "person"),
+                _model(request, Import, _("Imports"), "upload_file"),
+                _model(request, ConsentRecord, _("Consent"), "verified_user"),
+                _model(request, Suppression, _("Suppressed addresses"), "block"),
+                _model(request, Item, _("Items"), "sell"),
+                _model(request, Order, _("Orders"), "shopping_cart"),
+            ],
+        ),
+        (
+            _("Governance"),
+            [
+                _page(request, "governance.view_review", "console:reviews", _("Reviews"), "task_alt", reviews_waiting),
+                _model(request, AuditEntry, _("Audit log"), "history"),
+            ],
+        ),
+        (
+            _("Settings"),
+            [
+                _model(request, Brand, _("Brands"), "storefront"),
+                _model(request, BlockType, _("Block types"), "category"),
+                _model(request, Purpose, _("Purposes"), "flag"),
+                _model(request, User, _("Users"), "manage_accounts"),
+            ],
+        ),
+    ]
+    return [
+        {"title": title, "items": links}
+        for title, found in groups
+        if (links := [link for link in found if link is not None])
+    ]
+
+
+def _home(request: HttpRequest) -> Link:
+    return {"title": _("Today"), "icon": "home", "link": reverse("admin:index")}
+
+
+def _model(request: HttpRequest, model: type[Model], title: str, icon: str) -> Link | None:
+    page = admin.site._registry.get(model)
+    if page is None or not page.has_view_permission(request):
+        return None
+    meta = model._meta
+    return {"title": title, "icon": icon, "link": reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")}
+
+
+def _page(request: HttpRequest, right: str, name: str, title: str, icon: str, count: Any = None) -> Link | None:
+    if not request.user.has_perm(right):
+        return None
+    link: Link = {"title": title, "icon": icon, "link": reverse(name)}
+    if count is not None and (waiting := count(request.user)):
+        link["badge"] = str(waiting)
+    return link

@@ -1,0 +1,263 @@
+"""What the pages about runs show: figures across deciding and sending."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Count, Max, Min, Q
+
+from apps.decisioning.playbooks.models import Run
+from apps.delivery.sending.models import Dispatch, Message
+from apps.delivery.sending.selectors import run_counts
+from apps.foundation.core.clock import now
+
+from .words import TIER_ORDER, reason_in_words, state_in_words, tier_in_words
+
+State = Message.State
+GONE_OUT = (State.SENT, State.DELIVERED, State.BOUNCED, State.COMPLAINED)
+PAGE_SIZE = 50
+_RATE_WINDOW = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One row of a breakdown: a count, and its share of the whole in percent."""
+
+    code: str
+    words: str
+    count: int
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """All figures of a run's page. Counts are people; they add up to `planned` once everything is decided.
+
+    waiting: decided to be sent and not yet handed over; rate: messages a second of the last 30 s;
+    remaining: seconds to go at that rate, None when nothing moves; took: seconds from start to the last message.
+    """
+
+    phase: str
+    phase_words: str
+    settled: bool
+    planned: int
+    decided: int
+    withheld: int
+    sent: int
+    waiting: int
+    failed: int
+    uncertain: int
+    cancelled: int
+    done_percent: float
+    reasons: Sequence[Share]
+    failures: Sequence[Share]
+    tiers: Sequence[Share]
+    rate: float
+    remaining: float | None
+    took: float | None
+    not_after: datetime | None
+    can_pause: bool
+    can_resume: bool
+    can_cancel: bool
+
+    @property
+    def done(self) -> int:
+        """People for whom nothing more will happen."""
+        return self.withheld + self.sent + self.failed + self.uncertain + self.cancelled
+
+
+PHASES = {
+    "planning": "Putting the audience together",
+    "deciding": "Deciding and sending",
+    "sending": "Sending",
+    "paused": "Paused",
+    "finished": "Finished",
+    "cancelled": "Cancelled",
+}
+
+
+def run_figures(run: Run) -> RunFigures:
+    """The figures of a run now, in three statements."""
+    counts = run_counts(run.pk)
+    dispatch = Dispatch.objects.filter(run_id=run.pk).first()
+    waiting, cancelled = counts.queued + counts.sending, counts.cancelled
+    if run.state == Run.State.CANCELLED:  # nobody who was not decided about gets anything any more
+        cancelled += waiting + max(run.people - counts.planned, 0)
+        waiting = 0
+    phase = _phase(run, dispatch, waiting)
+    rate, last_at = _pace(dispatch) if dispatch is not None else (0.0, None)
+    done = counts.withheld_total + counts.sent + counts.failed_total + counts.uncertain + cancelled
+    open_people = max(run.people - done, 0)
+    ended = last_at or run.decided_at
+    uncertain = {"uncertain": counts.uncertain} if counts.uncertain else {}
+    return RunFigures(
+        phase=phase,
+        phase_words=PHASES[phase],
+        settled=phase in ("finished", "cancelled"),
+        planned=run.people,
+        decided=counts.planned,
+        withheld=counts.withheld_total,
+        sent=counts.sent,
+        waiting=waiting,
+        failed=counts.failed_total,
+        uncertain=counts.uncertain,
+        cancelled=cancelled,
+        done_percent=round(100 * done / run.people, 1) if run.people else (100.0 if phase == "finished" else 0.0),
+        reasons=_shares(counts.withheld, run.people, reason_in_words),
+        failures=_shares({**counts.failed, **uncertain}, run.people, reason_in_words),
+        tiers=_shares(counts.by_tier, counts.sent, tier_in_words, order=TIER_ORDER),
+        rate=rate,
+        remaining=open_people / rate if rate and open_people and phase in ("deciding", "sending") else None,
+        took=(ended - run.created_at).total_seconds() if ended and phase == "finished" else None,
+        not_after=dispatch.not_after if dispatch is not None else None,
+        can_pause=phase in ("deciding", "sending") and dispatch is not None,
+        can_resume=phase == "paused",
+        can_cancel=phase not in ("finished", "cancelled"),
+    )
+
+
+def _phase(run: Run, dispatch: Dispatch | None, waiting: int) -> str:
+    if run.state == Run.State.CANCELLED or (dispatch is not None and dispatch.state == Dispatch.State.CANCELLED):
+        return "cancelled"
+    if run.state == Run.State.DECIDED and not waiting:
+        return "finished"
+    if dispatch is not None and dispatch.state == Dispatch.State.PAUSED:
+        return "paused"
+    return {Run.State.PLANNING: "planning", Run.State.DECIDING: "deciding"}.get(Run.State(run.state), "sending")
+
+
+def _pace(dispatch: Dispatch) -> tuple[float, datetime | None]:
+    since = now() - _RATE_WINDOW
+    seen = dispatch.messages.filter(state__in=GONE_OUT).aggregate(
+        lately=Count("pk", filter=Q(finished_at__gte=since)),
+        first=Min("finished_at", filter=Q(finished_at__gte=since)),
+        last=Max("finished_at"),
+    )
+    if not seen["lately"]:
+        return 0.0, seen["last"]
+    seconds = max((now() - seen["first"]).total_seconds(), 1.0)
+    return round(seen["lately"] / seconds, 1), seen["last"]
+
+
+def _shares(counts: Mapping[str, int], whole: int, words: Any, *, order: Sequence[str] = ()) -> list[Share]:
+    def place(code: str) -> tuple[int, int, str]:
+        return (order.index(code) if code in order else len(order)), -counts[code], code
+
+    return [
+        Share(code, words(code), counts[code], round(100 * counts[code] / whole, 1) if whole else 0.0)
+        for code in sorted(counts, key=place)
+    ]
+
+
+# --- the messages of a run ---
+
+SHOWN = {
+    "sent": "d.outcome = 'send' AND m.state IN ('sent', 'delivered', 'bounced', 'complained')",
+    "withheld": "(d.outcome <> 'send' OR m.state = 'withheld')",
+    "waiting": "d.outcome = 'send' AND (m.state IS NULL OR m.state IN ('queued', 'claimed', 'sending', 'retry'))",
+    "failed": "m.state = 'failed'",
+    "uncertain": "m.state = 'uncertain'",
+    "cancelled": "m.state = 'cancelled'",
+    "all": "TRUE",
+}
+"""What a list of a run's messages may be narrowed to, as SQL of our own."""
+
+# Keyset, never offset: page 1,000 costs what page 1 costs. Ids are UUIDv7, so a run's lie together, in time's order.
+_MESSAGES = """
+SELECT d.id, d.profile_id, d.outcome, d.tier, d.decided_at, m.state, m.reason, m.address, m.sending_at
+FROM decisions_decision AS d
+LEFT JOIN sending_message AS m ON m.id = d.id
+WHERE d.run_id = %(run)s AND d.id > %(after)s AND {shown}
+  AND (%(reason)s = '' OR (CASE WHEN d.outcome <> 'send' THEN d.outcome ELSE m.reason END) = %(reason)s)
+  AND (%(tier)s = '' OR d.tier = %(tier)s)
+ORDER BY d.id
+LIMIT %(size)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One person of a run: what was decided, and what became of the message."""
+
+    id: UUID
+    profile_id: int
+    state: str
+    state_words: str
+    reason_words: str
+    tier_words: str
+    address: str
+    at: datetime
+
+
+def run_messages(
+    *, run: Run, shown: str, reason: str = "", tier: str = "", after: UUID | None = None
+) -> tuple[list[MessageRow], UUID | None]:
+    """A page of a run's people, and the key of the next page (None on the last). `shown`: a key of `SHOWN`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _MESSAGES.format(shown=SHOWN[shown]),
+            {
+                "run": run.pk,
+                "after": after or _first_id(run.created_at),
+                "reason": reason,
+                "tier": tier,
+                "size": PAGE_SIZE + 1,
+            },
+        )
+        rows = [_row(*row) for row in cursor.fetchall()]
+    return rows[:PAGE_SIZE], rows[PAGE_SIZE - 1].id if len(rows) > PAGE_SIZE else None
+
+
+def _row(
+    key: UUID,
+    profile_id: int,
+    outcome: str,
+    tier: str,
+    decided_at: datetime,
+    state: str | None,
+    reason: str | None,
+    address: str | None,
+    sending_at: datetime | None,
+) -> MessageRow:
+    shown = (state or "decided") if outcome == "send" else "withheld"
+    why = (reason or "") if outcome == "send" else outcome
+    return MessageRow(
+        id=key,
+        profile_id=profile_id,
+        state=shown,
+        state_words=state_in_words(shown),
+        reason_words=reason_in_words(why) if why else "",
+        tier_words=tier_in_words(tier) if tier else "",
+        address=address or "",
+        at=sending_at or decided_at,
+    )
+
+
+def _first_id(moment: datetime) -> UUID:
+    """The smallest UUIDv7 of a moment less a minute (clocks differ): where a run's ids can begin (RFC 9562, 5.7)."""
+    milliseconds = max(int((moment - timedelta(minutes=1)).timestamp() * 1000), 0)
+    return UUID(int=milliseconds << 80)
+
+
+# --- the list of runs ---
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run in a list."""
+
+    run: Run
+    figures: RunFigures
+
+
+def runs_page(*, before: int | None = None, size: int = 20) -> tuple[list[RunRow], int | None]:
+    """Runs, newest first, and the key of the next page (None on the last)."""
+    runs = Run.objects.select_related("playbook", "version", "started_by").order_by("-pk")
+    if before is not None:
+        runs = runs.filter(pk__lt=before)
+    found = list(runs[: size + 1])
+    rows = [RunRow(run, run_figures(run)) for run in found[:size]]
+    return rows, found[size - 1].pk if len(found) > size else None

@@ -1,0 +1,35 @@
+"""Orders of staff to delivery, with the audit log."""
+
+from django.db import transaction
+
+from apps.decisioning.playbooks.models import Run
+from apps.delivery.sending.models import Dispatch
+from apps.delivery.sending.services import dispatch_pause, dispatch_resume
+from apps.foundation.accounts.models import User
+from apps.foundation.core.errors import Conflict, NotAllowed
+from apps.foundation.governance.services import audit_record
+
+
+def _dispatch(run_id: int, by: User) -> Dispatch:
+    if not by.has_perm("playbooks.run_playbook"):
+        raise NotAllowed("not_allowed", "You may not start or stop runs: ask a publisher")
+    dispatch = Dispatch.objects.filter(run_id=run_id).first()
+    if dispatch is None:
+        raise Conflict("nothing_to_send", "Nothing of this run is to be sent yet: try again in a moment")
+    return dispatch
+
+
+def run_pause(*, run_id: int, by: User) -> None:
+    """Hold a run's sending; deciding goes on. Raises NotAllowed, Conflict when nothing is to be sent (any more)."""
+    with transaction.atomic():
+        dispatch = _dispatch(run_id, by)
+        dispatch_pause(dispatch_id=dispatch.pk)
+        audit_record(action="playbooks.run.paused", actor=by, subject=Run.objects.get(pk=run_id))
+
+
+def run_resume(*, run_id: int, by: User) -> None:
+    """Let a held run go on. Raises NotAllowed, Conflict when it was cancelled."""
+    with transaction.atomic():
+        dispatch = _dispatch(run_id, by)
+        dispatch_resume(dispatch_id=dispatch.pk)
+        audit_record(action="playbooks.run.resumed", actor=by, subject=Run.objects.get(pk=run_id))

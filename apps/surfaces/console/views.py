@@ -1,0 +1,237 @@
+"""Runs and their messages, reviews, and the live stream. Each view says by `staff_page` who may open it."""
+
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.contrib import admin
+from django.contrib import messages as notices
+from django.core.handlers.asgi import ASGIRequest
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.data.profiles.models import Profile
+from apps.decisioning.playbooks.models import PlaybookVersion, Run
+from apps.decisioning.playbooks.services import run_cancel
+from apps.foundation.core.errors import DomainError, NotAllowed, NotFound
+from apps.foundation.core.live import hub
+from apps.foundation.governance.models import Approval, Review
+from apps.foundation.governance.services import review_answer
+
+from . import services
+from .access import StaffRequest, console_page, staff_page
+from .messages import message_shown
+from .reviews import inbox, review_row, version_shown
+from .selectors import SHOWN, run_figures, run_messages, runs_page
+from .words import reason_in_words, tier_in_words
+
+VIEWS = {
+    "html": gettext_lazy("Desktop"),
+    "phone": gettext_lazy("Phone"),
+    "text": gettext_lazy("Plain text"),
+    "headers": gettext_lazy("Headers"),
+    "source": gettext_lazy("Source"),
+}
+
+
+def _run(run_id: int) -> Run:
+    return get_object_or_404(Run.objects.select_related("playbook", "version", "started_by"), pk=run_id)
+
+
+@staff_page("playbooks.view_run")
+@require_safe
+def runs(request: HttpRequest) -> HttpResponse:
+    """Runs, newest first."""
+    before = request.GET.get("before", "")
+    rows, more = runs_page(before=int(before) if before.isdecimal() and len(before) < 18 else None)
+    return console_page(request, "console/runs.html", _("Runs"), {"rows": rows, "more": more})
+
+
+@staff_page("playbooks.view_run")
+@require_safe
+def run(request: HttpRequest, run_id: int) -> HttpResponse:
+    """A run, live while it moves; asked by htmx, only the part that moves."""
+    found = _run(run_id)
+    context = {"run": found, "figures": run_figures(found), "may_run": request.user.has_perm("playbooks.run_playbook")}
+    if request.headers.get("HX-Request"):
+        return render(request, "console/parts/run.html", context)
+    return console_page(request, "console/run.html", str(found.playbook), context)
+
+
+@staff_page("playbooks.view_run", "playbooks.run_playbook")
+@require_POST
+def run_pause(request: StaffRequest, run_id: int) -> HttpResponse:
+    """Hold a run: nothing more is handed over until it is resumed."""
+    found = _run(run_id)
+    return _done(request, found, lambda: services.run_pause(run_id=found.pk, by=request.user), _("Paused."))
+
+
+@staff_page("playbooks.view_run", "playbooks.run_playbook")
+@require_POST
+def run_resume(request: StaffRequest, run_id: int) -> HttpResponse:
+    """Go on with a run that was held."""
+    found = _run(run_id)
+    return _done(request, found, lambda: services.run_resume(run_id=found.pk, by=request.user), _("It goes on."))
+
+
+@staff_page("playbooks.view_run", "playbooks.run_playbook")
+def run_stop(request: StaffRequest, run_id: int) -> HttpResponse:
+    """Ask whether to cancel a run, and cancel it."""
+    found = _run(run_id)
+    if request.method == "POST":
+        return _done(request, found, lambda: run_cancel(run_id=found.pk, by=request.user), _("Cancelled."))
+    return console_page(
+        request, "console/run_stop.html", _("Cancel this run?"), {"run": found, "figures": run_figures(found)}
+    )
+
+
+def _done(request: HttpRequest, found: Run, do: Any, said: str) -> HttpResponse:
+    try:
+        do()
+    except DomainError as error:
+        notices.error(request, error.message)
+    else:
+        notices.success(request, said)
+    return redirect("console:run", run_id=found.pk)
+
+
+@staff_page("playbooks.view_run", "sending.view_message", "decisions.view_decision")
+@require_safe
+def run_message_list(request: HttpRequest, run_id: int) -> HttpResponse:
+    """The people of a run, narrowed by state, reason or tier, page after page by key."""
+    found = _run(run_id)
+    shown = request.GET.get("shown", "all")
+    if shown not in SHOWN:
+        raise Http404
+    reason, tier = request.GET.get("reason", "")[:40], request.GET.get("tier", "")[:10]
+    after = _key(request.GET.get("after", ""))
+    rows, more = run_messages(run=found, shown=shown, reason=_text(reason), tier=_text(tier), after=after)
+    context = {
+        "run": found,
+        "rows": rows,
+        "more": more,
+        "shown": shown,
+        "reason": reason,
+        "tier": tier,
+        "first": after is None,
+        "narrowed": [words for words in (reason and reason_in_words(reason), tier and tier_in_words(tier)) if words],
+        "choices": {
+            "all": _("Everybody"),
+            "sent": _("Sent"),
+            "withheld": _("Withheld"),
+            "waiting": _("Waiting"),
+            "failed": _("Failed"),
+            "uncertain": _("Uncertain"),
+            "cancelled": _("Cancelled"),
+        },
+    }
+    return console_page(request, "console/messages.html", _("People of this run"), context)
+
+
+def _text(value: str) -> str:
+    return value.replace("\0", "")
+
+
+def _key(value: str) -> UUID | None:
+    try:
+        return UUID(value) if value else None
+    except ValueError:
+        raise Http404 from None
+
+
+@staff_page("sending.view_message", "decisions.view_decision")
+@require_safe
+def message(request: HttpRequest, decision_id: UUID) -> HttpResponse:
+    """A message as it was sent, and why it looks so; for people withheld, why they got nothing."""
+    try:
+        shown = message_shown(decision_id)
+    except NotFound:
+        raise Http404 from None
+    view = request.GET.get("view", "html")
+    if view not in VIEWS:
+        raise Http404
+    title = shown.as_sent.subject if shown.as_sent is not None else _("Why nothing was sent")
+    context = {"shown": shown, "view": view, "views": VIEWS, "profile_link": _profile_link(request, shown.profile)}
+    return console_page(request, "console/message.html", title, context)
+
+
+def _profile_link(request: HttpRequest, profile: Profile) -> str:
+    page = admin.site._registry.get(Profile)
+    if page is None or not page.has_view_permission(request, profile):
+        return ""
+    return reverse("admin:profiles_profile_change", args=[profile.pk])
+
+
+@staff_page("governance.view_review")
+@require_safe
+def reviews(request: StaffRequest) -> HttpResponse:
+    """What waits for the one who looks, what else is open, and what was closed lately."""
+    mine, others, closed = inbox(request.user)
+    context = {"mine": mine, "others": others, "closed": closed}
+    return console_page(request, "console/reviews.html", _("Reviews"), context)
+
+
+@staff_page("governance.view_review")
+def review(request: StaffRequest, review_id: int) -> HttpResponse:
+    """Exactly what is approved; by POST, the answer."""
+    found = get_object_or_404(Review.objects.select_related("requested_by", "content_type"), pk=review_id)
+    problem, status = "", 200
+    comment = request.POST.get("comment", "").strip()[:4000]
+    if request.method == "POST":
+        try:
+            verdict = Approval.Verdict(request.POST.get("verdict", ""))
+            review_answer(review_id=found.pk, by=request.user, verdict=verdict, comment=comment)
+        except ValueError:
+            problem, status = _("Choose to approve or to ask for changes."), 400
+        except NotAllowed as error:
+            problem, status = error.message, 403
+        except DomainError as error:
+            problem, status = error.message, 409 if error.code == "review_closed" else 400
+        else:
+            notices.success(request, _("Your answer is recorded."))
+            return HttpResponseRedirect(request.path)
+    subject = found.subject
+    context = {
+        "row": review_row(found, request.user),
+        "review": found,
+        "version": version_shown(subject) if isinstance(subject, PlaybookVersion) else None,
+        "problem": problem,
+        "comment": comment,
+    }
+    return console_page(request, "console/review.html", found.subject_label, context, status=status)
+
+
+async def run_stream(request: HttpRequest, run_id: int) -> HttpResponseBase:
+    """Server-sent events of a run: «something changed», nothing more. Only an ASGI server can hold it open;
+    under WSGI the answer is 204, by which the browser stops asking and the page polls instead.
+    """
+    if not await sync_to_async(_may_watch)(request, run_id):
+        return HttpResponse(status=403)
+    if not isinstance(request, ASGIRequest):
+        return HttpResponse(status=204)
+    return StreamingHttpResponse(
+        hub.stream(f"run-{run_id}"),
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def _may_watch(request: HttpRequest, run_id: int) -> bool:
+    user = request.user
+    return (
+        user.is_active
+        and getattr(user, "is_staff", False)
+        and user.has_perm("playbooks.view_run")
+        and Run.objects.filter(pk=run_id).exists()
+    )

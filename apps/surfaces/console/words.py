@@ -1,0 +1,74 @@
+"""What states, reasons, tiers and rules are called on staff pages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+REASONS: Mapping[str, Any] = {
+    "no_consent": _("Never agreed to it"),
+    "withdrawn": _("Left: consent was withdrawn"),
+    "suppressed": _("Address is suppressed (bounced, complained or blocked)"),
+    "frequency_cap": _("Had enough messages lately"),
+    "quiet_hours": _("Quiet hours"),
+    "holdout": _("Held out, to measure against"),
+    "invalid_address": _("No address that works"),
+    "duplicate_address": _("Somebody else with the same address gets it"),
+    "already_sent": _("Got a message for this occasion already"),
+    "too_late": _("Past its “do not send after”"),
+    "expired": _("Past its “do not send after”"),
+    "render_failed": _("Could not be rendered without a blank"),
+    "blank": _("Could not be rendered without a blank"),
+    "cancelled": _("The run was cancelled"),
+}
+
+TIERS: Mapping[str, Any] = {
+    "personal": _("Personal: picked for this person"),
+    "category": _("Category: best sellers of what they buy most"),
+    "country": _("Country: best sellers where they live"),
+    "segment": _("Segment: a rule matched"),
+    "site": _("Shop: best sellers overall"),
+    "static": _("Static: the same for everybody"),
+}
+
+TIER_ORDER = tuple(TIERS)
+
+STATES: Mapping[str, Any] = {
+    "decided": _("Decided, not yet taken up"),
+    "queued": _("Waiting"),
+    "claimed": _("Waiting"),
+    "retry": _("Waiting to be tried again"),
+    "sending": _("Being handed over"),
+    "sent": _("Sent"),
+    "delivered": _("Delivered"),
+    "bounced": _("Bounced"),
+    "complained": _("Complained"),
+    "withheld": _("Withheld"),
+    "failed": _("Failed"),
+    "uncertain": _("Uncertain"),
+    "cancelled": _("Cancelled"),
+}
+
+OUTCOMES: Mapping[str, Any] = {
+    "begun": _("Begun: what came of it is not known yet"),
+    "accepted": _("Accepted by the mail server"),
+    "deferred": _("Put off by the mail server"),
+    "refused": _("Refused by the mail server"),
+    "unknown": _("Unknown: the connection broke"),
+    "not_tried": _("Not tried: it surely did not go out"),
+}
+
+
+def reason_in_words(code: str) -> str:
+    """A reason for people; an unknown code as it reads best."""
+    return str(REASONS.get(code) or code.replace("_", " ").replace(".", ": ").capitalize())
+
+
+def tier_in_words(code: str) -> str:
+    """A tier for people."""
+    return str(TIERS.get(code) or code.replace("_", " ").capitalize())
+
+
+def state_in_words(code: str) -> str:
+    """A message's state for people."""
+    return str(STATES.get(code) or code.capitalize())
