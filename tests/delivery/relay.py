@@ -33,6 +33,7 @@ class Relay:
     plan: Plan = lambda recipient: "ok"
     accepted: list[Accepted] = field(default_factory=list)
     connections: int = 0
+    closing: bool = False
     commands: deque[str] = field(default_factory=lambda: deque(maxlen=10_000))
     extensions: tuple[str, ...] = ("250-PIPELINING",)
     on_accept: Callable[[Accepted], None] | None = None
@@ -61,8 +62,7 @@ class Relay:
         if what[:1] in "45" and what != "421":
             return what
         if what == "421":
-            await server.push("421 4.3.2 closing")
-            _close(server)
+            self.closing = True
             return "421 4.3.2 closing"
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
@@ -102,6 +102,10 @@ class Relay:
 
             @syntax("DATA")
             async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+                if relay.closing:
+                    relay.closing = False
+                    _close(self)
+                    return
                 if self.envelope and self.envelope.rcpt_tos and relay.plan(self.envelope.rcpt_tos[0]) == "drop at data":
                     _abort(self)
                     return

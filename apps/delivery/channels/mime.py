@@ -54,10 +54,10 @@ class Letter:
 
 
 def header_clean(text: str) -> str:
-    """`text` as it will read in a header: one line, single spaces, no control or direction characters."""
+    """`text` as it will read in a header: one line, no space at its ends, no control characters."""
     if _PLAIN.fullmatch(text):
         return text
-    return _SPACES.sub(" ", _LONE.sub("\ufffd", _GONE.sub("", text))).strip(" ")
+    return _SPACES.sub(" ", _LONE.sub("\ufffd", _GONE.sub("", text))).strip()
 
 
 def _encoded_words(text: str, used: int) -> str:

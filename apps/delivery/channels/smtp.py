@@ -168,7 +168,8 @@ class SmtpChannel:
         try:
             if self._pipelining:
                 self._send("".join(commands).encode(), _WAIT_COMMAND)
-                replies = [self._reply(_WAIT_COMMAND), self._reply(_WAIT_COMMAND), self._reply(_WAIT_DATA)]
+                for wait in (_WAIT_COMMAND, _WAIT_COMMAND, _WAIT_DATA):
+                    replies.append(self._reply(wait))
             else:
                 for command in commands:
                     self._send(command.encode(), _WAIT_COMMAND)

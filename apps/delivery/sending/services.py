@@ -8,8 +8,10 @@ from django.db import connection, transaction
 from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
 from apps.decisioning.decisions.selectors import dispatch_terms
+from apps.foundation.accounts.models import User
 from apps.foundation.core.errors import Conflict, NotFound
 from apps.foundation.core.live import live_publish
+from apps.foundation.governance.services import audit_record
 
 from .gate import dispatch_lock
 from .models import Dispatch, Message
@@ -117,27 +119,28 @@ def _dispatch_locked(run_id: int) -> Dispatch:
     return found
 
 
-def dispatch_pause(*, dispatch_id: int) -> None:
+def dispatch_pause(*, dispatch_id: int, by: User | None = None) -> None:
     """Let nothing more of a run go out until it is resumed. Once this has committed, no message enters `sending`.
 
+    by: who gave the order, for the audit log; None when the caller records it.
     Raises NotFound, Conflict when it was cancelled.
     """
-    _order(dispatch_id, to=Dispatch.State.PAUSED, only_from=(Dispatch.State.ACTIVE, Dispatch.State.PAUSED))
+    _order(dispatch_id, by, to=Dispatch.State.PAUSED, only_from=(Dispatch.State.ACTIVE, Dispatch.State.PAUSED))
 
 
-def dispatch_resume(*, dispatch_id: int) -> None:
+def dispatch_resume(*, dispatch_id: int, by: User | None = None) -> None:
     """Let a paused run go on; the sweep wakes senders. Raises NotFound, Conflict when it was cancelled."""
-    _order(dispatch_id, to=Dispatch.State.ACTIVE, only_from=(Dispatch.State.ACTIVE, Dispatch.State.PAUSED))
+    _order(dispatch_id, by, to=Dispatch.State.ACTIVE, only_from=(Dispatch.State.ACTIVE, Dispatch.State.PAUSED))
 
 
-def dispatch_cancel(*, dispatch_id: int) -> None:
+def dispatch_cancel(*, dispatch_id: int, by: User | None = None) -> None:
     """Let nothing more of a run go out, for good. Once this has committed, no message enters `sending`.
 
     What waits or is claimed is cancelled here, as far as it is not much; the sweep does the rest. What is in `sending`
     passed the gate before, and is handed over within a second or taken back. Raises NotFound.
     """
     with transaction.atomic():
-        _order(dispatch_id, to=Dispatch.State.CANCELLED, only_from=tuple(Dispatch.State))
+        _order(dispatch_id, by, to=Dispatch.State.CANCELLED, only_from=tuple(Dispatch.State))
         messages_cancel(dispatch_id=dispatch_id, count=CANCEL_AT_ONCE)
 
 
@@ -149,7 +152,7 @@ def messages_cancel(*, dispatch_id: int, count: int) -> int:
         return int(cursor.rowcount)
 
 
-def _order(dispatch_id: int, *, to: Dispatch.State, only_from: tuple[Dispatch.State, ...]) -> None:
+def _order(dispatch_id: int, by: User | None, *, to: Dispatch.State, only_from: tuple[Dispatch.State, ...]) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         dispatch_lock(cursor, [dispatch_id], shared=False)
         dispatch = Dispatch.objects.select_for_update(no_key=True).filter(pk=dispatch_id).first()
@@ -159,6 +162,8 @@ def _order(dispatch_id: int, *, to: Dispatch.State, only_from: tuple[Dispatch.St
             raise Conflict("dispatch_cancelled", "This run was cancelled for good; start another one")
         if dispatch.state != to:
             Dispatch.objects.filter(pk=dispatch_id).update(state=to)
+            if by is not None:
+                audit_record(action=f"sending.dispatch.{to}", actor=by, subject=dispatch)
             transaction.on_commit(lambda: live_publish(f"run-{dispatch.run_id}"))
 
 

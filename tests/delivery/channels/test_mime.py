@@ -1,0 +1,199 @@
+"""The bytes of a message: read back by the standard library, whatever is put in."""
+
+import email
+import email.policy
+import email.utils
+import hashlib
+from datetime import UTC, datetime
+from email.header import decode_header, make_header
+from email.message import EmailMessage
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.delivery.channels.mime import Letter, header_clean, letter_bytes
+from apps.foundation.core.errors import PermanentError
+
+ID = UUID("01920000-0000-7000-8000-000000000001")
+LINK = "https://shop.example/u/k1.AAAA-_"
+HOSTILE = [
+    "=?utf-8?q?Hi=0D=0ABcc=3A_victim@example.com?=",
+    "Hi\r\nBcc: victim@example.com",
+    "Hi\nBcc: victim@example.com\n\nbody",
+    "Hi\x00there",
+    "Hi\u2028Bcc: a@b\u2029x",
+    "\u202eevil\u2066x\u2069",
+    "{{7*7}}",
+    "a" * 2000,
+    "ä" * 300,
+    "word " * 200,
+    '"quoted" <a@b>, c@d; (comment) \\',
+    "🎉" * 40,
+    "=?utf-8?b?????=",
+    "\ud800 lone",
+    "\x85\x9f C1",
+    "   spaces   ",
+]
+
+
+def letter(**changes: object) -> Letter:
+    """A whole letter, with changes."""
+    values: dict[str, object] = {
+        "message_id": ID,
+        "from_name": "The Shop",
+        "from_email": "news@shop.example",
+        "reply_to": "help@shop.example",
+        "to": "customer@example.com",
+        "subject": "News",
+        "text": "Hello\n",
+        "html": "<p>Hello</p>",
+        "dated_at": datetime(2026, 11, 22, 10, 0, tzinfo=UTC),
+        "unsubscribe_url": LINK,
+        "list_label": "marketing",
+    }
+    return Letter(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def parsed(content: bytes) -> EmailMessage:
+    """What a reader sees."""
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def mailbox(content: bytes) -> tuple[str, str]:
+    """Name and address of From. Not by the newer parser: until Python 3.13 it keeps the space between two encoded
+    words of a name, against RFC 2047, 6.2.
+    """
+    raw = email.message_from_bytes(content)["From"].replace("\r\n", "")
+    name, address = email.utils.parseaddr(raw)
+    return str(make_header(decode_header(name))), address
+
+
+HEADERS = [
+    "From",
+    "To",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "Reply-To",
+    "List-Id",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+    "MIME-Version",
+    "Content-Type",
+]
+
+
+def test_a_letter_has_every_header_it_should() -> None:
+    message = parsed(letter_bytes(letter()))
+    assert message.keys() == HEADERS
+    assert message["From"] == "The Shop <news@shop.example>"
+    assert message["To"] == "customer@example.com"
+    assert message["Date"] == "Sun, 22 Nov 2026 10:00:00 +0000"
+    assert message["Message-ID"] == f"<{ID}@shop.example>"
+    assert message["Reply-To"] == "help@shop.example"
+    assert message["List-Id"] == "<marketing.shop.example>"
+    # RFC 8058, 3.1: one HTTPS link in List-Unsubscribe, and exactly this second header
+    assert message["List-Unsubscribe"] == f"<{LINK}>"
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    text, html = message.iter_parts()
+    assert (text.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
+
+
+def test_mail_that_nobody_can_leave_has_no_list_headers() -> None:
+    message = parsed(letter_bytes(letter(unsubscribe_url="", list_label="", reply_to="")))
+    assert [name for name in message if name.startswith("List")] == []
+    assert message["Reply-To"] is None
+
+
+def test_the_same_letter_gives_the_same_bytes() -> None:
+    digests = {hashlib.sha256(letter_bytes(letter(subject="Größe", html="<p>ü</p>" * 99))).digest() for _ in range(9)}
+    assert len(digests) == 1
+
+
+def lines_are_lawful(content: bytes) -> None:
+    """RFC 5322, 2.1.1 and 2.3: CRLF ends lines, none is above 998; RFC 2047, 2: 76 with an encoded word."""
+    assert b"\n" not in content.replace(b"\r\n", b"")
+    assert b"\r" not in content.replace(b"\r\n", b"")
+    assert b"\0" not in content
+    for line in content.split(b"\r\n"):
+        assert len(line) <= 998
+        if b"=?utf-8?b?" in line:
+            assert len(line) <= 76
+    head = content.partition(b"\r\n\r\n")[0]
+    assert head.isascii()
+    for line in head.split(b"\r\n"):
+        assert len(line) <= 78 or b" " not in line.strip()
+        assert line.strip()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_stays_text(text: str) -> None:
+    message = parsed(content := letter_bytes(letter(subject=text, from_name=text)))
+    lines_are_lawful(content)
+    assert message.keys() == HEADERS
+    assert message["Subject"] == header_clean(text)
+    assert mailbox(content) == (header_clean(text), "news@shop.example")
+    assert len(message["From"].addresses) == 1
+
+
+@given(subject=st.text(max_size=300), name=st.text(max_size=120))
+def test_any_subject_and_name_read_back_the_same(subject: str, name: str) -> None:
+    message = parsed(content := letter_bytes(letter(subject=subject, from_name=name)))
+    lines_are_lawful(content)
+    assert message.keys() == HEADERS
+    assert str(message["Subject"]) == header_clean(subject)
+    assert [one.addr_spec for one in message["From"].addresses] == ["news@shop.example"]
+    assert mailbox(content) == (header_clean(name), "news@shop.example")
+    assert "\r" not in header_clean(subject)
+    assert "\n" not in header_clean(subject)
+
+
+@given(text=st.text(max_size=2000), html=st.text(max_size=2000))
+def test_any_body_reads_back_the_same(text: str, html: str) -> None:
+    message = parsed(content := letter_bytes(letter(text=text, html=html)))
+    lines_are_lawful(content)
+    plain, rich = message.iter_parts()
+    for part, said in ((plain, text), (rich, html)):
+        raw = part.get_payload(decode=True)
+        assert isinstance(raw, bytes)
+        lines = said.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
+        assert raw == lines.encode("utf-8", "replace")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "nobody",
+        "a b@example.com",
+        "a@b\r\nBcc: c@d",
+        "<a@example.com>",
+        "a@example.com,b@example.com",
+        "a@-x-",
+        "@x",
+    ],
+)
+def test_what_is_no_address_reaches_no_header(address: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        letter_bytes(letter(to=address))
+    assert caught.value.code == "invalid_address"
+
+
+def test_a_domain_beyond_ascii_goes_as_idna() -> None:
+    assert parsed(letter_bytes(letter(to="anna@bücher.example")))["To"] == "anna@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize("link", ["https://x.example/a b", "https://x.example/\r\nX: y", "javascript:alert(1)", "x>"])
+def test_a_link_that_would_break_its_header_is_refused(link: str) -> None:
+    with pytest.raises(ValueError, match="not a link"):
+        letter_bytes(letter(unsubscribe_url=link))
+
+
+def test_size_stays_near_what_is_in_it() -> None:
+    html = "<p>Größe und mehr</p>" * 700
+    content = letter_bytes(letter(html=html, text="Größe\n" * 100))
+    assert len(content) < len(html.encode()) * 1.4 + 3000

@@ -1,0 +1,200 @@
+"""One hand-over after the other, against a real server that misbehaves as told."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from apps.delivery.channels.contracts import Envelope
+from apps.delivery.channels.errors import OutcomeUnknown, Unavailable, Withdrawn
+from apps.delivery.channels.smtp import SmtpChannel, relay_parse
+from apps.foundation.core.errors import PermanentError, ProviderError, RetryableError
+from tests.delivery.relay import Relay
+
+CONTENT = b"Message-ID: <%d@shop.example>\r\nSubject: x\r\n\r\n.\r\n..two\r\n.one\r\nend\r\n"
+
+
+def envelope(recipient: str = "customer@example.com", number: int = 1) -> Envelope:
+    """Something to hand over."""
+    return Envelope(sender="news@shop.example", recipient=recipient, content=CONTENT % number)
+
+
+@pytest.fixture
+def channel(relay: Relay) -> Iterator[SmtpChannel]:
+    one = SmtpChannel(relay_parse(f"smtp://127.0.0.1:{relay.port}?timeout=2"), hostname="test.example")
+    yield one
+    one.close()
+
+
+def yes() -> bool:
+    return True
+
+
+@pytest.mark.parametrize("extensions", [("250-PIPELINING",), ()])
+def test_messages_go_over_one_connection_byte_for_byte(
+    relay: Relay, channel: SmtpChannel, extensions: tuple[str, ...]
+) -> None:
+    relay.extensions = extensions
+    for number in range(20):
+        assert channel.hand_over(envelope(number=number), yes).code == "250"
+    assert [one.content for one in relay.accepted] == [CONTENT % number for number in range(20)]
+    assert relay.connections == 1 + 1  # the fixture's controller looks whether it is there, once
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "code"),
+    [
+        ("451 4.2.1 later", RetryableError, "451"),
+        ("550 5.1.1 unknown", PermanentError, "550"),
+        ("data 452 4.3.1 full", RetryableError, "452"),
+        ("data 554 5.7.1 no", PermanentError, "554"),
+        ("421", Unavailable, "421"),
+        ("drop at data", Unavailable, "dropped"),
+        ("lose after", OutcomeUnknown, "no answer"),
+        ("drop after", OutcomeUnknown, "no answer"),
+        ("stall", OutcomeUnknown, "no answer"),
+    ],
+)
+def test_each_fault_is_told_apart_and_the_next_message_goes(
+    relay: Relay, channel: SmtpChannel, what: str, kind: type[ProviderError], code: str
+) -> None:
+    relay.plan = lambda recipient: what if recipient.startswith("bad") else "ok"
+    with pytest.raises(kind) as caught:
+        channel.hand_over(envelope("bad@example.com"), yes)
+    assert type(caught.value) is kind
+    assert caught.value.code == code
+    assert channel.hand_over(envelope(number=2), yes).code == "250"
+    assert relay.accepted[-1].message_id == "2"
+    assert relay.ids()["1"] == (1 if what == "drop after" else 0)
+
+
+def test_what_is_taken_back_before_its_end_does_not_arrive(relay: Relay, channel: SmtpChannel) -> None:
+    with pytest.raises(Withdrawn):
+        channel.hand_over(envelope(), lambda: False)
+    assert channel.hand_over(envelope(number=2), yes).code == "250"
+    assert list(relay.ids()) == ["2"]
+
+
+def test_an_error_of_the_caller_does_not_end_the_message(relay: Relay, channel: SmtpChannel) -> None:
+    def breaks() -> bool:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        channel.hand_over(envelope(), breaks)
+    channel.hand_over(envelope(number=2), yes)
+    assert list(relay.ids()) == ["2"]
+
+
+def test_a_relay_that_is_not_there_is_unavailable() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        channel = SmtpChannel(relay_parse(f"smtp://127.0.0.1:{taken.getsockname()[1]}?timeout=1"))
+        with pytest.raises(Unavailable):
+            channel.open()
+
+
+def served_by(script: Callable[[socket.socket], None]) -> int:
+    """A server of one connection that does what the script says. Returns its port."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with server, server.accept()[0] as connection:
+            script(connection)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return int(server.getsockname()[1])
+
+
+def test_a_connection_that_ends_within_the_content_is_no_unknown_outcome() -> None:
+    def script(connection: socket.socket) -> None:
+        connection.sendall(b"220 hi\r\n")
+        for answer in (b"250 hi\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n"):
+            connection.recv(1000)
+            connection.sendall(answer)
+        connection.recv(10)  # and leaves, with megabytes under way
+
+    channel = SmtpChannel(relay_parse(f"smtp://127.0.0.1:{served_by(script)}?timeout=5"))
+    big = Envelope("news@shop.example", "customer@example.com", b"Subject: x\r\n\r\n" + b"x" * 70 + b"\r\n" * 8_000_000)
+    asked: list[bool] = []
+
+    def ask() -> bool:
+        asked.append(True)
+        return True
+
+    with pytest.raises(RetryableError) as caught:
+        channel.hand_over(big, ask)
+    assert (type(caught.value), caught.value.code, asked) == (RetryableError, "dropped", [])
+
+
+def test_a_relay_that_speaks_before_the_end_did_not_take_it() -> None:
+    said = threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(b"220 hi\r\n")
+        for answer in (b"250 hi\r\n", b"250 ok\r\n", b"250 ok\r\n"):
+            connection.recv(1000)
+            connection.sendall(answer)
+        connection.recv(1000)
+        connection.sendall(b"354 go\r\n")
+        connection.recv(1000)
+        connection.sendall(b"421 shutting down\r\n")
+        said.set()
+
+    channel = SmtpChannel(relay_parse(f"smtp://127.0.0.1:{served_by(script)}?timeout=5"))
+    with pytest.raises(RetryableError) as caught:
+        # too slow to be told before its end; the answer is still a refusal, not an unknown outcome
+        channel.hand_over(envelope(), lambda: said.wait(5))
+    assert caught.value.code == "421"
+
+
+def test_an_address_beyond_ascii_needs_a_relay_that_takes_it(relay: Relay, channel: SmtpChannel) -> None:
+    assert channel.hand_over(envelope("jürgen@example.com"), yes).code == "250"
+    assert relay.accepted[0].recipient == "jürgen@example.com"
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(b"220 hi\r\n")
+        connection.recv(1000)
+        connection.sendall(b"250 hi\r\n")
+        connection.recv(1000)
+
+    plain = SmtpChannel(relay_parse(f"smtp://127.0.0.1:{served_by(script)}?timeout=5"))
+    with pytest.raises(PermanentError) as caught:
+        plain.hand_over(envelope("jürgen@example.com"), yes)
+    assert caught.value.code == "invalid_address"
+
+
+def test_an_address_can_not_add_commands(relay: Relay, channel: SmtpChannel) -> None:
+    with pytest.raises(PermanentError):
+        channel.hand_over(envelope("a@example.com>\r\nRCPT TO:<b@example.com"), yes)
+    assert relay.accepted == []
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "tls", "starttls"),
+    [
+        ("smtp://relay.example", 25, False, "offered"),
+        ("smtp://me:p%40ss@relay.example:587", 587, False, "required"),
+        ("smtp://me:pass@127.0.0.1:2525", 2525, False, "offered"),
+        ("smtps://relay.example", 465, True, "offered"),
+        ("smtp://relay.example?starttls=never", 25, False, "never"),
+    ],
+)
+def test_relays_are_given_as_addresses(url: str, port: int, tls: bool, starttls: str) -> None:
+    relay = relay_parse(url)
+    assert (relay.port, relay.tls, relay.starttls) == (port, tls, starttls)
+    if "p%40ss" in url:
+        assert relay.password == "p@ss"
+
+
+@pytest.mark.parametrize("url", ["http://x", "smtp://", "smtp://x?starttls=maybe", "smtp://x?color=red"])
+def test_a_wrong_relay_says_so_without_its_password(url: str) -> None:
+    with pytest.raises(ValueError, match="SMTP_URL"):
+        relay_parse(url)
+
+
+def test_tls_that_is_required_and_not_offered_sends_no_password(relay: Relay) -> None:
+    url = f"smtp://me:secret@127.0.0.1:{relay.port}?timeout=2&starttls=required"
+    with pytest.raises(Unavailable) as caught:
+        SmtpChannel(relay_parse(url)).open()
+    assert caught.value.code == "tls"
