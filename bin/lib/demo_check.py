@@ -1,7 +1,6 @@
 """What `bin/demo --check` looks at: the mails that arrived, the ledger, the links in a mail, the pages."""
 
 import email
-import email.message
 import email.policy
 import http.cookiejar
 import re
@@ -17,7 +16,7 @@ import psycopg2
 from apps.foundation.accounts.roles import ROLES
 from apps.foundation.core.text import is_blank
 from bin.lib.installation import Installation
-from bin.lib.mailbox import Mailbox
+from bin.lib.mailbox import Mailbox, header_decode, mail_parse
 from bin.lib.processes import ProcessDied, Supervisor
 from bin.lib.progress import Progress
 
@@ -75,30 +74,29 @@ def settled(database: Database, run: int) -> bool:
 def mail_read(source: bytes) -> tuple[Mail, list[str]]:
     """Takes a mail apart and says what is wrong with it."""
     faults = []
-    message = email.message_from_bytes(source, policy=email.policy.default)
-    if message.defects:
-        faults.append(f"doesn't parse: {message.defects}")
-    for name in ("From", "To", "Date", "Message-ID"):
-        if is_blank(str(message[name] or "")):
-            faults.append(f"has no {name}")
-    parts = {}
-    for kind in ("plain", "html"):
-        part = message.get_body((kind,))
-        parts[kind] = str(part.get_content()) if isinstance(part, email.message.EmailMessage) else ""
-        if is_blank(re.sub(r"<[^>]*>", "", parts[kind])):
-            faults.append(f"has no {kind} part, or an empty one")
-    subject = str(message["Subject"] or "")
-    if is_blank(subject):
-        faults.append("has a blank subject")
-    for where, text in {"subject": subject, **parts}.items():
-        if found := LEFTOVERS.search(text):
+    message = email.message_from_bytes(source, policy=email.policy.compat32)
+    parsed = mail_parse(source)
+    if parsed is None or any(part.defects for part in message.walk()):
+        faults.append(f"doesn't parse: {[part.defects for part in message.walk()]}")
+    faults += [
+        f"has no {name}"
+        for name in ("From", "To", "Date", "Message-ID")
+        if is_blank(header_decode(str(message[name] or "")))
+    ]
+    subject = header_decode(str(message["Subject"] or ""))
+    text, markup = (parsed.text or "", parsed.html or "") if parsed else ("", "")
+    for where, shown in {"subject": subject, "text": text, "HTML": re.sub(r"<[^>]*>", "", markup)}.items():
+        if is_blank(shown):
+            faults.append(f"has no {where}, or a blank one")
+    for where, shown in {"subject": subject, "text": text, "HTML": markup}.items():
+        if found := LEFTOVERS.search(shown):
             faults.append(f"shows {found[0]!r} in its {where}")
     links = re.findall(r"<(https?://[^>]+)>", str(message["List-Unsubscribe"] or ""))
     if not links:
         faults.append("has no link in List-Unsubscribe (RFC 2369)")
     if str(message["List-Unsubscribe-Post"] or "") != "List-Unsubscribe=One-Click":
         faults.append("has no List-Unsubscribe-Post (RFC 8058)")
-    return Mail(subject, parts["plain"], parts["html"], links[0] if links else ""), faults
+    return Mail(subject, text, markup, links[0] if links else ""), faults
 
 
 def ask(url: str, form: dict[str, str] | None = None) -> int:
