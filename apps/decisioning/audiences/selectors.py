@@ -3,11 +3,15 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
+from psycopg2.errors import QueryCanceled
+
+from apps.data.profiles.models import Profile
 
 from .contracts import PROFILE_COLUMNS, Attribute, Consent, Count, Counted, PersonFacts, Rule, rule_leaves
 from .sql import audience_from, counts_select
@@ -40,6 +44,31 @@ def audience_sample(*, rule: Rule, as_of: datetime, size: int) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT p.id {people.text} ORDER BY md5(p.id::text) LIMIT %s", (*people.params, size))
         return sorted(profile_id for (profile_id,) in cursor.fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a look at an audience tells: its size, everybody's number, and some ids."""
+
+    count: int
+    everybody: int
+    sample: list[int]
+
+
+def audience_glance(*, rule: Rule, as_of: datetime, size: int, milliseconds: int) -> Glance | None:
+    """Count and sample of an audience within a time limit of each statement; None if the rule takes longer."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, TRUE)", (str(milliseconds),))
+            return Glance(
+                count=audience_count(rule=rule, as_of=as_of),
+                everybody=Profile.objects.count(),
+                sample=audience_sample(rule=rule, as_of=as_of, size=size),
+            )
+    except OperationalError as fault:
+        if isinstance(fault.__cause__, QueryCanceled):
+            return None
+        raise
 
 
 def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: datetime) -> dict[int, PersonFacts]:

@@ -1,0 +1,108 @@
+"""Audiences in the admin: a rule, what it means, and whom it finds, while it is written."""
+
+from typing import Any, cast
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+from unfold.admin import ModelAdmin
+
+from apps.data.profiles.models import Profile
+from apps.foundation.accounts.models import User
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Invalid
+
+from .forms import AudienceForm, RuleWidget, rule_read, rule_text
+from .models import Audience
+from .rules import rule_parse, rule_reading
+from .selectors import audience_glance
+from .services import audience_create, audience_update
+
+_GLANCE_MILLISECONDS = 2000
+_SAMPLE = 8
+
+
+@admin.register(Audience)
+class AudienceAdmin(ModelAdmin):
+    """Rules with a name."""
+
+    form = AudienceForm
+    list_display = ("name", "reading", "owner", "updated_at")
+    list_select_related = ("owner",)
+    list_per_page = 50
+    search_fields = ("name", "description")
+    search_help_text = "name or description"
+    warn_unsaved_form = True
+    compressed_fields = False
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(require_POST(self.preview_view))
+        return [path("preview/", view, name="audiences_audience_preview"), *super().get_urls()]
+
+    def get_form(self, request: HttpRequest, obj: Audience | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        field = form.base_fields.get("rule")
+        if field is not None:
+            field.widget = RuleWidget(preview_url=reverse(f"{self.admin_site.name}:audiences_audience_preview"))
+        return form
+
+    def get_fields(self, request: HttpRequest, obj: Audience | None = None) -> Any:
+        if obj is None:
+            return ("name", "description", "rule")
+        if not self.has_change_permission(request, obj):
+            return ("name", "description", "reading", "rule_shown", "owner", "created_at", "updated_at")
+        return ("name", "description", "rule", "owner", "created_at", "updated_at")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Audience | None = None) -> Any:
+        return ("owner", "created_at", "updated_at", "reading", "rule_shown")
+
+    @admin.display(description="Who is in it")
+    def reading(self, audience: Audience) -> str:
+        try:
+            return rule_reading(rule_parse(audience.rule))
+        except Invalid as fault:
+            return f"A rule that can't be read: {fault.message}"
+
+    @admin.display(description="Rule")
+    def rule_shown(self, audience: Audience) -> SafeString:
+        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', rule_text(audience.rule))
+
+    def save_model(self, request: HttpRequest, obj: Audience, form: Any, change: bool) -> None:
+        """Through the services, which keep the audit log."""
+        by, data = cast(User, request.user), form.cleaned_data
+        if change:
+            saved = audience_update(
+                audience_id=obj.pk, name=data["name"], description=data["description"], rule=data["rule"], by=by
+            )
+        else:
+            saved = audience_create(name=data["name"], description=data["description"], rule=data["rule"], owner=by)
+        obj.pk, obj.owner, obj.rule = saved.pk, saved.owner, saved.rule
+
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """What the rule in the form means, how many it finds, and some of them: a fragment for the form."""
+        if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            raise PermissionDenied
+        context: dict[str, Any] = {}
+        try:
+            rule = rule_read(request.POST.get("rule", ""))
+        except Invalid as fault:
+            context["fault"] = fault.message
+        else:
+            context["reading"] = rule_reading(rule)
+            glance = audience_glance(rule=rule, as_of=now(), size=_SAMPLE, milliseconds=_GLANCE_MILLISECONDS)
+            context["glance"] = glance
+            if glance is not None:
+                context |= {"count": f"{glance.count:,}", "everybody": f"{glance.everybody:,}"}
+                context["sample"] = [(pk, self._profile_url(request, pk)) for pk in glance.sample]
+        return render(request, "audiences/rule_preview.html", context)
+
+    def _profile_url(self, request: HttpRequest, profile_id: int) -> str:
+        page = self.admin_site._registry.get(Profile)
+        if page is None or not page.has_view_permission(request):
+            return ""
+        return reverse(f"{self.admin_site.name}:profiles_profile_change", args=[profile_id])

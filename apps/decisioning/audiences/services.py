@@ -1,0 +1,65 @@
+"""Making and changing audiences."""
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from apps.foundation.accounts.models import User
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Conflict, Invalid, NotFound
+from apps.foundation.governance.services import audit_record
+
+from .models import Audience
+from .rules import rule_parse, rule_to_json
+
+
+def audience_create(*, name: str, rule: object, owner: User, description: str = "") -> Audience:
+    """A new audience. Its rule is kept in its canonical form.
+
+    Raises Invalid for a rule that does not parse or an empty name, Conflict for a name that is taken.
+    """
+    audience = Audience(name=_name(name), description=description, rule=rule_to_json(rule_parse(rule)), owner=owner)
+    with transaction.atomic():
+        _written(audience)
+        audit_record(action="audience.create", actor=owner, subject=audience, data={"rule": audience.rule})
+    return audience
+
+
+def audience_update(*, audience_id: int, name: str, rule: object, by: User, description: str = "") -> Audience:
+    """Change an audience. What was approved stays as it was: a playbook's version pins the rule.
+
+    Raises Invalid, Conflict as `audience_create` does, and NotFound.
+    """
+    parsed = rule_to_json(rule_parse(rule))
+    with transaction.atomic():
+        audience = Audience.objects.select_for_update().filter(pk=audience_id).first()
+        if audience is None:
+            raise NotFound("audience_unknown", f"There is no audience {audience_id}")
+        data: dict[str, Any] = {"rule": parsed}
+        if audience.rule != parsed:
+            data["rule_before"] = audience.rule
+        audience.name, audience.description, audience.rule, audience.updated_at = (
+            _name(name),
+            description,
+            parsed,
+            now(),
+        )
+        _written(audience)
+        audit_record(action="audience.update", actor=by, subject=audience, data=data)
+    return audience
+
+
+def _name(name: str) -> str:
+    if not name.strip():
+        raise Invalid("audience_name_empty", "Give the audience a name")
+    return name.strip()
+
+
+def _written(audience: Audience) -> None:
+    try:
+        with transaction.atomic():
+            audience.save()
+    except IntegrityError as fault:
+        if "audiences_audience_name" not in str(fault):
+            raise
+        raise Conflict("audience_name_taken", f"There is an audience “{audience.name}” already") from None

@@ -1,0 +1,32 @@
+"""Making and changing audiences."""
+
+import pytest
+
+from apps.decisioning.audiences.models import Audience
+from apps.decisioning.audiences.services import audience_create, audience_update
+from apps.foundation.core.errors import Conflict, Invalid, NotFound
+from apps.foundation.governance.models import AuditEntry
+from tests.factories import make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_rule_is_kept_in_its_canonical_form() -> None:
+    audience = audience_create(name=" Buyers ", rule={"orders": {"since": "2011-10-11"}}, owner=make_user())
+    assert audience.name == "Buyers"
+    assert audience.rule == {"orders": {"at_least": 1, "since": "2011-10-11T00:00:00Z"}}
+
+
+def test_what_is_wrong_leaves_nothing_behind() -> None:
+    owner = make_user()
+    kept = audience_create(name="All", rule={"all": []}, owner=owner)
+    with pytest.raises(Conflict, match="There is an audience “All” already"):
+        audience_create(name="All", rule={"all": []}, owner=owner)
+    with pytest.raises(Invalid, match="any must list at least one rule"):
+        audience_create(name="None", rule={"any": []}, owner=owner)
+    with pytest.raises(Invalid, match="Give the audience a name"):
+        audience_update(audience_id=kept.pk, name=" ", rule={"all": []}, by=owner)
+    with pytest.raises(NotFound):
+        audience_update(audience_id=kept.pk + 1, name="x", rule={"all": []}, by=owner)
+    assert list(Audience.objects.values_list("name", flat=True)) == ["All"]
+    assert AuditEntry.objects.filter(action__startswith="audience.").count() == 1
