@@ -100,18 +100,20 @@ class Compilation:
         if self.problems:
             return None
         tokens: set[str] = set()
+        readable = True
         for target, pieces in (("subject", subject), ("mjml", mjml), ("text", text)):
             proof = proof_of(pieces)
             self.problems.extend(proof.problems)
             tokens.update(proof.tokens)
-            if target != "subject":
+            readable &= proof.readable
+            if target != "subject" and proof.readable:
                 self._needed(target, pieces, proof.always)
         html = ""
-        if not self.problems:
+        if readable:
             document = Document(mjml, hosts=self._hosts)
             html = document.html()
             self.problems.extend(document.problems)
-        if html:
+        if html and not self.problems:
             # What was shown of the MJML must hold for the HTML made from it, in its order.
             try:
                 proof = proof_of(pieces_read(html, "compiled HTML"))

@@ -66,6 +66,7 @@ def pieces_read(source: str, where: str) -> list[Piece]:
     construct: list[str] = []
     kind = Kind.DATA
     start = 1
+    commented = 0
     try:
         for line, what, value in _LEXER.lex(source):
             if what == "data":
@@ -75,7 +76,7 @@ def pieces_read(source: str, where: str) -> list[Piece]:
                     Problem(where, line, "{% raw %}", "is not allowed: write the text without template brackets")
                 )
             elif what.startswith("comment"):
-                continue
+                commented = line if what != "comment_end" else 0
             elif what in ("variable_begin", "block_begin"):
                 kind = Kind.OUTPUT if what == "variable_begin" else Kind.STATEMENT
                 construct, start = [value], line
@@ -86,6 +87,8 @@ def pieces_read(source: str, where: str) -> list[Piece]:
                     construct = []
     except TemplateSyntaxError as error:
         raise SourceRefused(Problem(where, error.lineno, "", f"{error.message}: close what was opened")) from None
+    if commented:
+        raise SourceRefused(Problem(where, commented, "{#", "is not closed"))
     if construct:
         raise SourceRefused(Problem(where, start, "".join(construct).strip()[:60], "is not closed"))
     return pieces

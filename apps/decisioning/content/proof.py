@@ -42,6 +42,7 @@ _FORBIDDEN = {
     nodes.With: "`with` is not allowed: use `set`",
     nodes.FilterBlock: "filter blocks are not allowed: put the filter into the output",
     nodes.AssignBlock: "`set` over a block is not allowed: write {% set name = value %}",
+    nodes.Scope: "autoescaping can't be changed",
     nodes.ScopedEvalContextModifier: "autoescaping can't be changed",
     nodes.EvalContextModifier: "autoescaping can't be changed",
     nodes.Call: "nothing can be called: use a filter",
@@ -81,12 +82,13 @@ class _State:
 @dataclass(slots=True)
 class Proof:
     """problems: why it is refused, none if proven; tokens: profile values that it uses, sorted; always: paths that
-    are printed whatever the person and the slots are (`links.unsubscribe`).
+    are printed whatever the person and the slots are (`links.unsubscribe`); readable: whether Jinja can parse it.
     """
 
     problems: list[Problem] = field(default_factory=list)
     tokens: tuple[str, ...] = ()
     always: frozenset[str] = frozenset()
+    readable: bool = True
 
 
 def proof_of(pieces: Sequence[Piece]) -> Proof:
@@ -95,14 +97,15 @@ def proof_of(pieces: Sequence[Piece]) -> Proof:
     try:
         tree = HTML.parse(lines.source)
     except TemplateSyntaxError as error:
-        return Proof([lines.problem(error.lineno, "", f"is not understood: {error.message}")])
+        return Proof([lines.problem(error.lineno, "", f"is not understood: {error.message}")], readable=False)
     except (RecursionError, ValueError, OverflowError, MemoryError):
-        return Proof([lines.problem(1, "", "is nested too deeply or holds a number that is too long: simplify it")])
+        mend = "is nested too deeply or holds a number that is too long: simplify it"
+        return Proof([lines.problem(1, "", mend)], readable=False)
     analysis = _Analysis(lines)
     try:
         _, always = analysis.body(tree.body, _State({}))
     except RecursionError:
-        return Proof([lines.problem(1, "", "is nested too deeply: simplify it")])
+        return Proof([lines.problem(1, "", "is nested too deeply: simplify it")], readable=False)
     return Proof(analysis.problems, tuple(sorted(analysis.tokens)), always)
 
 
@@ -122,7 +125,7 @@ class _Analysis:
         self.tokens: set[str] = set()
 
     def refuse(self, node: nodes.Node, mend: str, token: str = "") -> _Value:
-        problem = self._lines.problem(node.lineno, token, mend)
+        problem = self._lines.problem(node.lineno or 1, token, mend)
         if problem not in self.problems:
             self.problems.append(problem)
         return _REFUSED

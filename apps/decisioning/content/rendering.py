@@ -45,7 +45,7 @@ _ASCII_LINE = re.compile(r"[ -~]*")
 
 def one_line(text: str) -> str:
     """`text` as one line: control characters, line and paragraph separators become spaces, bidirectional controls,
-    surrogates and what is not assigned go, runs of white space become one space.
+    surrogates, private and unassigned characters go, runs of white space become one space.
     """
     if _ASCII_LINE.fullmatch(text):
         return text if "  " not in text and text.strip() == text else " ".join(text.split())
@@ -54,7 +54,7 @@ def one_line(text: str) -> str:
         category = unicodedata.category(c)
         if category in ("Cc", "Zl", "Zp"):
             kept.append(" ")
-        elif category in ("Cs", "Cn") or (category == "Cf" and c not in "\u200c\u200d\u00ad"):
+        elif category in ("Cs", "Cn", "Co") or (category == "Cf" and c not in "\u200c\u200d\u00ad"):
             continue  # joiners are part of how some scripts and emoji are written
         else:
             kept.append(c)
@@ -99,10 +99,10 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """What a dict holds under that name, never a method of it: `slots.x.items` is the list."""
-        if type(obj) is dict:
-            return obj.get(attribute)
-        if obj is None:
-            return None
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        if type(obj) is dict or obj is None:
+            return () if attribute == "items" else None  # a slot that nobody filled has no items
         return super().getattr(obj, attribute)
 
 
@@ -176,8 +176,10 @@ def _value(value: object) -> str | int | float | bool | None:
 _goods_text = lru_cache(maxsize=16_384)(_value)
 
 
-def _goods(value: object) -> str | int | float | bool | None:
-    return _goods_text(value) if type(value) is str else _value(value)
+def _goods(value: object) -> str | int | float | None:
+    """Text or number of an item, None for anything else."""
+    cleaned = _goods_text(value) if type(value) is str else _value(value)
+    return None if cleaned is True or cleaned is False else cleaned
 
 
 def _link_of(url: object, hosts: tuple[str, ...], instead: str) -> str:
