@@ -1,15 +1,27 @@
 """A headless Chromium of the system against Django's live server."""
 
+import os
 import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
 import pytest
 from django.apps import apps
+from django.conf import settings
+from django.db import connection
+from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
+from apps.foundation.accounts.models import User
 from apps.foundation.accounts.services import roles_sync
+from bin.lib.servers import free_port
+from bin.lib.venv import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE = {"width": 390, "height": 844}
@@ -63,3 +75,58 @@ def desktop(browser: Browser, live_server: Any) -> Iterator[Page]:
     context = _context(browser, live_server.url, viewport=DESKTOP)
     yield context.new_page()
     context.close()
+
+
+def sign_in(page: Page, user: User) -> None:
+    """A session for somebody, without the login page."""
+    client = Client()
+    client.force_login(user)
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+    page.context.add_cookies(
+        [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "domain": "localhost", "path": "/"}]
+    )
+
+
+@pytest.fixture
+def whole_site(live_server: Any) -> Iterator[str]:
+    """The site with its live streams, as it runs in production: one address before a WSGI and an ASGI server."""
+    asgi, front = free_port(), free_port()
+    database = connection.settings_dict
+    where = f"{database['HOST']}:{database['PORT']}/{database['NAME']}"
+    environment = {
+        **os.environ,
+        "DATABASE_URL": f"postgres://{database['USER']}:{database['PASSWORD']}@{where}",
+        "REDIS_URL": settings.REDIS_URL,
+    }
+    granian = "granian --interface asginl --host 127.0.0.1 --workers 1 --workers-kill-timeout 1 --log-level warning"
+    commands = [
+        [*granian.split(), "--port", str(asgi), "config.asgi:application"],
+        ["bin.lib.front", "--port", str(front), "--wsgi-port", str(live_server.thread.port), "--asgi-port", str(asgi)],
+    ]
+    processes = [
+        subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+        for command in commands
+    ]
+    try:
+        for port, path in ((asgi, "/live/run/0/"), (front, "/healthz")):
+            _wait_until_up(f"http://127.0.0.1:{port}{path}")
+        yield f"http://localhost:{front}"
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(timeout=20)
+
+
+def _wait_until_up(address: str) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()  # noqa: S310 -- our own address
+        except urllib.error.HTTPError:
+            return  # it answers
+        except OSError:
+            time.sleep(0.1)
+            continue
+        return
+    pytest.fail(f"nothing answers at {address}")
