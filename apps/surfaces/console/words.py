@@ -14,11 +14,11 @@ REASONS: Mapping[str, Any] = {
     "holdout": _("Held out, to measure against"),
     "invalid_address": _("No address that works"),
     "duplicate_address": _("Somebody else with the same address gets it"),
-    "already_sent": _("Got a message for this occasion already"),
     "too_late": _("Past its “do not send after”"),
-    "expired": _("Past its “do not send after”"),
-    "render_failed": _("Could not be rendered without a blank"),
-    "blank": _("Could not be rendered without a blank"),
+    "render_failed": _("Could not be rendered whole, so it was not sent"),
+    "refused": _("The mail server refused it"),
+    "retries_exhausted": _("The mail server put it off too often"),
+    "uncertain": _("Handed over, and no answer came"),
     "cancelled": _("The run was cancelled"),
 }
 
