@@ -135,6 +135,8 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # Under nohup it is meant to go on.
             self._before[number] = signal.signal(number, self._signalled)
         passed = (self._lock.file.fileno(),) if self._lock else ()
         self._guard = subprocess.Popen(
