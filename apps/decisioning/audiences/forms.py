@@ -1,6 +1,7 @@
 """The audience's form: a rule is written as JSON, with examples to begin from and its meaning beside it."""
 
 import json
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from django import forms
@@ -14,6 +15,8 @@ from .models import Audience
 from .rules import Rule, rule_parse, rule_to_json
 
 MAX_CHARACTERS = 20_000
+
+_LINE = 56
 
 EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Everybody", {"all": []}),
@@ -60,8 +63,25 @@ def _constant_refuse(name: str) -> NoReturn:
 
 
 def rule_text(data: object) -> str:
-    """A rule for people to read and edit."""
-    return json.dumps(data, indent=2, ensure_ascii=False)
+    """A rule for people to read and edit: in canonical order, and what is short stays on one line."""
+    with suppress(Invalid):  # one kept from other days is shown as it is: the panel says what is wrong
+        data = rule_to_json(rule_parse(data))
+    return _laid_out(data, "")
+
+
+def _laid_out(data: object, indent: str) -> str:
+    line = json.dumps(data, ensure_ascii=False)
+    if len(indent) + len(line) <= _LINE or not data or not isinstance(data, dict | list):
+        return line
+    deeper = indent + "  "
+    if isinstance(data, list):
+        parts = [f"{deeper}{_laid_out(value, deeper)}" for value in data]
+        return "[\n" + ",\n".join(parts) + f"\n{indent}]"
+    inside = indent if len(data) == 1 else deeper  # {"all": [ … ]} needs no level of its own
+    parts = [f"{json.dumps(key, ensure_ascii=False)}: {_laid_out(value, inside)}" for key, value in data.items()]
+    if len(parts) == 1:
+        return "{" + parts[0] + "}"
+    return "{\n" + ",\n".join(f"{deeper}{part}" for part in parts) + f"\n{indent}}}"
 
 
 class RuleWidget(UnfoldAdminTextareaWidget):
@@ -72,7 +92,7 @@ class RuleWidget(UnfoldAdminTextareaWidget):
         js = ["tessera/audience.js"]
 
     def __init__(self, preview_url: str = "") -> None:
-        super().__init__({"rows": 16, "spellcheck": "false", "autocomplete": "off", "autocapitalize": "off"})
+        super().__init__({"rows": 12, "spellcheck": "false", "autocomplete": "off", "autocapitalize": "off"})
         self.preview_url = preview_url
 
     def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
@@ -116,3 +136,4 @@ class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
     class Meta:
         model = Audience
         fields = ("name", "description", "rule")
+        widgets = {"description": UnfoldAdminTextareaWidget({"rows": 2})}

@@ -2,7 +2,9 @@
 
 import pytest
 
+from apps.decisioning.audiences.forms import rule_read, rule_text
 from apps.decisioning.audiences.models import Audience
+from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.audiences.services import audience_create, audience_update
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.governance.models import AuditEntry
@@ -30,3 +32,14 @@ def test_what_is_wrong_leaves_nothing_behind() -> None:
         audience_update(audience_id=kept.pk + 1, name="x", rule={"all": []}, by=owner)
     assert list(Audience.objects.values_list("name", flat=True)) == ["All"]
     assert AuditEntry.objects.filter(action__startswith="audience.").count() == 1
+
+
+def test_a_rule_is_laid_out_for_reading() -> None:
+    lapsed = {"all": [{"orders": {"at_least": 2}}, {"orders": {"since": "2011-10-11", "exactly": 0}}]}
+    assert rule_text(lapsed) == (
+        '{"all": [\n  {"orders": {"at_least": 2}},\n  {"orders": {"exactly": 0, "since": "2011-10-11T00:00:00Z"}}\n]}'
+    )
+    long = {"attribute": "a" * 40, "in": ["b" * 30, "c"]}
+    assert rule_text(long) == '{\n  "attribute": "' + "a" * 40 + '",\n  "in": ["' + "b" * 30 + '", "c"]\n}'
+    assert rule_read(rule_text(long)) == rule_parse(long)
+    assert rule_text({"odd": 1}) == '{"odd": 1}'
