@@ -16,7 +16,7 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Block, BlockType, Brand, Template
 from apps.decisioning.playbooks.models import Playbook
-from apps.delivery.sending.models import Sender
+from apps.delivery.sending.models import Message, Sender
 from apps.foundation.accounts.models import User
 from apps.foundation.governance.models import AuditEntry
 
@@ -45,6 +45,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _("Runs and messages"),
             [
                 _page(request, "playbooks.view_run", "console:runs", _("Runs"), "send"),
+                _model(request, Message, _("Messages"), "mail"),
                 _model(request, Sender, _("Senders"), "dns"),
             ],
         ),
