@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
@@ -122,10 +123,16 @@ def _row(run_id: int, profile_id: int, verdict: Verdict, set_id: int | None, dec
         verdict.outcome,
         verdict.compiled,
         verdict.tier,
-        verdict.inputs,
-        reasons,
+        _json(verdict.inputs),
+        _json(reasons),
         decided_at,
     )
+
+
+def _json(value: dict[str, Any]) -> str | dict[str, Any]:
+    """JSON for COPY by the fast writer; a NUL, which JSONB can't hold, is left to COPY's own."""
+    text = orjson.dumps(value).decode()
+    return value if "\\u0000" in text else text
 
 
 def _people_decide(

@@ -1,0 +1,158 @@
+"""The playbook's form. Slots are written as JSON with blocks by name; every problem stands beside its field."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from apps.decisioning.content.models import Block
+from apps.foundation.accounts.roles import ROLES
+
+from .models import Playbook
+from .specs import playbook_problems
+
+_MAX_CHARACTERS = 100_000
+_SLOTS_HELP = (
+    "For each slot of the template its tiers, best first. A tier names a block, and when it is shown: "
+    '"when" is a rule as in audiences, "source" a list of recommendations (neighbours, category, country, shop) that '
+    'must give "count" items. The last tier is static, without either.'
+)
+
+
+class SlotsField(forms.CharField):
+    """JSON, read into Python; a fault is told with its line."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            widget=UnfoldAdminTextareaWidget(attrs={"rows": 28, "spellcheck": "false", "class": "font-mono"}),
+            help_text=_SLOTS_HELP,
+            max_length=_MAX_CHARACTERS,
+        )
+
+    def prepare_value(self, value: object) -> object:
+        """What the form shows: blocks by their names."""
+        if isinstance(value, str):
+            return value
+        return json.dumps(_named(value), indent=2, ensure_ascii=False)
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as fault:
+            message = f"Line {fault.lineno}, column {fault.colno}: this is not JSON yet ({fault.msg})"
+            raise ValidationError(message) from None
+        except (RecursionError, ValueError):
+            raise ValidationError("This is nested too deep, or holds a number too large") from None
+
+
+def _named(slots: Any) -> Any:
+    """Slots with blocks by name, and without what is empty."""
+    if not isinstance(slots, dict):
+        return slots
+    names: dict[Any, str] = dict(Block.objects.values_list("pk", "name"))
+    order = ("tier", "name", "block", "when", "source", "count")
+    return {
+        slot: [
+            {
+                key: names.get(tier[key], tier[key]) if key == "block" else tier[key]
+                for key in order
+                if tier.get(key) not in (None, "", 0)
+            }
+            for tier in tiers
+        ]
+        for slot, tiers in slots.items()
+    }
+
+
+class PlaybookForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Everything of a playbook that people edit."""
+
+    slots = SlotsField()
+    approval_path = forms.MultipleChoiceField(
+        label="Must agree",
+        choices=[(role.code, role.title) for role in ROLES if role.code.endswith("approver")],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="One person of each role, none of whom edited the playbook or wrote content that is new in it.",
+    )
+    seen_at = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        model = Playbook
+        fields = (
+            "code",
+            "name",
+            "description",
+            "kpi",
+            "trigger",
+            "schedule",
+            "time_zone",
+            "audience",
+            "brand",
+            "template",
+            "slots",
+            "purpose",
+            "channel",
+            "budget",
+            "cap_count",
+            "cap_days",
+            "send_within_hours",
+            "approval_path",
+        )
+        widgets = {"schedule": UnfoldAdminTextInputWidget(attrs={"placeholder": "30 9 * * MON"})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["seen_at"] = self.instance.updated_at.isoformat()
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if self.instance.pk and (seen_at := data.get("seen_at")):
+            latest = Playbook.objects.values_list("updated_at", flat=True).get(pk=self.instance.pk)
+            if seen_at != latest.isoformat():
+                self.add_error(
+                    None,
+                    "Somebody else saved this playbook while you edited it. Open it in a second window, take over what "
+                    "you still want, and save there.",
+                )
+        return data
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]  # part of Django's form, not of its stubs
+        if self.errors:
+            return
+        for problem in playbook_problems(self.instance):
+            self.add_error(problem.field if problem.field in self.fields else None, str(problem))
+
+
+class ConfirmForm(forms.Form):
+    """A button to press."""
+
+
+class SubmitForm(ConfirmForm):
+    """Handing in."""
+
+    note = forms.CharField(
+        label="Note for those who are asked",
+        required=False,
+        max_length=2000,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+    )
+
+
+class RunForm(ConfirmForm):
+    """Starting a run."""
+
+    occasion = forms.CharField(
+        label="Occasion",
+        max_length=120,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="What this is for, such as autumn-2026. Nobody gets two messages for one occasion, ever.",
+    )
