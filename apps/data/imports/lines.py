@@ -8,7 +8,7 @@ them are given to it. A bad record is yielded with its reason, and reading goes 
 import csv
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -72,7 +72,7 @@ class LineFile:
         self.start = 3 if head.startswith(b"\xef\xbb\xbf") else 0
         """Where the text begins: behind the byte order mark, if there is one."""
 
-    def blocks(self, start: int = 0) -> Iterator[bytes]:
+    def blocks(self, start: int = 0) -> Generator[bytes, None, None]:
         """The text from `start` on. Raises FileDamaged after the last block that could be read."""
         with self._path.open("rb") as raw:
             if not self._gzip:

@@ -216,8 +216,8 @@ def header_bind(mapping: Mapping, header: Sequence[str]) -> Binding:
     """
     names = [name.strip() for name in header]
     places: dict[str, list[int]] = {}
-    for place, name in enumerate(names):
-        places.setdefault(name.casefold(), []).append(place)
+    for number, name in enumerate(names):
+        places.setdefault(name.casefold(), []).append(number)
     missing: list[str] = []
     twice: list[str] = []
 
@@ -233,22 +233,20 @@ def header_bind(mapping: Mapping, header: Sequence[str]) -> Binding:
             missing.append(name)
         return place or 0
 
+    def seek(name: str, part: str) -> int | None:
+        return find(name) if part in mapping.optional else need(name)
+
     bound: dict[str, tuple[int, ...]] = {}
     for field_name, columns in mapping.columns.items():
-        found = tuple(place for name in columns if (place := find(name)) is not None)
-        if found:
-            bound[field_name] = found
+        if found := [place for name in columns if (place := find(name)) is not None]:
+            bound[field_name] = tuple(found)
         elif field_name not in mapping.optional:
             missing.append(" or ".join(columns) + f" (for {field_name})")
     attributes = {
-        name: place
-        for name, column in mapping.attributes.items()
-        if (place := find(column) if "attributes" in mapping.optional else need(column)) is not None
+        name: place for name, column in mapping.attributes.items() if (place := seek(column, "attributes")) is not None
     }
     cancelled = tuple(
-        (place, rule)
-        for rule in mapping.cancelled
-        if (place := find(rule.column) if "cancelled" in mapping.optional else need(rule.column)) is not None
+        (place, rule) for rule in mapping.cancelled if (place := seek(rule.column, "cancelled")) is not None
     )
     times = {name.casefold() for name in mapping.consent_times}
     consent = {purpose: (need(name), name.casefold() in times) for purpose, name in mapping.consent.items()}

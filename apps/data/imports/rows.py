@@ -35,8 +35,8 @@ NUMBER_LIMIT = 80
 
 PERSON_COLUMNS = (
     "import_id", "line", "key", "external_id", "external_digest", "email", "email_digest", "email_made", "phone",
-    "phone_digest", "first_name", "last_name", "country", "language", "time_zone", "attributes", "seen_at",
-    "agreed", "declined", "agreed_at",
+    "phone_digest", "first_name", "last_name", "country", "language", "time_zone", "attributes",
+    "agreed", "declined", "agreed_at", "seen_at",
 )  # fmt: skip
 LINE_COLUMNS = (
     "import_id", "line", "order_number", "key", "placed_at", "cancelled", "country", "currency",
@@ -83,6 +83,8 @@ class PersonReader:
             | set(binding.attributes.values())
             | {place for place, _ in binding.consent.values()}
         )
+        self._told_of = _getter(self.places)
+        self._known: dict[tuple[str, ...], tuple[bytes, str, list[Fault]]] = {}
 
     def _text(self, fields: Sequence[str], name: str) -> str:
         for place in self._used.get(name, ()):
@@ -98,6 +100,23 @@ class PersonReader:
         self, fields: Sequence[str], line: int, seen_at: datetime | None, faults: list[Fault]
     ) -> tuple[bytes, str] | None:
         """Key and staging row of the person; None when nothing tells who it is."""
+        told = self._told_of(fields)
+        try:
+            person = self._known[told]
+        except KeyError:
+            person = self._read(fields)
+            if len(self._known) > 5_000:  # people come again and again, but memory stays flat
+                self._known.clear()
+            if sum(map(len, told)) < 1000:
+                self._known[told] = person
+        key, row, found = person
+        faults += found
+        if not key:
+            return None
+        return key, f"{self._import_id}\t{line}\t{row}\t{copy_value(seen_at)}\n"
+
+    def _read(self, fields: Sequence[str]) -> tuple[bytes, str, list[Fault]]:
+        faults: list[Fault] = []
 
         def told(name: str, read: Callable[[str], str]) -> str:
             text = self._text(fields, name)
@@ -130,7 +149,7 @@ class PersonReader:
             except Invalid as error:
                 faults.append(Fault(self._column("external_id"), f"gives no address: {error.message}"))
         if not (external or email or phone):
-            return None
+            return b"", "", faults
         external_digest = address_digest("external_id", external) if external else None
         email_digest = address_digest("email", email) if email else None
         phone_digest = address_digest("phone", phone) if phone else None
@@ -138,15 +157,14 @@ class PersonReader:
         if not (first_name or last_name):
             first_name, _, last_name = short("full_name").partition(" ")
         agreed, declined, agreed_at = self._consent(fields, faults)
-        key = external_digest or email_digest or phone_digest
-        assert key is not None
+        key = external_digest or email_digest or phone_digest or b""
         row: list[Any] = [
-            self._import_id, line, key, external, external_digest, email, email_digest, made, phone,
+            key, external, external_digest, email, email_digest, made, phone,
             phone_digest, first_name, last_name, country, language_tag(self._text(fields, "language")),
-            time_zone_name(self._text(fields, "time_zone")), self._attributes(fields, faults), seen_at,
+            time_zone_name(self._text(fields, "time_zone")), self._attributes(fields, faults),
             agreed, declined, agreed_at,
         ]  # fmt: skip
-        return key, "\t".join(map(copy_value, row)) + "\n"
+        return key, "\t".join(map(copy_value, row)), faults
 
     def _attributes(self, fields: Sequence[str], faults: list[Fault]) -> dict[str, str]:
         attributes = {}
@@ -228,6 +246,8 @@ class OrderRows:
         self._sku, self._title, self._category = tail
         self._quantity = get("quantity", ())[0]
         self._price = get("unit_price", ())[0]
+        self._numbers_get = itemgetter(self._quantity, self._price)
+        self._numbers: dict[tuple[str, str], str] = {}
         self._goods: dict[tuple[str, ...], str] = {}
         self._goods_get = _getter(sorted({place for places in tail for place in places}))
 
@@ -253,10 +273,17 @@ class OrderRows:
                 self._goods.clear()
             if sum(map(len, goods_of)) < 500:
                 self._goods[goods_of] = goods
-        quantity, price = self._numbers(fields)
-        return person_row, f"{self._import_id}\t{line}\t{self._shared}\t{goods}\t{quantity}\t{price}\n"
+        numbers_of = self._numbers_get(fields)
+        numbers = self._numbers.get(numbers_of)
+        if numbers is None:
+            numbers = "\t".join(map(str, self._read_numbers(fields)))
+            if len(self._numbers) > 20_000:
+                self._numbers.clear()
+            if len(numbers_of[0]) + len(numbers_of[1]) < 60:
+                self._numbers[numbers_of] = numbers
+        return person_row, f"{self._import_id}\t{line}\t{self._shared}\t{goods}\t{numbers}\n"
 
-    def _numbers(self, fields: list[str]) -> tuple[int, Decimal]:
+    def _read_numbers(self, fields: list[str]) -> tuple[int, Decimal]:
         place = self._quantity
         try:
             quantity = quantity_read(fields[place])

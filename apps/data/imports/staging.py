@@ -1,0 +1,249 @@
+"""Reading a file into the staging tables, a chunk at a time, each committed together with how far it came."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from django.db import DataError, connection, transaction
+from django.db.models import Q
+
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Conflict, Invalid
+from apps.foundation.core.live import live_publish
+
+from .faults import FaultFile
+from .lines import Bad, FileDamaged, LineFile, Record, records_read
+from .mapping import Binding, Mapping, header_bind, mapping_fits
+from .models import Import, StagedLine, StagedPerson
+from .rows import LINE_COLUMNS, PERSON_COLUMNS, Fault, LineLost, OrderRows, ProfileRows, rows_reader
+
+CHUNK = 10_000
+"""Lines in one transaction. A stop loses at most so many lines of work."""
+DELIMITERS = (",", ";", "\t", "|")
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far reading has come; kept in the Import row as JSON."""
+
+    offset: int = 0
+    line: int = 0
+    records: int = 0
+    bad: int = 0
+    faults: int = 0
+    people: int = 0
+    lines: int = 0
+    errors_size: int = 0
+    carried: dict[str, str] = field(default_factory=dict)
+    complete: bool = False
+    damage: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Stopped(Exception):
+    """Somebody asked the import to stop. What was read is safe."""
+
+
+def header_read(path: Path, mapping: Mapping) -> tuple[LineFile, Binding, str, int, int]:
+    """Open a file and find its columns: the file, the binding, the delimiter, offset and line behind the header.
+
+    Raises Invalid (`file_unreadable`, `columns_missing`).
+    """
+    file = LineFile(path)
+    candidates = (mapping.delimiter,) if mapping.delimiter else DELIMITERS
+    first: tuple[list[str], str, int, int] | None = None
+    for delimiter in candidates:
+        with closing(file.blocks(file.start)) as blocks:
+            try:
+                line, offset, _, header = next(
+                    records_read(blocks, offset=file.start, delimiter=delimiter, encoding=mapping.encoding)
+                )
+            except (StopIteration, FileDamaged) as error:
+                raise Invalid("file_unreadable", str(error) or "The file holds no line") from None
+        if isinstance(header, Bad):
+            raise Invalid("file_unreadable", f"The first line should name the columns, but {header.reason}")
+        first = first or (header, delimiter, offset, line)
+        if mapping_fits(mapping, header):
+            return file, header_bind(mapping, header), delimiter, offset, line
+    if first is None:
+        raise Invalid("file_unreadable", "The file holds no line")
+    return file, header_bind(mapping, first[0]), first[1], first[2], first[3]
+
+
+def staging_clear(import_id: int) -> None:
+    """Remove what is staged of an import."""
+    for model in (StagedPerson, StagedLine):
+        model.objects.filter(import_id=import_id).delete()
+
+
+def staging_whole(import_id: int, progress: Progress) -> bool:
+    """Whether all that was staged is still there: unlogged tables are emptied when the database crashes."""
+    people = StagedPerson.objects.filter(import_id=import_id).count()
+    return people == progress.people and StagedLine.objects.filter(import_id=import_id).count() == progress.lines
+
+
+def file_stage(job: Import, mapping: Mapping, *, told: Callable[[Import], None]) -> Progress:
+    """Read a file from where it was left to its end. `told` is called after each chunk.
+
+    Raises Invalid for a file that can't be this import's, Stopped, Conflict when another process took it over.
+    A file that ends too early is no error here: `Progress.damage` says so.
+    """
+    file, binding, delimiter, offset, line = header_read(Path(job.path), mapping)
+    progress = Progress(**job.progress) if job.progress else Progress(offset=offset, line=line)
+    if not staging_whole(job.pk, progress):
+        staging_clear(job.pk)
+        progress = Progress(offset=offset, line=line)
+    if progress.complete:
+        return progress
+    reader = rows_reader(mapping, binding, job.pk, progress.carried)
+    with FaultFile(Path(job.errors_path), size=progress.errors_size) as faults:
+        stage = _Stage(job, file, progress, reader, faults, told)
+        records = records_read(
+            file.blocks(progress.offset),
+            offset=progress.offset,
+            line=progress.line,
+            width=binding.width,
+            delimiter=delimiter,
+            encoding=mapping.encoding,
+        )
+        try:
+            stage.take(records)
+        except FileDamaged as damage:
+            progress.damage = f"{damage}. What could be read, up to line {stage.line}, was taken over."
+        progress.complete = True
+        stage.commit()
+    return progress
+
+
+class _Stage:
+    """The chunk that is being filled."""
+
+    def __init__(
+        self,
+        job: Import,
+        file: LineFile,
+        progress: Progress,
+        reader: ProfileRows | OrderRows,
+        faults: FaultFile,
+        told: Callable[[Import], None],
+    ) -> None:
+        self._job = job
+        self._file = file
+        self._progress = progress
+        self._reader = reader
+        self._faults = faults
+        self._told = told
+        self._people = StringIO()
+        self._lines = StringIO()
+        self.line = progress.line
+
+    def take(self, records: Iterator[Record]) -> None:
+        """Stage the records, committing each full chunk. Hot: some microseconds for a line."""
+        progress, read, errors = self._progress, self._reader.read, self._faults
+        people, lines = self._people, self._lines
+        found: list[Fault] = []
+        filled = 0
+        for number, end, raw, fields in records:
+            self.line = number
+            progress.records += 1
+            if isinstance(fields, Bad):
+                progress.bad += 1
+                errors.add(number, Fault("", fields.reason, True), raw)
+            else:
+                try:
+                    person_row, line_row = read(fields, number, found)
+                except LineLost as lost:
+                    progress.bad += 1
+                    errors.add(number, lost.fault, raw)
+                else:
+                    if person_row:
+                        people.write(person_row)
+                        progress.people += 1
+                    if line_row:
+                        lines.write(line_row)
+                        progress.lines += 1
+                if found:
+                    for fault in found:
+                        errors.add(number, fault, raw)
+                    progress.faults += len(found)
+                    found.clear()
+            filled += 1
+            if filled == CHUNK:
+                # a quoted field may have run over several lines
+                progress.offset, progress.line = end, number + raw.count(b"\n")
+                self.commit()
+                people, lines = self._people, self._lines
+                filled = 0
+
+    def commit(self) -> None:
+        """COPY the chunk and record how far reading came, in one transaction."""
+        job, progress = self._job, self._progress
+        progress.carried = self._reader.carried()
+        before = job.progress
+        job.lines_done = progress.records
+        job.bytes_done = self._file.size if progress.complete else self._file.position
+        job.updated_at = now()
+        with transaction.atomic():
+            for table, columns, buffer in (
+                ("imports_stagedperson", PERSON_COLUMNS, self._people),
+                ("imports_stagedline", LINE_COLUMNS, self._lines),
+            ):
+                if buffer.tell() and (lost := _copy(table, columns, buffer.getvalue())):
+                    self._lost(table, lost)
+            progress.errors_size = self._faults.flush()
+            job.progress = progress.as_json()
+            # the offset before is a fence: whoever lost the lock meanwhile must not stage lines twice
+            mine = Import.objects.filter(pk=job.pk, state=Import.State.READING).filter(_progress_is(before))
+            if not mine.update(
+                progress=job.progress,
+                lines_done=job.lines_done,
+                bytes_done=job.bytes_done,
+                updated_at=job.updated_at,
+            ):
+                raise Conflict("import_taken_over", "Another process took this import over")
+        self._people, self._lines = StringIO(), StringIO()
+        live_publish(f"import-{job.pk}")
+        self._told(job)
+        if Import.objects.filter(pk=job.pk, stop_wanted=True).exists():
+            raise Stopped
+
+    def _lost(self, table: str, lost: list[tuple[int, str]]) -> None:
+        progress = self._progress
+        for line, reason in lost:
+            self._faults.add(line, Fault("", f"the database does not take it: {reason}", True), b"")
+        if table == "imports_stagedline":
+            progress.lines -= len(lost)
+            progress.bad += len(lost)
+        else:
+            progress.people -= len(lost)
+            progress.faults += len(lost)
+
+
+def _progress_is(before: dict[str, Any]) -> Q:
+    if not before:
+        return Q(progress={})
+    return Q(progress__offset=before["offset"])
+
+
+def _copy(table: str, columns: tuple[str, ...], rows: str) -> list[tuple[int, str]]:
+    """COPY rows; what the database does not take is left out. Returns the lines left out, each with the reason.
+
+    Everything was looked at before, so this is for what nobody thought of: it must not cost the whole import.
+    """
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.cursor.copy_expert(statement, StringIO(rows))
+        return []
+    except DataError as error:
+        single = rows.splitlines(keepends=True) if rows.count("\n") > 1 else []
+        if not single:
+            return [(int(rows.split("\t", 2)[1]), str(error).partition("\n")[0])]
+        half = len(single) // 2
+        return _copy(table, columns, "".join(single[:half])) + _copy(table, columns, "".join(single[half:]))
