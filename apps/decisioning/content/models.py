@@ -41,7 +41,7 @@ class BlockType(models.Model):
     code = models.SlugField(max_length=40, unique=True)
     name = models.CharField(max_length=120)
     description = models.TextField(blank=True)
-    fields = models.JSONField(default=list)
+    fields = models.JSONField(default=list, blank=True)
     layout = models.TextField(blank=True, help_text="MJML of one or more sections; [[ field ]] marks a field")
     text_layout = models.TextField(help_text="the same as plain text")
     updated_at = models.DateTimeField(default=now)

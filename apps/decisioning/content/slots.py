@@ -19,9 +19,9 @@ def slots_problems(named: Sequence[str], slots: Mapping[str, Sequence[TierSpec]]
         if not tiers or tiers[-1]["tier"] != "static":
             problems.append(Problem(f"slot {name}", 0, "", "must end in a static tier, which can always be shown"))
             continue
-        for tier in tiers:
+        for number, tier in enumerate(tiers, 1):
             conditional = tier["when"] is not None or tier["source"] is not None
-            if tier["tier"] == "static" and (conditional or tier is not tiers[-1]):
+            if tier["tier"] == "static" and (conditional or number < len(tiers)):
                 problems.append(
                     Problem(f"slot {name}", 0, tier["name"], "a static tier has no condition and stands last")
                 )

@@ -88,8 +88,10 @@ class Sample:
             )
             for name, entry in _yaml("blocks").items()
         }
+        mjml, text, subject = (sources()[name] for name in ("mjml", "text", "subject"))
+        mjml, text, subject = (sources()[name] for name in ("mjml", "text", "subject"))
         self.template = services.template_create(
-            by=self.engineer, code="weekly_picks", name="Weekly picks", **sources()
+            by=self.engineer, code="weekly_picks", name="Picks", subject=subject, mjml=mjml, text=text
         )
 
     def version(self, name: str) -> BlockVersion:

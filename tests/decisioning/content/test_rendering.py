@@ -218,16 +218,13 @@ def digest_of_all() -> str:
     return sha.hexdigest()
 
 
-def test_other_processes_make_the_same_bytes() -> None:
-    digests = {
-        subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", PROGRAM],
-            check=True,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONHASHSEED": seed},
-        ).stdout.strip()
-        for seed in ("1", "2")
-    }
+def test_another_process_makes_the_same_bytes() -> None:
+    made = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+    )
 
-    assert digests == {digest_of_all()}
+    assert made.stdout.strip() == digest_of_all()

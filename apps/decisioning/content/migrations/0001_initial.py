@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
                 ("code", models.SlugField(max_length=40, unique=True)),
                 ("name", models.CharField(max_length=120)),
                 ("description", models.TextField(blank=True)),
-                ("fields", models.JSONField(default=list)),
+                ("fields", models.JSONField(blank=True, default=list)),
                 (
                     "layout",
                     models.TextField(blank=True, help_text="MJML of one or more sections; [[ field ]] marks a field"),
