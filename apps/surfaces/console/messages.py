@@ -1,6 +1,7 @@
 """One message, or the decision not to send one: as it was sent, and why it looks so."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,10 +26,16 @@ from .words import OUTCOMES, reason_in_words, state_in_words
 SOURCE_LIMIT = 300_000
 """Characters of the source that the page shows."""
 
+_ACTING_LINK = re.compile(r"(/[up]/[A-Za-z0-9]{1,20}\.)[A-Za-z0-9_=-]{20,}")
+"""The token of a link by which the person leaves or chooses."""
+
 
 @dataclass(frozen=True, slots=True)
 class AsSent:
-    """The message rendered again, to the very bytes that were handed over: others are never shown."""
+    """The message rendered again, to the very bytes that were handed over: others are never shown.
+
+    The tokens of its links are cut: who may read a message may not therefore choose for the person.
+    """
 
     subject: str
     html: str
@@ -109,13 +116,14 @@ def _again(message: Message) -> tuple[AsSent | None, str]:
         return None, "The key that signed its links is gone, so it can't be made again."
     parsed = message_from_bytes(source, policy=policy.default)
     digest = hashlib.sha256(source).hexdigest()
+    headers = [(name, _tokens_cut(str(value))) for name, value in parsed.items()]
     return (
         AsSent(
             subject=str(parsed["Subject"] or ""),
             html=_part(parsed, "html"),
             text=_part(parsed, "plain"),
-            headers=[(name, str(value)) for name, value in parsed.items()],
-            source=source.decode("utf-8", "replace")[:SOURCE_LIMIT],
+            headers=headers,
+            source=_source(headers, parsed)[:SOURCE_LIMIT],
             digest=digest,
             size=len(source),
         ),
@@ -125,7 +133,20 @@ def _again(message: Message) -> tuple[AsSent | None, str]:
 
 def _part(parsed: EmailMessage, kind: str) -> str:
     part = parsed.get_body((kind,))
-    return str(part.get_content()) if part is not None else ""
+    return _tokens_cut(str(part.get_content())) if part is not None else ""
+
+
+def _tokens_cut(text: str) -> str:
+    return _ACTING_LINK.sub(r"\1…", text)
+
+
+def _source(headers: Sequence[tuple[str, str]], parsed: EmailMessage) -> str:
+    """The message as text, each part decoded: in base64 nobody could read it."""
+    lines = [f"{name}: {value}" for name, value in headers]
+    for part in parsed.walk():
+        if not part.is_multipart():
+            lines += ["", f"--- {part['Content-Type']}", "", _tokens_cut(str(part.get_content()))]
+    return "\n".join(lines)
 
 
 def _attempt(attempt: DeliveryAttempt) -> Attempt:

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.data.consent.links import preferences_url, unsubscribe_url
 from apps.decisioning.playbooks.models import Run
 from apps.delivery.sending.models import DeliveryAttempt, Dispatch, Message
 from apps.foundation.accounts.models import User
@@ -260,6 +261,20 @@ def test_message_is_shown_as_it_was_sent_with_its_reasons() -> None:
         assert client.get(reverse("console:message", args=[message.pk]) + f"?view={view}").status_code == 200
     assert "List-Unsubscribe" in client.get(reverse("console:message", args=[message.pk]) + "?view=headers").text
     assert client.get(reverse("console:message", args=[message.pk]) + "?view=other").status_code == 404
+
+
+@pytest.mark.parametrize("view", ["html", "phone", "text", "headers", "source"])
+def test_who_may_read_a_message_can_not_choose_for_the_person(view: str) -> None:
+    message = make_message()
+    tokens = [
+        link(profile_id=message.profile_id, message_id=message.pk).rpartition("/")[2]
+        for link in (unsubscribe_url, preferences_url)
+    ]
+
+    page = signed_in(make_user("analyst")).get(reverse("console:message", args=[message.pk]) + f"?view={view}").text
+
+    assert "/u/k1.…" in page
+    assert not any(token[:12] in page for token in tokens)
 
 
 def test_message_that_comes_out_otherwise_is_told_loudly_and_not_shown() -> None:
