@@ -1,6 +1,7 @@
 """A real SMTP server that logs what it accepts and misbehaves as told, in a thread of the tests."""
 
 import asyncio
+import logging
 import socket
 from collections import Counter, deque
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
+
+logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd tells of each line that it gets
 
 Plan = Callable[[str], str]
 

@@ -121,6 +121,7 @@ class SendLoop:
             if not claimed:
                 return
             self._dispatches.update(Dispatch.objects.in_bulk({one.dispatch_id for one in claimed}))
+            claimed.sort(key=lambda one: self._dispatches[one.dispatch_id].needs_consent)  # transactional goes first
             prepared, faults = messages_prepare(claimed, self._dispatches, at=now())
             faults_record([(one, faults[one.id]) for one in claimed if one.id in faults])
             self._send_all(prepared)

@@ -1,14 +1,27 @@
 """The sender's loop against a real relay and a real database."""
 
-import pytest
+import email
+import email.policy
 
-from apps.delivery.sending.models import DeliveryAttempt, Message, Sender
+import pytest
+from django.db import transaction
+from pytest_django import Settings
+
+from apps.data.profiles.models import Profile
+from apps.decisioning.decisions.signals import run_stopped
+from apps.decisioning.playbooks.models import Run
+from apps.delivery.sending import windows
+from apps.delivery.sending.models import DeliveryAttempt, Dispatch, Message, Sender
+from apps.delivery.sending.recovery import messages_end_late
 from apps.delivery.sending.rendering import message_again
 from apps.delivery.sending.selectors import run_counts
-from apps.delivery.sending.services import dispatch_take_up
+from apps.delivery.sending.sender import boottime
+from apps.delivery.sending.services import dispatch_cancel, dispatch_pause, dispatch_resume, dispatch_take_up
 from apps.delivery.sending.windows import messages_send
-from tests.delivery.makers import make_compiled, make_decision, make_decisions, make_people, make_run
-from tests.delivery.relay import Relay
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Conflict
+from tests.delivery.makers import later, make_compiled, make_decision, make_decisions, make_people, make_run
+from tests.delivery.relay import Accepted, Relay
 from tests.factories import make_profile
 
 pytestmark = pytest.mark.usefixtures("ledger")
@@ -54,3 +67,256 @@ def test_messages_arrive_once_and_are_the_same_again(relay: Relay) -> None:
     assert dispatch_take_up(run_id=run.pk) == 0
     assert messages_send() is False
     assert len(relay.accepted) == 45
+
+
+def test_each_fault_leads_to_its_state_and_the_others_go_out(relay: Relay, settings: Settings) -> None:
+    # given a relay that treats ten people badly, each in another way
+    settings.SMTP_URL = f"smtp://127.0.0.1:{relay.port}?timeout=1"
+    run, compiled = make_run(), make_compiled()
+    plans = {
+        "deferred": "451 4.2.1 later",
+        "refused": "550 5.1.1 unknown",
+        "late-deferred": "data 452 full",
+        "late-refused": "data 554 no",
+        "dropped": "drop at data",
+        "lost": "lose after",
+        "unanswered": "drop after",
+    }
+    for name in plans:
+        profile = make_profile(email=f"{name}@bad.example", consent=("marketing",))
+        make_decision(run, profile, compiled=compiled)
+        make_decisions(run, make_people(2), compiled)
+    relay.plan = lambda recipient: plans.get(recipient.partition("@")[0], "ok")
+    # when all is sent
+    dispatch_take_up(run_id=run.pk)
+    messages_send()
+    # then each is in the state that its fault leads to, and everybody else has their mail
+    by_name = {
+        message.address.partition("@")[0]: message
+        for message in Message.objects.filter(address__endswith="@bad.example")
+    }
+    assert {name: (message.state, message.reason) for name, message in by_name.items()} == {
+        "deferred": ("retry", ""),
+        "refused": ("failed", "refused"),
+        "late-deferred": ("retry", ""),
+        "late-refused": ("failed", "refused"),
+        "dropped": ("retry", ""),
+        "lost": ("uncertain", ""),
+        "unanswered": ("uncertain", ""),
+    }
+    assert states()[State.SENT] == 14
+    assert len([one for one in relay.accepted if one.recipient.endswith("@example.com")]) == 14
+    # and the attempts say what the relay said
+    attempt = DeliveryAttempt.objects.get(message=by_name["refused"])
+    assert (attempt.outcome, attempt.code, attempt.response) == ("refused", "550", "5.1.1 unknown")
+    # and what was deferred is not due at once, but goes out later, once, with the same content
+    assert messages_send() is False
+    first = {name: by_name[name].content_digest for name in ("deferred", "late-deferred", "dropped")}
+    plans.clear()
+    Message.objects.filter(state=State.RETRY).update(not_before=now())
+    messages_send()
+    for name, digest in first.items():
+        message = by_name[name]
+        message.refresh_from_db()
+        assert (message.state, message.attempts, message.content_digest) == (State.SENT, 2, digest)
+    # and what is uncertain is never sent again
+    messages_send()
+    assert states() == {State.SENT: 17, State.FAILED: 2, State.UNCERTAIN: 2}
+    assert set(relay.recipients().values()) == {1}
+
+
+def test_tries_end(relay: Relay, settings: Settings) -> None:
+    settings.SEND_MAX_ATTEMPTS = 3
+    run = make_run()
+    make_decisions(run, make_people(1), make_compiled())
+    relay.plan = lambda recipient: "451 later"
+    dispatch_take_up(run_id=run.pk)
+    for _ in range(5):
+        messages_send()
+        Message.objects.filter(state=State.RETRY).update(not_before=now())
+    message = Message.objects.get()
+    assert (message.state, message.reason, message.attempts) == (State.FAILED, "retries_exhausted", 3)
+
+
+def test_tries_end_with_the_time_there_is(relay: Relay) -> None:
+    run = make_run()
+    make_decisions(run, make_people(1), make_compiled())
+    relay.plan = lambda recipient: "451 later"
+    dispatch_take_up(run_id=run.pk)
+    Dispatch.objects.update(not_after=later(seconds=30))
+    messages_send()
+    assert Message.objects.values_list("state", "reason").get() == (State.FAILED, "retries_exhausted")
+
+
+def test_a_relay_that_is_away_costs_no_message_anything(relay: Relay) -> None:
+    run = make_run()
+    make_decisions(run, make_people(5), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    relay.stop()
+    assert messages_send() is False
+    assert set(Message.objects.values_list("state", "attempts", "fence")) == {(State.QUEUED, 0, 0)}
+    # nobody knocks again at once
+    assert not windows.breaker.allows(boottime())
+    relay.start()
+    assert messages_send() is False
+    assert relay.accepted == []
+    # but once the pause is over
+    windows.breaker.open_until = 0
+    messages_send()
+    assert states() == {State.SENT: 5}
+    assert windows.breaker.pause == 0
+
+
+def test_a_relay_that_leaves_in_the_middle_gets_the_rest_later(relay: Relay) -> None:
+    run = make_run()
+    make_decisions(run, make_people(30), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+
+    def leave(one: Accepted) -> None:
+        if len(relay.accepted) == 7:
+            relay.plan = lambda recipient: "421"
+
+    relay.on_accept = leave
+    messages_send()
+    # it closes each connection: a few messages are deferred, and then nobody bothers it
+    assert states() == {State.SENT: 7, State.RETRY: 3, State.QUEUED: 20}
+    relay.plan = lambda recipient: "ok"
+    windows.breaker.worked()
+    Message.objects.filter(state=State.RETRY).update(not_before=now())
+    messages_send()
+    assert states() == {State.SENT: 30}
+    assert set(relay.recipients().values()) == {1}
+
+
+def test_a_relay_that_never_answers_makes_few_uncertain(relay: Relay) -> None:
+    run = make_run()
+    make_decisions(run, make_people(60), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    relay.plan = lambda recipient: "lose after"
+    for _ in range(3):
+        windows.breaker.open_until = 0
+        messages_send()
+    # three before it is left alone, then one for each time that somebody looks whether it is back
+    assert states() == {State.UNCERTAIN: 5, State.QUEUED: 55}
+
+
+def test_a_message_that_can_not_be_rendered_fails_alone(relay: Relay) -> None:
+    run, compiled = make_run(), make_compiled(text="Hello {{ profile.first_name }}\n{{ links.unsubscribe }}")
+    people = make_people(5)
+    make_decisions(run, people[:4], compiled)
+    make_decision(run, Profile.objects.get(pk=people[4]), compiled=compiled, inputs={"profile": {}, "slots": {}})
+    dispatch_take_up(run_id=run.pk)
+    messages_send()
+    assert states() == {State.SENT: 4, State.FAILED: 1}
+    assert Message.objects.get(state=State.FAILED).reason == "render_failed"
+    assert len(relay.accepted) == 4
+    assert dict(run_counts(run.pk).failed) == {"render_failed": 1}
+
+
+def test_an_address_that_no_server_takes_is_withheld(relay: Relay) -> None:
+    run = make_run()
+    make_decision(run, make_profile(email="no body@example.com", consent=("marketing",)), compiled=make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    messages_send()
+    assert Message.objects.values_list("state", "reason").get() == (State.WITHHELD, "invalid_address")
+
+
+def test_hostile_names_reach_no_header_and_no_code(relay: Relay) -> None:
+    name = "=?utf-8?q?x=0D=0ABcc=3Aa@b?= {{7*7}}\r\nBcc: c@d"
+    run = make_run()
+    make_decision(run, make_profile(first_name=name, consent=("marketing",)), compiled=make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    messages_send()
+    message = email.message_from_bytes(relay.accepted[0].content, policy=email.policy.default)
+    assert "Bcc" not in message
+    assert "49" not in str(message["Subject"])
+
+
+def test_one_address_of_two_people_gets_one_message(relay: Relay) -> None:
+    run, compiled = make_run(), make_compiled()
+    for _ in range(2):
+        make_decision(run, make_profile(email="family@example.com", consent=("marketing",)), compiled=compiled)
+    assert dispatch_take_up(run_id=run.pk) == 2
+    messages_send()
+    assert relay.recipients() == {"family@example.com": 1}
+    assert dict(run_counts(run.pk).withheld) == {"duplicate_address": 1}
+    # and also when the second is decided later
+    make_decision(run, make_profile(email="family@example.com", consent=("marketing",)), compiled=compiled)
+    dispatch_take_up(run_id=run.pk)
+    messages_send()
+    assert relay.recipients() == {"family@example.com": 1}
+    assert dict(run_counts(run.pk).withheld) == {"duplicate_address": 2}
+
+
+def test_what_waits_too_long_is_withheld(relay: Relay) -> None:
+    run = make_run()
+    make_decisions(run, make_people(3), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    Dispatch.objects.update(not_after=now())
+    messages_send()
+    assert relay.accepted == []
+    assert messages_end_late() == 3
+    assert dict(run_counts(run.pk).withheld) == {"too_late": 3}
+
+
+def test_a_paused_run_waits_and_a_cancelled_one_ends(relay: Relay) -> None:
+    run = make_run()
+    make_decisions(run, make_people(4), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    dispatch = Dispatch.objects.get()
+    dispatch_pause(dispatch_id=dispatch.pk)
+    assert messages_send() is False
+    assert relay.accepted == []
+    dispatch_resume(dispatch_id=dispatch.pk)
+    dispatch_cancel(dispatch_id=dispatch.pk)
+    messages_send()
+    assert states() == {State.CANCELLED: 4}
+    # what is decided after it is cancelled at once
+    make_decisions(run, make_people(1), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    assert states() == {State.CANCELLED: 5}
+    with pytest.raises(Conflict):
+        dispatch_resume(dispatch_id=dispatch.pk)
+    assert relay.accepted == []
+
+
+def test_a_cancelled_run_takes_its_messages_along_in_one_transaction() -> None:
+    run = make_run()
+    make_decisions(run, make_people(2), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    # rolled back with the run's cancellation
+    with transaction.atomic():
+        run_stopped.send(Run, run_id=run.pk)
+        assert states() == {State.CANCELLED: 2}
+        transaction.set_rollback(True)
+    assert states() == {State.QUEUED: 2}
+    run_stopped.send(Run, run_id=run.pk)
+    assert states() == {State.CANCELLED: 2}
+
+
+def test_transactional_mail_needs_no_consent_and_goes_first(relay: Relay) -> None:
+    bulk, order = make_run(), make_run(purpose="transactional")
+    make_decisions(bulk, make_people(3), make_compiled())
+    make_decisions(order, make_people(2, consent=False, prefix="order"), make_compiled())
+    dispatch_take_up(run_id=bulk.pk)
+    dispatch_take_up(run_id=order.pk)
+    messages_send()
+    assert [one.recipient.startswith("order") for one in relay.accepted] == [True, True, False, False, False]
+    assert b"List-Unsubscribe" not in relay.accepted[0].content
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in relay.accepted[2].content
+
+
+def test_a_sender_ends_when_its_time_is_up_and_gives_back_what_it_has(relay: Relay, settings: Settings) -> None:
+    settings.SEND_WINDOW = 2
+    run = make_run()
+    make_decisions(run, make_people(20), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    relay.plan = lambda recipient: "slow 0.1"
+    assert messages_send(seconds=0.3) is True
+    found = states()
+    assert set(found) == {State.SENT, State.QUEUED}
+    assert 0 < found[State.SENT] < 20
+    relay.plan = lambda recipient: "ok"
+    messages_send()
+    assert states() == {State.SENT: 20}
+    assert set(relay.recipients().values()) == {1}
