@@ -5,6 +5,7 @@ import logging
 from celery import shared_task
 
 from apps.foundation.core.errors import Conflict
+from apps.foundation.core.queue import enqueue_on_commit
 
 from .selectors import imports_left_alone
 from .services import import_run
@@ -25,4 +26,4 @@ def import_work(import_id: int) -> None:
 def imports_sweep() -> None:
     """Take up the imports whose worker died."""
     for import_id in imports_left_alone():
-        import_work.apply_async(args=(import_id,), retry=False)
+        enqueue_on_commit(import_work, import_id)
