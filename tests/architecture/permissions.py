@@ -1,0 +1,93 @@
+"""Who may do what: every address of Tessera, and every kind of object in the admin. What is not listed here fails."""
+
+from dataclasses import dataclass
+
+PUBLIC = "anybody"
+TOKEN = "whoever holds the signed link"  # no secret, a word for people
+STAFF = "any member of staff"
+
+EVERY_ROLE = frozenset(
+    {
+        "local_editor",
+        "engineer",
+        "brand_approver",
+        "legal_approver",
+        "publisher",
+        "analyst",
+        "administrator",
+    }
+)
+
+_RUNS = ("playbooks.view_run",)
+_STEER_RUNS = ("playbooks.view_run", "playbooks.run_playbook")
+_MESSAGES = ("sending.view_message", "decisions.view_decision")
+_REVIEWS = ("governance.view_review",)
+
+ROUTES: dict[str, str | tuple[str, ...]] = {
+    "p/<str:token>": TOKEN,
+    "u/<str:token>": TOKEN,
+    "healthz": PUBLIC,
+    "live/run/<int:run_id>/": _RUNS,
+    "console/": PUBLIC,  # leads to the admin's first page, which asks who is there
+    "console/runs/": _RUNS,
+    "console/runs/<int:run_id>/": _RUNS,
+    "console/runs/<int:run_id>/pause/": _STEER_RUNS,
+    "console/runs/<int:run_id>/resume/": _STEER_RUNS,
+    "console/runs/<int:run_id>/cancel/": _STEER_RUNS,
+    "console/runs/<int:run_id>/messages/": _RUNS + _MESSAGES,
+    "console/messages/<uuid:decision_id>/": _MESSAGES,
+    "console/reviews/": _REVIEWS,
+    "console/reviews/<int:review_id>/": _REVIEWS,
+    "admin/": STAFF,
+    "admin/login/": PUBLIC,
+    "admin/logout/": PUBLIC,
+    "admin/password_change/": STAFF,
+    "admin/password_change/done/": STAFF,
+    "admin/autocomplete/": STAFF,
+    "admin/jsi18n/": STAFF,
+    "admin/search/": STAFF,
+    "admin/r/<path:content_type_id>/<path:object_id>/": STAFF,
+    "admin/<app_label>/": STAFF,
+    "admin/(?P<url>.*)$": STAFF,
+}
+"""Route → PUBLIC, TOKEN, STAFF, or the rights that a member of staff must have, all of them."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of object in the admin: which roles may do what. A superuser may do all that anybody may."""
+
+    view: frozenset[str] = EVERY_ROLE
+    add: frozenset[str] = frozenset()
+    change: frozenset[str] = frozenset()
+    delete: frozenset[str] = frozenset()
+
+
+_EDITOR, _ENGINEER, _ADMINISTRATOR = frozenset({"local_editor"}), frozenset({"engineer"}), frozenset({"administrator"})
+
+ADMIN: dict[str, Kind] = {
+    "accounts.user": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
+    "audiences.audience": Kind(add=_EDITOR, change=_EDITOR),
+    "catalog.item": Kind(),
+    "consent.consentrecord": Kind(),
+    "consent.consentstate": Kind(),
+    "consent.purpose": Kind(),
+    "consent.suppression": Kind(add=_ADMINISTRATOR),
+    "catalog.item": Kind(),
+    "events.event": Kind(),
+    "events.order": Kind(),
+    "imports.import": Kind(add=_EDITOR | _ADMINISTRATOR, change=_ADMINISTRATOR),
+    "profiles.profile": Kind(),
+    "events.event": Kind(),
+    "events.order": Kind(),
+    "governance.auditentry": Kind(),
+    "governance.review": Kind(),
+    "imports.import": Kind(add=_EDITOR | _ADMINISTRATOR, change=_ADMINISTRATOR),
+    "playbooks.playbook": Kind(add=_EDITOR, change=_EDITOR),
+    "playbooks.playbookversion": Kind(),
+    "playbooks.run": Kind(),
+    "profiles.profile": Kind(),
+    "sending.dispatch": Kind(),
+    "sending.message": Kind(),
+}
+"""`app.model` → who may. Nobody deletes in the admin what others refer to."""

@@ -1,0 +1,120 @@
+"""Imports run downward only, and what is known in one place is known there alone."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.db import models
+from importlinter.cli import lint_imports
+
+ROOT = Path(settings.BASE_DIR)
+FLOORS = ("surfaces", "insight", "delivery", "decisioning", "data", "foundation")
+HOUSE = {
+    "surfaces": ("api", "console", "preferences", "tracking"),
+    "insight": ("analytics", "monitoring"),
+    "delivery": ("sending", "channels"),
+    "decisioning": ("decisions", "playbooks", "experiments", "recommendations", "content", "audiences"),
+    "data": ("imports", "features", "events", "catalog", "consent", "profiles"),
+    "foundation": ("governance", "accounts", "core"),
+}
+"""Floors and apps from the top down, as docs/architecture.md has them."""
+
+HEIGHT = {
+    f"apps.{floor}.{app}": height
+    for height, (floor, app) in enumerate(reversed([(floor, app) for floor in FLOORS for app in HOUSE[floor]]))
+}
+
+
+def modules() -> Iterator[Path]:
+    """The Python files of the apps, without migrations."""
+    for path in sorted((ROOT / "apps").rglob("*.py")):
+        if "migrations" not in path.parts:
+            yield path
+
+
+def place(path: Path, node: ast.AST) -> str:
+    return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+
+
+def test_every_import_keeps_to_the_floors(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+    exit_code = lint_imports(config_filename="pyproject.toml", no_cache=True)
+
+    assert exit_code == 0, capsys.readouterr().out
+
+
+def test_no_contract_of_the_floors_ignores_an_import() -> None:
+    assert "ignore_imports" not in (ROOT / "pyproject.toml").read_text()
+
+
+def test_every_installed_app_of_ours_has_its_floor() -> None:
+    installed = {config.name for config in apps.get_app_configs() if config.name.startswith("apps.")}
+
+    assert installed <= set(HEIGHT)
+
+
+def test_no_foreign_key_points_to_a_higher_app() -> None:
+    faults = []
+    for model in apps.get_models(include_auto_created=True):
+        here = model._meta.app_config.name if model._meta.app_config else ""
+        for field in model._meta.get_fields():
+            target = field.related_model
+            if here not in HEIGHT or not field.concrete or not isinstance(target, type):
+                continue
+            assert issubclass(target, models.Model)
+            there = target._meta.app_config.name if target._meta.app_config else ""
+            if HEIGHT.get(there, -1) > HEIGHT[here]:
+                faults.append(f"{model._meta.label}.{field.name} points up, to {target._meta.label}")
+    assert faults == []
+
+
+def test_imports_stand_at_the_top() -> None:
+    """An import inside a function hides a cycle. Only AppConfig.ready may: models are loaded no sooner."""
+    faults = []
+    for path in modules():
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if path.name == "apps.py" and function.name == "ready":
+                continue
+            faults += [
+                place(path, node) for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)
+            ]
+    assert faults == []
+
+
+def test_work_is_woken_only_on_commit() -> None:
+    """`core.queue.enqueue_on_commit` is the one way: a task that starts before its rows are there finds nothing."""
+    faults = []
+    for path in modules():
+        if path.relative_to(ROOT).as_posix() == "apps/foundation/core/queue.py":
+            continue
+        faults += [
+            f"{place(path, node)} calls .{node.func.attr}()"
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("delay", "apply_async", "send_task")
+        ]
+    assert faults == []
+
+
+def test_no_model_has_logic_in_save_or_delete() -> None:
+    ours = [model for model in apps.get_models() if model.__module__.startswith("apps.")]
+
+    assert [model for model in ours if "save" in vars(model) or "delete" in vars(model)] == []
+
+
+def test_no_logic_hangs_on_the_signals_of_the_orm() -> None:
+    """What happens is said by services. `post_migrate` is no signal of rows."""
+    of_rows = {"pre_save", "post_save", "pre_delete", "post_delete", "m2m_changed", "pre_init", "post_init"}
+    faults = []
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("django.db.models"):
+                faults += [f"{place(path, node)} imports {name.name}" for name in node.names if name.name in of_rows]
+    assert faults == []
