@@ -11,7 +11,7 @@ from uuid import UUID
 
 from apps.data.consent.models import ConsentRecord
 from apps.data.profiles.models import Profile
-from apps.decisioning.decisions.selectors import Explanation, decision_explain
+from apps.decisioning.decisions.selectors import Explanation, SlotExplained, decision_explain
 from apps.decisioning.playbooks.models import PlaybookVersion, Run
 from apps.delivery.sending.models import DeliveryAttempt, Message
 from apps.delivery.sending.rendering import message_again
@@ -76,6 +76,16 @@ class MessageShown:
     attempts: Sequence[Attempt]
     consent: ConsentRecord | None
     agreed: Sequence[tuple[str, Approval]]
+
+    @property
+    def chosen(self) -> list[SlotExplained]:
+        """Slots for which there was something to choose."""
+        return [slot for slot in self.explanation.slots if slot.passed_over or slot.rule != "always"]
+
+    @property
+    def fixed(self) -> list[SlotExplained]:
+        """Slots that look the same for everybody."""
+        return [slot for slot in self.explanation.slots if slot not in self.chosen]
 
 
 def message_shown(decision_id: UUID) -> MessageShown:

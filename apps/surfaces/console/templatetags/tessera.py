@@ -16,3 +16,9 @@ def duration(seconds: float) -> str:
     if minutes < 100:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """A count for people: `12,345`."""
+    return f"{number:,}"
