@@ -46,16 +46,20 @@ _COLOURS = {
     PlaybookVersion.State.REFUSED: "warning",
     PlaybookVersion.State.VOID: "danger",
 }
+_FIT = "min-w-0"  # of a fieldset, which else grows with its widest table on a phone
 _FIELDS = (
     (
         "What and why",
-        {"fields": ("code", "name", "description", "owner", "kpi", "seen_at")},
+        {"classes": (_FIT,), "fields": ("code", "name", "description", "owner", "kpi", "seen_at")},
     ),
-    ("Trigger", {"fields": ("trigger", "schedule", "time_zone", "next_shown")}),
-    ("Audience", {"fields": ("audience", "audience_shown")}),
-    ("Content", {"fields": ("brand", "template", "slots", "tiers_shown")}),
-    ("Rules", {"fields": ("purpose", "channel", "budget", "cap_count", "cap_days", "send_within_hours")}),
-    ("Approval", {"fields": ("approval_path", "versions_shown")}),
+    ("Trigger", {"classes": (_FIT,), "fields": ("trigger", "schedule", "time_zone", "next_shown")}),
+    ("Audience", {"classes": (_FIT,), "fields": ("audience", "audience_shown")}),
+    ("Content", {"classes": (_FIT,), "fields": ("brand", "template", "slots", "tiers_shown")}),
+    (
+        "Rules",
+        {"classes": (_FIT,), "fields": ("purpose", "channel", "budget", "cap_count", "cap_days", "send_within_hours")},
+    ),
+    ("Approval", {"classes": (_FIT,), "fields": ("approval_path", "versions_shown")}),
 )
 _LINK = "text-primary-600 dark:text-primary-500 underline"
 
@@ -113,15 +117,23 @@ class PlaybookAdmin(ModelAdmin):
         return False  # its versions and runs are the record of what was sent
 
     def get_readonly_fields(self, request: HttpRequest, obj: Playbook | None = None) -> Any:
-        return ("owner", "audience_shown", "tiers_shown", "versions_shown", "next_shown")
+        return ("owner", "audience_shown", "tiers_shown", "versions_shown", "next_shown", "path_shown")
 
     def get_fieldsets(self, request: HttpRequest, obj: Playbook | None = None) -> Any:
         looked_up = {"audience_shown", "tiers_shown", "versions_shown", "next_shown", "owner"}
         left_out = looked_up if obj is None else set()
+        instead: dict[str, str] = {}
         if obj is not None and not self.has_change_permission(request, obj):
             left_out = {"seen_at", "slots"}  # read as a table
+            instead = {"approval_path": "path_shown"}
         return [
-            (title, {**options, "fields": tuple(name for name in options["fields"] if name not in left_out)})
+            (
+                title,
+                {
+                    **options,
+                    "fields": tuple(instead.get(name, name) for name in options["fields"] if name not in left_out),
+                },
+            )
             for title, options in _FIELDS
         ]
 
@@ -137,6 +149,10 @@ class PlaybookAdmin(ModelAdmin):
     @admin.display(description="Published")
     def published_shown(self, playbook: Playbook) -> str:
         return "no" if playbook.published is None else f"v{playbook.published.number}"
+
+    @admin.display(description="Must agree")
+    def path_shown(self, playbook: Playbook) -> str:
+        return ", ".join(role_titles(playbook.approval_path))
 
     @admin.display(description="Next time")
     def next_shown(self, playbook: Playbook) -> str:
@@ -219,6 +235,13 @@ class PlaybookAdmin(ModelAdmin):
 
     # --- buttons ---
 
+    # Unfold looks rights named in full up in the database at each system check: `migrate` on an empty one would fail.
+    def has_publish_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("playbooks.publish_playbook")
+
+    def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("playbooks.run_playbook")
+
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Only the buttons that lead anywhere now."""
         playbook = Playbook.objects.filter(pk=object_id).first()
@@ -235,7 +258,7 @@ class PlaybookAdmin(ModelAdmin):
     @action(  # type: ignore[untyped-decorator]  # unfold has no types
         description="Ask for approval",
         url_path="ask-approval",
-        permissions=["playbooks.change_playbook"],
+        permissions=["change"],
         icon="rate_review",
     )
     def ask_approval(self, request: HttpRequest, object_id: int) -> HttpResponse:
@@ -267,7 +290,7 @@ class PlaybookAdmin(ModelAdmin):
         )
 
     @action(  # type: ignore[untyped-decorator]  # unfold has no types
-        description="Publish", url_path="publish", permissions=["playbooks.publish_playbook"], icon="publish"
+        description="Publish", url_path="publish", permissions=["publish"], icon="publish"
     )
     def publish(self, request: HttpRequest, object_id: int) -> HttpResponse:
         playbook, by = self._found(request, object_id)
@@ -297,7 +320,7 @@ class PlaybookAdmin(ModelAdmin):
         )
 
     @action(  # type: ignore[untyped-decorator]  # unfold has no types
-        description="Start a run now", url_path="start-run", permissions=["playbooks.run_playbook"], icon="play_arrow"
+        description="Start a run now", url_path="start-run", permissions=["run"], icon="play_arrow"
     )
     def start_run(self, request: HttpRequest, object_id: int) -> HttpResponse:
         playbook, by = self._found(request, object_id)
@@ -327,7 +350,7 @@ class PlaybookAdmin(ModelAdmin):
         )
 
     @action(  # type: ignore[untyped-decorator]  # unfold has no types
-        description="Withdraw", url_path="withdraw", permissions=["playbooks.publish_playbook"], icon="block"
+        description="Withdraw", url_path="withdraw", permissions=["publish"], icon="block"
     )
     def withdraw(self, request: HttpRequest, object_id: int) -> HttpResponse:
         playbook, by = self._found(request, object_id)
@@ -431,11 +454,11 @@ class PlaybookVersionAdmin(ReadOnlyAdmin):
     search_fields = ("playbook__name", "playbook__code", "digest")
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": ("playbook", "number", "state_shown", "facts_shown")}),
-        ("Content", {"fields": ("tiers_shown", "spec_shown")}),
+        (None, {"classes": (_FIT,), "fields": ("playbook", "number", "state", "facts_shown")}),
+        ("Content", {"classes": (_FIT,), "fields": ("tiers_shown", "spec_shown")}),
         ("Who and when", {"fields": ("created_by", "created_at", "published_by", "published_at")}),
     )
-    readonly_fields = ("state_shown", "facts_shown", "tiers_shown", "spec_shown")
+    readonly_fields = ("facts_shown", "tiers_shown", "spec_shown")
 
     @display(description="State", label=_COLOURS)  # type: ignore[untyped-decorator]  # unfold has no types
     def state_shown(self, version: PlaybookVersion) -> tuple[str, str]:
@@ -443,7 +466,9 @@ class PlaybookVersionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="What it binds")
     def facts_shown(self, version: PlaybookVersion) -> SafeString:
-        rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", _facts(version))
+        facts = _facts(version)
+        rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", facts[:-1])
+        rows += format_html('<tr><th>{}</th><td><span class="t-digest">{}</span></td></tr>', *facts[-1])
         return format_html('<div class="t-scroll"><table class="t-table"><tbody>{}</tbody></table></div>', rows)
 
     @admin.display(description="Slots")

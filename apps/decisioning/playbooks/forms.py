@@ -11,6 +11,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from apps.decisioning.audiences.rules import rule_parse, rule_to_json
 from apps.decisioning.content.models import Block
 from apps.foundation.accounts.roles import ROLES
 
@@ -57,16 +58,15 @@ def _named(slots: Any) -> Any:
     if not isinstance(slots, dict):
         return slots
     names: dict[Any, str] = dict(Block.objects.values_list("pk", "name"))
+
+    def shown(key: str, value: Any) -> Any:
+        if key == "block":
+            return names.get(value, value)
+        return rule_to_json(rule_parse(value)) if key == "when" else value
+
     order = ("tier", "name", "block", "when", "source", "count")
     return {
-        slot: [
-            {
-                key: names.get(tier[key], tier[key]) if key == "block" else tier[key]
-                for key in order
-                if tier.get(key) not in (None, "", 0)
-            }
-            for tier in tiers
-        ]
+        slot: [{key: shown(key, tier[key]) for key in order if tier.get(key) not in (None, "", 0)} for tier in tiers]
         for slot, tiers in slots.items()
     }
 
@@ -122,13 +122,23 @@ class PlaybookForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
                     "Somebody else saved this playbook while you edited it. Open it in a second window, take over what "
                     "you still want, and save there.",
                 )
+        if (data.get("cap_count") is None) != (data.get("cap_days") is None):
+            self.add_error("cap_count", "Give both numbers of the cap, or none")
+        if data.get("trigger") == Playbook.Trigger.SCHEDULE and not data.get("schedule"):
+            self.add_error("schedule", "A playbook on a schedule needs one")
         return data
 
+    def _get_validation_exclusions(self) -> set[str]:
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]  # not in the stubs
+        return excluded | {"slots", "approval_path"}  # `playbook_problems` says more than "blank"
+
     def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]  # part of Django's form, not of its stubs
+        super()._post_clean()  # type: ignore[misc]  # not in the stubs
         if self.errors:
             return
         for problem in playbook_problems(self.instance):
+            if problem.field == "owner":  # whoever saves it, set by the service
+                continue
             self.add_error(problem.field if problem.field in self.fields else None, str(problem))
 
 

@@ -97,12 +97,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not g
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("email", "first_name", "last_name", "password")}),
-        ("What they may do", {"fields": ("roles", "is_active")}),
+        ("What they may do", {"classes": ("min-w-0",), "fields": ("roles", "is_active")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("email", "first_name", "last_name", "password1", "password2")}),
-        ("What they may do", {"fields": ("roles",)}),
+        ("What they may do", {"classes": ("min-w-0",), "fields": ("roles",)}),
     )
     readonly_fields = ("last_login", "date_joined")
 

@@ -73,11 +73,11 @@ class ReviewAdmin(ReadOnlyAdmin):
     search_fields = ("subject_label", "note", "digest")
     ordering = ()  # as `reviews_newest` has them
     fieldsets = (
-        (None, {"fields": ("subject_label", "state_shown", "waits_for", "answer", "note")}),
-        ("What exactly", {"fields": ("subject_link", "digest", "path_shown")}),
+        (None, {"fields": ("subject_label", "state", "waits_for", "answer", "note")}),
+        ("What exactly", {"classes": ("min-w-0",), "fields": ("subject_link", "digest_shown", "path_shown")}),
         ("Who and when", {"fields": ("requested_by", "requested_at", "closed_at")}),
     )
-    readonly_fields = ("state_shown", "waits_for", "answer", "subject_link", "path_shown")
+    readonly_fields = ("waits_for", "answer", "subject_link", "digest_shown", "path_shown")
     inlines = (ApprovalInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Review]:
@@ -93,6 +93,10 @@ class ReviewAdmin(ReadOnlyAdmin):
         if review.state != Review.State.OPEN:
             return "nobody"
         return ", ".join(_title(role) for role in review.path if role not in given)
+
+    @admin.display(description="Digest")
+    def digest_shown(self, review: Review) -> str:
+        return format_html('<span class="t-digest">{}</span>', review.digest)
 
     @admin.display(description="Must agree")
     def path_shown(self, review: Review) -> str:

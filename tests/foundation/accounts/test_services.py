@@ -1,72 +1,125 @@
-"""Staff, and the roles that say what they may do."""
+"""Accounts: nobody raises their own rights, through no door."""
+
+from typing import Any
 
 import pytest
-from django.contrib.auth import authenticate
+from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, transaction
+from django.test import Client
+from django.urls import reverse
 
 from apps.foundation.accounts.models import User
-from apps.foundation.accounts.roles import ROLE_BY_CODE, ROLES
-from apps.foundation.accounts.services import role_codes, roles_sync, user_create
-from apps.foundation.core.errors import NotFound
+from apps.foundation.accounts.services import role_codes, user_create, user_roles_set
+from apps.foundation.core.errors import NotAllowed, NotFound
+from apps.foundation.governance.models import AuditEntry
+from tests.factories import make_user
 
-PASSWORD = "a long enough password"
-
-
-@pytest.mark.django_db
-def test_a_user_signs_in_by_address_and_has_the_rights_of_one_role() -> None:
-    user = user_create(email="Paula@Shop.Example", password=PASSWORD, role="publisher", first_name="Paula")
-
-    assert user.email == "paula@shop.example"
-    assert authenticate(username="paula@shop.example", password=PASSWORD) == user
-    assert authenticate(username="paula@shop.example", password="another password") is None
-    assert role_codes(user) == {"publisher"}
-    assert user.is_staff
-    assert not user.is_superuser
-    assert user.has_perm("playbooks.publish_playbook")
-    assert not user.has_perm("playbooks.change_playbook")
+pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.django_db
-def test_a_role_that_does_not_exist_makes_nobody() -> None:
-    with pytest.raises(NotFound, match="choose one of local_editor"):
-        user_create(email="x@shop.example", password=PASSWORD, role="emperor")
-
-    assert not User.objects.exists()
+def _client(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
 
 
-@pytest.mark.django_db
-def test_an_address_is_one_user_however_it_is_written() -> None:
-    user_create(email="ada@shop.example", password=PASSWORD, role="analyst")
-
-    with pytest.raises(IntegrityError), transaction.atomic():
-        user_create(email="ADA@shop.example", password=PASSWORD, role="publisher")
-
-    assert role_codes(User.objects.get()) == {"analyst"}
+def _page(user: User) -> str:
+    return reverse("admin:accounts_user_change", args=[user.pk])
 
 
-@pytest.mark.django_db
-def test_roles_are_brought_back_in_step_with_their_table() -> None:
-    group = Group.objects.get(name="analyst")
-    group.permissions.clear()
-
-    roles_sync()
-    roles_sync()
-
-    assert set(Group.objects.values_list("name", flat=True)) == {role.code for role in ROLES}
-    rights = {f"{p.content_type.app_label}.{p.codename}" for p in group.permissions.select_related("content_type")}
-    assert rights == set(ROLE_BY_CODE["analyst"].rights)
+def _form(user: User, **changes: Any) -> dict[str, Any]:
+    return {
+        "email": user.email,
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "is_active": "on",
+        "roles": sorted(role_codes(user)),
+        **changes,
+    }
 
 
-@pytest.mark.django_db
-def test_every_right_of_every_role_exists() -> None:
-    """A right that is misspelt would be given to nobody, and nobody would notice."""
-    for role in ROLES:
-        user = user_create(email=f"{role.code}@shop.example", password=PASSWORD, role=role.code)
-        assert [right for right in role.rights if not user.has_perm(right)] == [], role.code
+def test_an_administrator_gives_roles_to_others_and_it_is_audited() -> None:
+    boss, editor = make_user("administrator"), make_user()
+    assert user_roles_set(user_id=editor.pk, roles=["publisher"], by=boss)
+    assert role_codes(editor) == {"publisher"}
+    assert not user_roles_set(user_id=editor.pk, roles=["publisher"], by=boss)
+    entry = AuditEntry.objects.get(action="accounts.user.roles")
+    assert (entry.actor, entry.data) == (boss, {"before": ["local_editor"], "after": ["publisher"]})
 
 
-def test_no_role_both_writes_and_publishes() -> None:
-    for role in ROLES:
-        writes = any(".change_playbook" in right or ".change_block" in right for right in role.rights)
-        assert not (writes and "playbooks.publish_playbook" in role.rights), role.code
+def test_nobody_changes_their_own_roles() -> None:
+    for user in (make_user("administrator"), User.objects.create_superuser("root@staff.example", "long enough pass")):
+        before = role_codes(user)
+        with pytest.raises(NotAllowed):
+            user_roles_set(user_id=user.pk, roles=["publisher"], by=user)
+        assert role_codes(user) == before
+
+
+@pytest.mark.parametrize("role", ["local_editor", "engineer", "brand_approver", "publisher", "analyst"])
+def test_only_administrators_give_roles(role: str) -> None:
+    other = make_user()
+    with pytest.raises(NotAllowed):
+        user_roles_set(user_id=other.pk, roles=["administrator"], by=make_user(role))
+    assert role_codes(other) == {"local_editor"}
+
+
+def test_unknown_users_and_roles_are_not_found() -> None:
+    boss, other = make_user("administrator"), make_user()
+    with pytest.raises(NotFound):
+        user_roles_set(user_id=0, roles=[], by=boss)
+    with pytest.raises(NotFound):
+        user_roles_set(user_id=other.pk, roles=["king"], by=boss)
+    with pytest.raises(NotFound):
+        user_create(email="x@staff.example", password="a long enough password", role="king")
+
+
+def test_the_admin_changes_others_but_not_oneself_and_no_superuser() -> None:
+    boss, other = make_user("administrator"), make_user()
+    root = User.objects.create_superuser("root@staff.example", "a long enough password")
+    client = _client(boss)
+    answer = client.post(_page(other), _form(other, roles=["legal_approver"], last_name="New", is_superuser="on"))
+    assert answer.status_code == 302
+    other.refresh_from_db()
+    assert role_codes(other) == {"legal_approver"}
+    assert (other.last_name, other.is_superuser) == ("New", False)
+
+    for untouchable in (boss, root):
+        before = (role_codes(untouchable), untouchable.password)
+        assert client.get(_page(untouchable)).status_code == 200
+        assert client.post(_page(untouchable), _form(untouchable, roles=["publisher"])).status_code == 403
+        password = reverse("admin:auth_user_password_change", args=[untouchable.pk])
+        new = {"password1": "another long password", "password2": "another long password"}
+        assert client.post(password, new).status_code == 403
+        untouchable.refresh_from_db()
+        assert (role_codes(untouchable), untouchable.password) == before
+
+
+def test_a_new_member_of_staff_can_sign_in_with_their_roles() -> None:
+    client = _client(make_user("administrator"))
+    data = {
+        "email": "New.Person@Staff.example",
+        "first_name": "New",
+        "last_name": "Person",
+        "password1": "quite a long password",
+        "password2": "quite a long password",
+        "usable_password": "true",
+        "roles": ["analyst"],
+    }
+    assert client.post(reverse("admin:accounts_user_add"), data).status_code == 302
+    made = User.objects.get(email="new.person@staff.example")
+    assert role_codes(made) == {"analyst"}
+    assert (made.is_staff, made.is_superuser) == (True, False)
+    assert made.check_password("quite a long password")
+    again = client.post(reverse("admin:accounts_user_add"), {**data, "email": "new.person@staff.example"})
+    assert "Somebody has this address already" in again.content.decode()
+
+
+@pytest.mark.parametrize("role", ["local_editor", "publisher", "analyst"])
+def test_outsiders_see_no_accounts(role: str) -> None:
+    client = _client(make_user(role))
+    assert client.get(reverse("admin:accounts_user_changelist")).status_code == 403
+    assert client.get(_page(make_user())).status_code == 403
+
+
+def test_groups_are_not_edited_by_hand() -> None:
+    assert Group not in admin.site._registry

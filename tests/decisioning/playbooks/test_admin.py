@@ -1,0 +1,202 @@
+"""The admin's pages of playbooks: rights, problems beside their fields, and a page before each step."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run
+from apps.decisioning.playbooks.services import playbook_submit, playbook_update
+from apps.foundation.accounts.models import User
+from tests.factories import approve, make_playbook, make_published, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def _client(who: str | User) -> Client:
+    client = Client()
+    client.force_login(make_user(who) if isinstance(who, str) else who)
+    return client
+
+
+def _url(playbook: Playbook, page: str = "change") -> str:
+    return f"/admin/playbooks/playbook/{playbook.pk}/{page}/"
+
+
+def _form(playbook: Playbook, **changes: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        name: getattr(playbook, name) or ""
+        for name in (
+            "code",
+            "name",
+            "description",
+            "kpi",
+            "trigger",
+            "schedule",
+            "time_zone",
+            "channel",
+            "budget",
+            "cap_count",
+            "cap_days",
+            "send_within_hours",
+        )
+    }
+    values |= {
+        "audience": playbook.audience_id,
+        "brand": playbook.brand_id,
+        "template": playbook.template_id,
+        "purpose": playbook.purpose_id,
+        "slots": json.dumps(playbook.slots),
+        "approval_path": playbook.approval_path,
+        "seen_at": playbook.updated_at.isoformat(),
+    }
+    return {**values, **changes}
+
+
+def test_an_editor_saves_and_the_void_approval_is_told() -> None:
+    playbook = make_playbook()
+    version = approve(playbook_submit(playbook_id=playbook.pk, by=playbook.owner))
+    answer = _client("local_editor").post(_url(playbook), _form(playbook, kpi="revenue"), follow=True)
+    assert "The edit voids that" in answer.content.decode()
+    playbook.refresh_from_db()
+    version.refresh_from_db()
+    assert (playbook.kpi, version.state) == ("revenue", PlaybookVersion.State.VOID)
+
+
+def test_a_new_playbook_goes_through_the_service() -> None:
+    other = make_playbook()
+    editor = make_user()
+    url = reverse("admin:playbooks_playbook_add")
+    answer = _client(editor).post(url, _form(other, code="second", name="Second", seen_at=""))
+    assert answer.status_code == 302
+    made = Playbook.objects.get(code="second")
+    assert (made.owner, made.editors) == (editor, [editor.pk])
+    assert made.slots == other.slots
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"slots": '{"hero": ['}, "slots", "Line 1, column 11"),
+        ({"slots": "[]"}, "slots", "Write an object"),
+        ({"slots": "[" * 5000}, "slots", "nested too deep"),
+        ({"trigger": "schedule", "schedule": "often"}, "schedule", "five fields"),
+        ({"time_zone": "Mars/Base"}, "time_zone", "no time zone"),
+        ({"cap_count": "2", "cap_days": ""}, "cap_count", "both numbers"),
+        ({"trigger": "schedule"}, "schedule", "needs one"),
+        ({"approval_path": []}, "approval_path", "required"),
+        ({"approval_path": ["analyst"]}, "approval_path", "analyst is not one"),
+        ({"code": ""}, "code", "required"),
+        ({"name": "a\0b"}, "name", "Null characters"),
+    ],
+)
+def test_each_problem_stands_beside_its_field(changes: dict[str, Any], field: str, words: str) -> None:
+    playbook = make_playbook()
+    answer = _client("local_editor").post(_url(playbook), _form(playbook, **changes))
+    assert answer.status_code == 200
+    errors = answer.context["adminform"].form.errors
+    assert list(errors) == [field]
+    assert words in " ".join(errors[field])
+    assert Playbook.objects.values_list("updated_at", flat=True).get() == playbook.updated_at
+
+
+def test_the_second_editor_is_told_and_nothing_is_lost() -> None:
+    playbook = make_playbook()
+    seen = _form(playbook, kpi="clicks")
+    playbook_update(playbook_id=playbook.pk, by=playbook.owner, kpi="revenue")
+    answer = _client("local_editor").post(_url(playbook), seen)
+    assert "Somebody else saved this playbook" in answer.content.decode()
+    assert 'value="clicks"' in answer.content.decode()
+    playbook.refresh_from_db()
+    assert playbook.kpi == "revenue"
+
+
+_DOORS = {
+    "ask-approval": {"local_editor"},
+    "publish": {"publisher"},
+    "start-run": {"publisher"},
+    "withdraw": {"publisher"},
+}
+
+
+@pytest.mark.parametrize("door", list(_DOORS))
+@pytest.mark.parametrize(
+    "role", ["local_editor", "engineer", "brand_approver", "publisher", "analyst", "administrator"]
+)
+def test_each_door_opens_for_its_role_only(door: str, role: str) -> None:
+    playbook = make_published()
+    allowed = role in _DOORS[door]
+    client = _client(role)
+    assert client.get(_url(playbook, door)).status_code == (200 if allowed else 403)
+    if not allowed:
+        data = {"occasion": "x", "note": ""}
+        assert client.post(_url(playbook, door), data).status_code == 403
+        playbook.refresh_from_db()
+        assert playbook.published is not None
+        assert (Run.objects.count(), PlaybookVersion.objects.count()) == (0, 1)
+
+
+@pytest.mark.parametrize("role", ["engineer", "publisher", "analyst"])
+def test_readers_read_and_do_not_save(role: str) -> None:
+    playbook = make_published()
+    client = _client(role)
+    assert client.get(_url(playbook)).status_code == 200
+    assert client.post(_url(playbook), _form(playbook, kpi="mine")).status_code == 403
+    playbook.refresh_from_db()
+    assert playbook.kpi != "mine"
+    for model in ("playbookversion", "run"):
+        assert client.get(reverse(f"admin:playbooks_{model}_changelist")).status_code == 200
+    assert (
+        client.get(reverse("admin:playbooks_playbookversion_change", args=[playbook.published_id])).status_code == 200
+    )
+
+
+def test_asking_publishing_and_starting_by_the_buttons() -> None:
+    playbook = make_playbook()
+    editor, publisher = _client("local_editor"), _client("publisher")
+    assert editor.get(_url(playbook, "ask-approval")).status_code == 200
+    assert PlaybookVersion.objects.count() == 0  # a look changes nothing
+    answer = editor.post(_url(playbook, "ask-approval"), {"note": "Please"}, follow=True)
+    assert "waits for Brand approver" in answer.content.decode()
+    version = PlaybookVersion.objects.get()
+
+    refused = publisher.post(_url(playbook, "publish"))
+    assert refused.status_code == 409
+    assert "No version is approved" in refused.content.decode()
+    approve(version)
+    assert "is published" in publisher.post(_url(playbook, "publish"), follow=True).content.decode()
+
+    started = publisher.post(_url(playbook, "start-run"), {"occasion": "autumn"})
+    run = Run.objects.get()
+    assert started["Location"] == reverse("console:run", args=[run.pk])
+    again = publisher.post(_url(playbook, "start-run"), {"occasion": "autumn"})
+    assert again["Location"] == started["Location"]
+    assert Run.objects.count() == 1
+
+    assert publisher.get(_url(playbook, "withdraw")).status_code == 200
+    publisher.post(_url(playbook, "withdraw"))
+    playbook.refresh_from_db()
+    run.refresh_from_db()
+    assert playbook.published is None
+    assert run.state == Run.State.CANCELLED
+
+
+def test_a_refusal_is_a_page_and_no_crash() -> None:
+    playbook = make_published()
+    PlaybookVersion.objects.update(digest="0" * 64)
+    answer = _client("publisher").post(_url(playbook, "start-run"), {"occasion": "x"})
+    assert answer.status_code == 409
+    assert "not what was handed in" in answer.content.decode()
+    assert _client("publisher").get("/admin/playbooks/playbook/999/start-run/").status_code == 404
+
+
+def test_the_list_asks_a_constant_number_of_questions(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+    for _ in range(4):
+        make_playbook()
+    client = _client("analyst")
+    client.get(reverse("admin:playbooks_playbook_changelist"))
+    with django_assert_max_num_queries(14):
+        assert client.get(reverse("admin:playbooks_playbook_changelist")).status_code == 200
