@@ -1,9 +1,10 @@
 """What to recommend to the people of a batch, out of one set."""
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import islice
 from threading import Lock
 
 from django.db import connection
@@ -30,7 +31,8 @@ class _SetInMemory:
     """A set never changes, so that a process may keep what it read of it."""
 
     lists: dict[tuple[str, str], list[int]]
-    neighbours: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+    neighbours: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    """Score in billionths: whole numbers add up to the same in any order."""
 
 
 _sets: OrderedDict[int, _SetInMemory] = OrderedDict()
@@ -87,22 +89,22 @@ def price_text(price: Decimal | None, currency: str) -> str:
 
 def _candidates(kept: _SetInMemory, source: str, taste: PersonTaste, size: int) -> list[int]:
     """Item ids of one source, best first, without what the person has already."""
-    if source == "neighbours":
-        items: Iterable[int] = _neighbours_of(kept, taste.recent_items[:SEEDS])
-    else:
-        key = {"category": taste.top_category, "country": taste.country, "shop": ""}[source]
-        items = kept.lists.get((source, key), ()) if key or source == "shop" else ()
     has = set(taste.recent_items)
-    return [item for item in items if item not in has][:size]
+    if source == "neighbours":
+        return _neighbours_of(kept, taste.recent_items[:SEEDS], has)[:size]
+    key = {"category": taste.top_category, "country": taste.country, "shop": ""}[source]
+    items = kept.lists.get((source, key), ()) if key or source == "shop" else ()
+    return list(islice((item for item in items if item not in has), size))
 
 
-def _neighbours_of(kept: _SetInMemory, seeds: Sequence[int]) -> list[int]:
+def _neighbours_of(kept: _SetInMemory, seeds: Sequence[int], has: set[int]) -> list[int]:
     """Neighbours of all seeds together: scores add up; of equals, the lower id."""
-    scores: defaultdict[int, float] = defaultdict(float)
+    scores: dict[int, int] = {}
     for seed in seeds:
         for item, score in kept.neighbours.get(seed, ()):
-            scores[item] += score
-    return sorted(scores, key=lambda item: (-round(scores[item], 9), item))
+            if item not in has:
+                scores[item] = scores.get(item, 0) - score
+    return [item for _, item in sorted((score, item) for item, score in scores.items())]
 
 
 def _set_load(set_id: int) -> _SetInMemory:
@@ -129,7 +131,7 @@ def _neighbours_load(kept: _SetInMemory, set_id: int, items: set[int]) -> None:
     missing = items - kept.neighbours.keys()
     if not missing:
         return
-    found: dict[int, list[tuple[int, float]]] = {item: [] for item in missing}
+    found: dict[int, list[tuple[int, int]]] = {item: [] for item in missing}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT item_id, neighbour_id, score FROM recommendations_neighbour"
@@ -137,7 +139,7 @@ def _neighbours_load(kept: _SetInMemory, set_id: int, items: set[int]) -> None:
             (set_id, list(missing)),
         )
         for item, neighbour, score in cursor.fetchall():
-            found[item].append((neighbour, score))
+            found[item].append((neighbour, round(score * 1e9)))
     if len(kept.neighbours) + len(found) > _NEIGHBOURS_IN_MEMORY:
         kept.neighbours = {}
     kept.neighbours.update(found)
