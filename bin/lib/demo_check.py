@@ -1,7 +1,5 @@
 """What `bin/demo --check` looks at: the mails that arrived, the ledger, the links in a mail, the pages."""
 
-import email
-import email.policy
 import http.cookiejar
 import re
 import time
@@ -16,7 +14,7 @@ import psycopg2
 from apps.foundation.accounts.roles import ROLES
 from apps.foundation.core.text import is_blank
 from bin.lib.installation import LOCAL, Installation
-from bin.lib.mailbox import Mailbox, header_decode, mail_parse
+from bin.lib.mailbox import Mailbox, mail_parse
 from bin.lib.processes import ProcessDied, Supervisor
 from bin.lib.progress import Progress
 
@@ -73,28 +71,25 @@ def settled(database: Database, run: int) -> bool:
 
 def mail_read(source: bytes) -> tuple[Mail, list[str]]:
     """Takes a mail apart and says what is wrong with it."""
-    faults = []
-    message = email.message_from_bytes(source, policy=email.policy.compat32)
     parsed = mail_parse(source)
-    if parsed is None or any(part.defects for part in message.walk()):
-        faults.append(f"doesn't parse: {[part.defects for part in message.walk()]}")
-    faults += [
-        f"has no {name}"
-        for name in ("From", "To", "Date", "Message-ID")
-        if is_blank(header_decode(str(message[name] or "")))
-    ]
-    subject = header_decode(str(message["Subject"] or ""))
-    text, markup = (parsed.text or "", parsed.html or "") if parsed else ("", "")
-    for where, shown in {"subject": subject, "text": text, "HTML": re.sub(r"<[^>]*>", "", markup)}.items():
+    if parsed is None:
+        return Mail("", "", "", ""), ["doesn't parse"]
+    faults = [f"doesn't parse: {defect}" for defect in parsed.defects]
+    headers = {name.lower(): value for name, value in parsed.headers}
+    for name in ("From", "To", "Subject", "Date", "Message-ID"):
+        if is_blank(headers.get(name.lower(), "")):
+            faults.append(f"has no {name}, or a blank one")
+    subject, text, markup = headers.get("subject", ""), parsed.text or "", parsed.html or ""
+    for where, shown in {"text": text, "HTML": re.sub(r"<[^>]*>", "", markup)}.items():
         if is_blank(shown):
             faults.append(f"has no {where}, or a blank one")
     for where, shown in {"subject": subject, "text": text, "HTML": markup}.items():
         if found := LEFTOVERS.search(shown):
             faults.append(f"shows {found[0]!r} in its {where}")
-    links = re.findall(r"<(https?://[^>]+)>", str(message["List-Unsubscribe"] or ""))
+    links = re.findall(r"<(https?://[^>]+)>", headers.get("list-unsubscribe", ""))
     if not links:
         faults.append("has no link in List-Unsubscribe (RFC 2369)")
-    if str(message["List-Unsubscribe-Post"] or "") != "List-Unsubscribe=One-Click":
+    if headers.get("list-unsubscribe-post") != "List-Unsubscribe=One-Click":
         faults.append("has no List-Unsubscribe-Post (RFC 8058)")
     return Mail(subject, text, markup, links[0] if links else ""), faults
 

@@ -29,6 +29,8 @@ def one_line(text: str) -> str:
 def header_decode(value: str) -> str:
     """A header's value with its encoded words (RFC 2047) decoded; what can't be is shown as it is."""
     value = re.sub(r"\r?\n[ \t]", " ", value)
+    if "=?" not in value:
+        return one_line(value)
     try:
         decoded = str(email.header.make_header(email.header.decode_header(value)))
     except (ValueError, LookupError, UnicodeError, AssertionError):
@@ -153,6 +155,8 @@ class Parsed:
     text: str | None
     parts: list[str]
     """Each part's type and size, in words."""
+    defects: list[str]
+    """What Python's parser found wrong."""
 
 
 def mail_parse(content: bytes) -> Parsed | None:
@@ -163,6 +167,7 @@ def mail_parse(content: bytes) -> Parsed | None:
     try:
         message = email.parser.BytesParser(policy=email.policy.compat32).parsebytes(content)
         headers = [(one_line(name), header_decode(str(value))) for name, value in message.items()]
+        defects = [type(defect).__name__ for part in message.walk() for defect in part.defects]
         parts = [part for part in message.walk() if not part.is_multipart()]
         bodies: dict[str, str] = {}
         sizes = []
@@ -173,7 +178,7 @@ def mail_parse(content: bytes) -> Parsed | None:
             sizes.append(f"{one_line(kind)}, {len(data):,} bytes")
             if kind in {"text/html", "text/plain"} and kind not in bodies:
                 bodies[kind] = _text(data, part)
-        return Parsed(headers, bodies.get("text/html"), bodies.get("text/plain"), sizes)
+        return Parsed(headers, bodies.get("text/html"), bodies.get("text/plain"), sizes, defects)
     except (RecursionError, ValueError, LookupError, TypeError, AttributeError, AssertionError):
         return None
 
