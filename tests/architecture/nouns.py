@@ -49,7 +49,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "publishing.py": "compiling a message when a version is made",
         "rendering.py": "rendering a person",
         "slots.py": "the tiers of slots as a playbook pins them",
-        "tables.py": "lists of fields and languages, as forms and pages show them",
+        "tables.py": "tables, sources and colours on the admin's pages",
         "trials.py": "trial renders of what was compiled",
     },
     "decisioning/playbooks": {

@@ -221,10 +221,10 @@ def _consents_make(shop: SampleShop, random: Random, as_of: datetime) -> None:
     by_form = {"method": "preferences", "source": f"{SHOP_URL}/newsletter", "evidence": _FORM_EVIDENCE}
     phones = {contact.who for contact in shop.contacts if contact.kind == "phone"}
     stories = (
-        ("granted", 69),
-        ("never_asked", 15),
-        ("withdrawn", 8),
-        ("refused", 3),
+        ("granted", 71),
+        ("never_asked", 16),
+        ("withdrawn", 6),
+        ("refused", 2),
         ("came_back", 1),
         ("sms_only", 4),
     )

@@ -90,7 +90,7 @@ def history_make(shop: SampleShop, seed: int, as_of: datetime) -> None:
         for at in moments:
             sale = _sale(shop, random, taste, who, customer, favourites, style, at)
             sales.append(sale)
-            if random.random() < 0.35:
+            if random.random() < 0.25:
                 _trail(shop, random, taste, sale, favourites, style, bought=True)
         for _ in range(random.choices((0, 1, 2, 5), (5, 3, 2, 1))[0]):
             at = max(calendar.moment(random, joined, end, offset), customer.created_at)
