@@ -320,6 +320,14 @@ GROUP BY currency ORDER BY currency
 """
 
 
+# fmt: off
+_TABLES = (
+    "people", "email", "phone", "lines", "sold", "last", "prices", "titles", "skus", "items", "orders", "ready", "have",
+    "numbers", "told",
+)
+# fmt: on
+
+
 def import_merge(*, import_id: int, mapping: Mapping, complete: bool) -> dict[str, Any]:
     """Merge what is staged of an import. Call it in a transaction. Returns figures of the file, not of the changes.
 
@@ -337,6 +345,8 @@ def import_merge(*, import_id: int, mapping: Mapping, complete: bool) -> dict[st
         figures = _people_merge(cursor, mapping, terms)
         if mapping.kind == "orders":
             figures |= _orders_merge(cursor, mapping, terms, complete)
+        # the caller's transaction may hold another merge
+        cursor.execute("DROP TABLE IF EXISTS " + ", ".join(f"pg_temp.merge_{table}" for table in _TABLES))
     return figures
 
 

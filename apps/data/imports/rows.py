@@ -24,6 +24,7 @@ from apps.data.profiles.normalize import (
 from apps.foundation.core.errors import Invalid
 from apps.foundation.core.postgres import copy_value
 from apps.foundation.core.signing import address_digest
+from apps.foundation.core.text import is_blank
 
 from .mapping import ORDER_FIELDS, PERSON_FIELDS, Binding, Mapping
 from .values import LINE_TOTAL_LIMIT, amount_read, consent_read, quantity_read, time_read
@@ -88,7 +89,8 @@ class PersonReader:
 
     def _text(self, fields: Sequence[str], name: str) -> str:
         for place in self._used.get(name, ()):
-            if text := fields[place].strip():
+            text = fields[place].strip()
+            if text and not is_blank(text):  # «nan» is what a missing number looks like once it was printed
                 return text
         return ""
 
