@@ -94,6 +94,16 @@ class VersionShown:
     previews: Sequence[Preview]
     roles: Sequence[str]
 
+    @property
+    def chosen(self) -> list[tuple[str, Sequence[TierShown]]]:
+        """Slots with more than one tier."""
+        return [(slot, tiers) for slot, tiers in self.slots if len(tiers) > 1]
+
+    @property
+    def fixed(self) -> list[tuple[str, TierShown]]:
+        """Slots that look the same for everybody."""
+        return [(slot, tiers[0]) for slot, tiers in self.slots if len(tiers) == 1]
+
 
 def role_title(code: str) -> str:
     """A role for people."""
@@ -186,7 +196,7 @@ def _wanted(tier: dict[str, Any]) -> str:
     if tier["when"] is not None:
         parts.append(rule_reading(rule_parse(tier["when"])))
     if tier["source"] is not None:
-        parts.append(f"{tier['count']} items {SOURCES.get(tier['source'], tier['source'])}")
+        parts.append(f"{tier['count']} items: {SOURCES.get(tier['source'], tier['source'])}")
     return " and ".join(parts) or "always"
 
 
