@@ -84,7 +84,8 @@ _TOO_LATE = """
 WITH late AS (
   SELECT message.id FROM sending_dispatch AS dispatch
   JOIN sending_message AS message ON message.dispatch_id = dispatch.id AND message.state IN ('queued', 'retry')
-  WHERE dispatch.not_after <= clock_timestamp() LIMIT %s FOR UPDATE OF message SKIP LOCKED)
+  WHERE dispatch.not_after BETWEEN clock_timestamp() - interval '90 days' AND clock_timestamp()
+  LIMIT %s FOR UPDATE OF message SKIP LOCKED)
 UPDATE sending_message AS message
 SET state = 'withheld', reason = 'too_late', finished_at = clock_timestamp()
 FROM late WHERE message.id = late.id AND message.state = ANY(%s)
