@@ -38,11 +38,12 @@ STAND_IN: Final[BrandSpec] = {
     "colours": _AnyColour(),
     "default_language": "en",
 }
-_SHELL = TemplateSource(
+SHELL = TemplateSource(
     "shell",
     "Subject",
-    '<mjml><mj-body>[[ slot:block ]]<mj-section><mj-column><mj-text><a href="{{ links.unsubscribe }}">Unsubscribe</a>'
-    "[[ brand.postal_address ]]</mj-text></mj-column></mj-section></mj-body></mjml>",
+    '<mjml><mj-body>[[ slot:block ]]<mj-section><mj-column><mj-text font-size="12px" line-height="18px">'
+    '[[ brand.postal_address ]] · <a href="{{ links.unsubscribe }}" style="color:#5b6664">Unsubscribe</a></mj-text>'
+    "</mj-column></mj-section></mj-body></mjml>",
     "[[ slot:block ]]\n{{ links.unsubscribe }}\n[[ brand.postal_address ]]\n",
 )
 _PLAIN = BlockSource(
@@ -59,7 +60,7 @@ _LEGAL = BlockSource(
     "{{ links.unsubscribe }} [[ brand.postal_address ]]",
 )
 """What the law asks for may come from the block in the slot `legal`; publishing looks whether the real one has it."""
-_TEXT_SHELL = TemplateSource("shell", "[[ slot:block ]]", _SHELL.mjml.replace("[[ slot:block ]]", ""), _SHELL.text)
+TEXT_SHELL = TemplateSource("shell", "[[ slot:block ]]", SHELL.mjml.replace("[[ slot:block ]]", ""), SHELL.text)
 
 
 def template_problems(template: TemplateSource) -> tuple[list[Problem], list[str]]:
@@ -85,9 +86,14 @@ def template_problems(template: TemplateSource) -> tuple[list[Problem], list[str
 
 def block_problems(block: BlockSource, *, language: str = "en") -> list[Problem]:
     """What is wrong with a block's layouts and what it says in one language, wherever it will stand."""
-    shell = _SHELL if not is_blank(block.layout) else _TEXT_SHELL
-    problems, _ = _compiled(shell, {"block": [block, _PLAIN]}, language=language)
+    shell = SHELL if not is_blank(block.layout) else TEXT_SHELL
+    problems, _ = _compiled(shell, {"block": block_beside(block)}, language=language)
     return problems
+
+
+def block_beside(block: BlockSource) -> list[BlockSource]:
+    """A block as the first choice of a slot, a plain one behind it."""
+    return [block, _PLAIN]
 
 
 def block_type_problems(fields: Sequence[Field], *, name: str, layout: str, text_layout: str) -> list[Problem]:

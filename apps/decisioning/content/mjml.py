@@ -40,6 +40,8 @@ from .rendering import HTML
 MAX_DEPTH: Final = 50
 MAX_BYTES: Final = 256 * 1024
 
+# mrml would link fonts of a third party, which sees who opens the message.
+_NO_FONTS = mrml.RenderOptions(fonts={})
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]*;)")
 _XML_ENTITIES = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
 _CSS_BRACE = re.compile(r"\{(?=[{%#])")
@@ -97,7 +99,7 @@ class Document:
         if root is None or self.problems:
             return ""
         try:
-            html: str = mrml.to_html(self._write(root)).content
+            html: str = mrml.to_html(self._write(root), None, _NO_FONTS).content
         except OSError as error:
             self.problems.append(Problem("mjml", 0, "", f"the MJML renderer refuses it: {error}"))
             return ""
