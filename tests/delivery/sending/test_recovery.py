@@ -1,5 +1,7 @@
 """Senders that die, stop or lose their database: nothing is sent twice, nothing is lost in silence."""
 
+import contextlib
+import json
 import os
 import random
 import signal
@@ -7,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -48,23 +50,58 @@ def until(what: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def sender_start(relay: Relay, data_dir: Path, **environment: str) -> subprocess.Popen[bytes]:
-    """A real sender in a process of its own, on the tests' database."""
-    database = connection.settings_dict
-    url = f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}"
-    return subprocess.Popen(
-        [sys.executable, "manage.py", "messages_send"],
-        env={
-            **os.environ,
-            "DATABASE_URL": f"{url}/{database['NAME']}",
-            "SMTP_URL": f"smtp://127.0.0.1:{relay.port}?timeout=10",
-            "DATA_DIR": str(data_dir),
-            **environment,
-        },
-        cwd=django_settings.BASE_DIR,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+class Nursery:
+    """Real senders in processes of their own, on the tests' database."""
+
+    def __init__(self, relay: Relay, data_dir: Path) -> None:
+        database = connection.settings_dict
+        url = f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}"
+        self._settings = {"SMTP_URL": f"smtp://127.0.0.1:{relay.port}?timeout=10", "DATA_DIR": str(data_dir)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.delivery.nursery"],
+            env={**os.environ, "DATABASE_URL": f"{url}/{database['NAME']}"},
+            cwd=django_settings.BASE_DIR,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.pids: list[int] = []
+
+    def sender_start(self, **values: int) -> int:
+        """Its process number."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({**self._settings, **values}) + "\n")
+        self._process.stdin.flush()
+        self.pids.append(int(self._process.stdout.readline()))
+        return self.pids[-1]
+
+    def close(self) -> None:
+        """End all that it started."""
+        for pid in self.pids:
+            kill(pid)
+        self._process.kill()
+        self._process.wait()
+
+
+def gone(pid: int) -> bool:
+    """Whether the process has ended."""
+    return not Path(f"/proc/{pid}").exists()
+
+
+def kill(pid: int) -> None:
+    """kill -9, and wait for the end."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: gone(pid))
+
+
+@pytest.fixture
+def nursery(ledger: None, relay: Relay, journals_aside: Path) -> Iterator[Nursery]:
+    one = Nursery(relay, journals_aside)
+    yield one
+    one.close()
 
 
 def heartbeats_stop() -> None:
@@ -90,7 +127,7 @@ def agree(relay: Relay) -> None:
 
 
 def test_senders_killed_at_any_moment_send_nothing_twice(
-    relay: Relay, journals_aside: Path, clean_redis: "redis.Redis"
+    relay: Relay, nursery: Nursery, clean_redis: "redis.Redis"
 ) -> None:
     # given 300 messages and a relay that takes a moment for each
     make_queued(300)
@@ -100,12 +137,11 @@ def test_senders_killed_at_any_moment_send_nothing_twice(
     # when the sender is killed five times, each time after some more messages
     for _ in range(kills):
         had = len(relay.accepted)
-        process = sender_start(relay, journals_aside, SEND_WINDOW="20", SEND_CLAIM="60")
+        pid = nursery.sender_start(SEND_WINDOW=20, SEND_CLAIM=60)
         more = had + chance.randrange(5, 45)
-        until(lambda more=more, process=process: len(relay.accepted) >= more or process.poll() is not None)  # type: ignore[misc]
+        until(lambda more=more, pid=pid: len(relay.accepted) >= more or gone(pid))  # type: ignore[misc]
         time.sleep(chance.random() * 0.02)  # anywhere within a message
-        process.kill()
-        process.wait()
+        kill(pid)
         clean_redis.flushdb()  # the broker forgets everything, too
         heartbeats_stop()
         sweep()
@@ -121,33 +157,28 @@ def test_senders_killed_at_any_moment_send_nothing_twice(
     assert not Sender.objects.filter(settled_at=None).exists()
 
 
-def test_a_sender_stopped_past_its_lease_sends_nothing_when_it_goes_on(relay: Relay, journals_aside: Path) -> None:
+def test_a_sender_stopped_past_its_lease_sends_nothing_when_it_goes_on(relay: Relay, nursery: Nursery) -> None:
     # given a sender with a lease of a second, stopped in the middle of a window
     make_queued(60)
     relay.plan = lambda recipient: "slow 0.05"
-    process = sender_start(relay, journals_aside, SEND_LEASE_SECONDS="1", SEND_WINDOW="20", SEND_CLAIM="60")
-    try:
-        until(lambda: len(relay.accepted) >= 5)
-        process.send_signal(signal.SIGSTOP)
-        taken = len(relay.accepted)
-        until(lambda: not Message.objects.filter(state__in=["claimed", "sending"], lease_until__gt=Now()).exists())
-        # when its lease has ended, others take over; alive or not: its journal is locked
-        heartbeats_stop()
-        sweep()
-        assert Sender.objects.filter(settled_at=None).count() == 1
-        held = states()
-        assert held[State.UNCERTAIN] + held.get(State.SENT, 0) <= 20
-        relay.plan = lambda recipient: "ok"
-        messages_send()
-        after = len(relay.accepted)
-        # then, woken, it hands nothing over that others have, and tells what it knows
-        process.send_signal(signal.SIGCONT)
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.wait()
+    pid = nursery.sender_start(SEND_LEASE_SECONDS=1, SEND_WINDOW=20, SEND_CLAIM=60)
+    until(lambda: len(relay.accepted) >= 5)
+    os.kill(pid, signal.SIGSTOP)
+    taken = len(relay.accepted)
+    until(lambda: not Message.objects.filter(state__in=["claimed", "sending"], lease_until__gt=Now()).exists())
+    # when its lease has ended, others take over; that it lives is known by its journal, which is locked
+    heartbeats_stop()
+    sweep()
+    assert Sender.objects.filter(settled_at=None).count() == 1
+    held = states()
+    assert held[State.UNCERTAIN] + held.get(State.SENT, 0) <= 20
+    relay.plan = lambda recipient: "ok"
     messages_send()
-    assert after > taken
+    assert len(relay.accepted) > taken
+    # then, woken, it hands nothing over that others have, and tells what it knows of its own
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: gone(pid))
+    messages_send()
     agree(relay)
     assert states() == {State.SENT: 60}
 
