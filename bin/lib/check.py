@@ -42,6 +42,7 @@ def checks() -> list[Check]:
         "ALLOWED_HOSTS": "tessera.example",
         "TRUST_FORWARDED_PROTO": "true",
         "SECRET_KEY": secrets.token_urlsafe(60),
+        "DJANGO_ALLOW_ASYNC_UNSAFE": "",  # for browser tests alone
     }
     return [
         # The longest first: they run two at a time.
