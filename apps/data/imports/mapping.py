@@ -174,7 +174,7 @@ def _texts(value: object, place: str, faults: list[str]) -> tuple[str, ...]:
     values = [value] if isinstance(value, str) else value
     if isinstance(values, list | tuple) and all(isinstance(item, str) for item in values):
         return tuple(values)
-    faults.append(f"{place}: is a text, or a list of texts")
+    faults.append(f"{place}: is a text, or a list of texts; YAML needs quotation marks around words such as No")
     return ()
 
 

@@ -86,7 +86,8 @@ WHERE profile_id IS NULL AND {kind}_digest IS NOT NULL
 _PROFILES_ADD = """
 INSERT INTO profiles_profile (id, first_name, last_name, country, language, time_zone, attributes, source,
     created_at, updated_at)
-SELECT profile_id, first_name, last_name, country, language, time_zone, attributes, %(source)s, now(), now()
+SELECT profile_id, first_name, last_name, country, language, time_zone, attributes, %(source)s,
+    statement_timestamp(), statement_timestamp()
 FROM merge_people WHERE is_new ORDER BY line
 """
 
@@ -105,7 +106,7 @@ UPDATE profiles_profile AS profile SET
     language = coalesce(nullif(people.language, ''), profile.language),
     time_zone = coalesce(nullif(people.time_zone, ''), profile.time_zone),
     attributes = profile.attributes || people.attributes,
-    updated_at = now()
+    updated_at = statement_timestamp()
 FROM merge_people AS people
 WHERE people.profile_id = profile.id AND people.turn = %(turn)s AND (
     people.first_name NOT IN ('', profile.first_name) OR people.last_name NOT IN ('', profile.last_name)
@@ -115,7 +116,7 @@ WHERE people.profile_id = profile.id AND people.turn = %(turn)s AND (
 
 _IDENTIFIERS = (
     "INSERT INTO profiles_identifier (profile_id, kind, value, digest, verified, main, source, created_at)"
-    " SELECT profile_id, 'external_id', external_id, external_digest, false, false, %(source)s, now()"
+    " SELECT profile_id, 'external_id', external_id, external_digest, false, false, %(source)s, statement_timestamp()"
     " FROM merge_people WHERE external_digest IS NOT NULL ORDER BY line"
     " ON CONFLICT DO NOTHING",
 )
@@ -130,7 +131,7 @@ _ADDRESSES = (
     " WHERE address.made AND identifier.profile_id = address.profile_id AND identifier.kind = '{kind}'"
     " AND identifier.main",
     "INSERT INTO profiles_identifier (profile_id, kind, value, digest, verified, main, source, created_at)"
-    " SELECT profile_id, '{kind}', value, digest, false, false, %(source)s, now() FROM merge_{kind}"
+    " SELECT profile_id, '{kind}', value, digest, false, false, %(source)s, statement_timestamp() FROM merge_{kind}"
     " ORDER BY profile_id ON CONFLICT DO NOTHING",
     # a newer address becomes the main one, but neither displaces one the person confirmed, nor gets round a
     # suppression that the person wanted
@@ -186,7 +187,7 @@ _ITEMS_ADD = """
 INSERT INTO catalog_item (sku, title, category, price, currency, sold_at, url, image_url, in_stock, recommendable,
     created_at, updated_at)
 SELECT sku, title, category, price, currency, sold_at, '', '', true,
-    NOT (lower(sku) LIKE ANY (%(services)s)), now(), now()
+    NOT (lower(sku) LIKE ANY (%(services)s)), statement_timestamp(), statement_timestamp()
 FROM merge_items ORDER BY sku ON CONFLICT (sku) DO NOTHING
 """
 # What the catalog said itself stays; a price of an earlier sale gives way to that of a later one.
@@ -197,7 +198,7 @@ UPDATE catalog_item AS item SET
     price = CASE WHEN told.newer THEN told.price ELSE item.price END,
     currency = CASE WHEN told.newer THEN told.currency ELSE item.currency END,
     sold_at = CASE WHEN told.newer THEN told.sold_at ELSE item.sold_at END,
-    updated_at = now()
+    updated_at = statement_timestamp()
 FROM (SELECT merge_items.*, merge_items.sold_at IS NOT NULL
           AND ((known.price IS NULL AND known.sold_at IS NULL) OR merge_items.sold_at > known.sold_at) AS newer
       FROM merge_items JOIN catalog_item AS known USING (sku)) AS told
@@ -233,7 +234,7 @@ _ORDERS = (
     "  recorded_at)"
     " SELECT told.order_id, %(source)s, told.order_number, told.profile_id,"
     "  CASE WHEN told.cancelled THEN 'cancelled' WHEN sums.bought THEN 'purchase' ELSE 'other' END,"
-    "  told.placed_at, told.country, told.currency, sums.revenue, now()"
+    "  told.placed_at, told.country, told.currency, sums.revenue, statement_timestamp()"
     " FROM merge_orders AS told JOIN ("
     "  SELECT order_id, bool_or(is_purchase) AS bought,"
     "   coalesce(sum(quantity * unit_price) FILTER (WHERE is_purchase), 0) AS revenue"

@@ -1,0 +1,187 @@
+"""An import that is killed or stopped at any point, and run again, ends as if nothing had happened."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.conf import LazySettings, settings
+from django.db import connection
+
+from apps.data.events.models import Order, OrderLine
+from apps.data.imports.models import Import, StagedLine
+from apps.data.imports.presets import preset_mapping
+from apps.data.imports.services import import_go_on, import_open, import_run, import_stop
+from apps.data.imports.tasks import import_work, imports_sweep
+from apps.data.profiles.models import Profile
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Conflict
+
+from .making import run, write
+
+LINES = 60_000
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    """A file that takes some seconds."""
+    rows = (
+        f"{n // 5},S{n % 700},T {n % 700},{n % 4},2010-12-{n % 28 + 1:02} 08:26:00,{n % 90}.5,{n // 5 % 900},Austria\n"
+        for n in range(LINES)
+    )
+    header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+    return write(tmp_path / "big.csv", header + "".join(rows) + "bad line\n")
+
+
+@pytest.fixture
+def shop(transactional_db: None, settings: LazySettings, tmp_path: Path) -> Iterator[None]:
+    """An empty shop, in a database that other processes see too."""
+    settings.DATA_DIR = tmp_path / "data"
+    import_module("apps.data.consent.migrations.0002_purposes").purposes_add(apps, None)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE imports_stagedline, imports_stagedperson")
+
+
+def totals() -> dict[str, object]:
+    """What there is in the end."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sum(quantity * unit_price), count(*) FILTER (WHERE is_purchase) FROM events_orderline")
+        revenue, purchases = cursor.fetchone()
+    return {
+        "orders": Order.objects.count(),
+        "lines": OrderLine.objects.count(),
+        "profiles": Profile.objects.count(),
+        "revenue": str(revenue),
+        "purchases": purchases,
+        "staged": StagedLine.objects.count(),
+    }
+
+
+def command(path: Path, data_dir: Path) -> subprocess.Popen[bytes]:
+    """The command in a process of its own, on the tests' database."""
+    found = connection.settings_dict
+    url = f"postgres://{found['USER']}:{found['PASSWORD']}@{found['HOST']}:{found['PORT']}/{found['NAME']}"
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "import_orders", str(path), "--preset", "online-retail"],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DATABASE_URL": url, "DATA_DIR": str(data_dir)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def progress_of(path: Path) -> tuple[str, int]:
+    job = Import.objects.filter(path=str(path)).first()
+    return (job.state, job.lines_done) if job else ("", 0)
+
+
+def test_killed_again_and_again_it_ends_whole(shop: None, big: Path, tmp_path: Path) -> None:
+    # given: the same file without any kill, then nothing of it left
+    points = [("reading", 10_000), ("reading", random.Random(7).randrange(20_000, 40_000)), ("merging", 0)]
+    for state, lines in points:
+        process = command(big, tmp_path / "data")
+        limit = time.monotonic() + 90
+        # when: killed as soon as it has come so far
+        while process.poll() is None and time.monotonic() < limit:
+            at, done = progress_of(big)
+            if (at == state and done >= lines) or at in ("merging", "done"):
+                break
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+        assert Import.objects.get().state in ("reading", "merging", "done")
+    output, _ = command(big, tmp_path / "data").communicate(timeout=120)
+
+    # then
+    killed = totals()
+    job = Import.objects.get()
+    assert job.state == Import.State.DONE
+    assert (job.counts["lines_read"], job.counts["lines_bad"]) == (LINES + 1, 1)
+    assert len(Path(job.errors_path).read_text().splitlines()) == 2
+    assert b"60,001  lines read" in output
+    assert killed["lines"] == LINES
+    assert killed["staged"] == 0
+    again = run(big, "online-retail", again=True)
+    assert again.counts == job.counts
+    assert totals() == killed
+
+
+def test_ctrl_c_leaves_it_stopped_and_the_same_command_finishes_it(shop: None, big: Path, tmp_path: Path) -> None:
+    process = command(big, tmp_path / "data")
+    limit = time.monotonic() + 90
+    while progress_of(big)[1] < 10_000 and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert b"the same command finishes the import" in told
+    assert Import.objects.get().state == Import.State.STOPPED
+    process = command(big, tmp_path / "data")
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert OrderLine.objects.count() == LINES
+
+
+def test_two_runs_of_one_import_do_not_race(shop: None, big: Path, tmp_path: Path) -> None:
+    process = command(big, tmp_path / "data")
+    limit = time.monotonic() + 90
+    while progress_of(big)[1] < 10_000 and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.005)
+    with pytest.raises(Conflict) as refused:
+        import_run(import_id=Import.objects.get().pk)
+    import_work(Import.objects.get().pk)  # a task that comes twice is quiet about it
+    process.communicate(timeout=120)
+
+    assert refused.value.code == "import_running"
+    assert OrderLine.objects.count() == LINES
+
+
+@pytest.mark.django_db
+def test_stop_and_go_on(tmp_path: Path, big: Path, settings: LazySettings) -> None:
+    settings.DATA_DIR = tmp_path / "data"
+    mapping = preset_mapping("online-retail", kind="orders")
+    job = import_open(kind="orders", path=big, mapping=mapping, in_background=True)
+
+    stopped = import_run(import_id=job.pk, told=lambda job: import_stop(import_id=job.pk) and None)
+
+    assert (stopped.state, stopped.lines_done) == (Import.State.STOPPED, 10_000)
+    with pytest.raises(Conflict):
+        import_stop(import_id=job.pk)
+    assert import_go_on(import_id=job.pk).state == Import.State.WAITING
+    assert import_run(import_id=job.pk).state == Import.State.DONE
+    assert OrderLine.objects.count() == LINES
+    with pytest.raises(Conflict):
+        import_go_on(import_id=job.pk)
+
+
+@pytest.mark.django_db
+def test_the_sweep_takes_up_what_a_dead_worker_left(
+    tmp_path: Path, big: Path, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DATA_DIR = tmp_path / "data"
+    woken: list[int] = []
+
+    class Work:
+        @staticmethod
+        def apply_async(args: tuple[int], retry: bool) -> None:
+            woken.append(args[0])
+
+    monkeypatch.setattr("apps.data.imports.tasks.import_work", Work)
+    mapping = preset_mapping("online-retail", kind="orders")
+    left = import_open(kind="orders", path=big, mapping=mapping, in_background=True)
+    imports_sweep()
+    assert woken == []
+    Import.objects.filter(pk=left.pk).update(state="reading", updated_at=now().replace(year=2020))
+
+    imports_sweep()
+
+    assert woken == [left.pk]
