@@ -16,11 +16,10 @@ from apps.foundation.accounts.models import User
 from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.errors import DomainError
 
-from .contracts import Problem
 from .fields import fields_read, language_is_valid
 from .forms import BlockForm, BlockTypeForm, BrandForm, ServiceForm, TemplateForm, block_form_class, content_name
 from .models import Block, BlockType, BlockVersion, Brand, CompiledTemplate, Template, TemplateVersion
-from .previews import PERSONAS, Preview, block_preview
+from .previews import PERSONAS, block_preview
 from .selectors import brand_spec, languages_written
 from .tables import content_table_shown, language_title, limits_shown, source_shown, swatch_shown, table_shown
 
@@ -192,7 +191,7 @@ class BlockAdmin(ServiceAdmin):
     def get_form(self, request: HttpRequest, obj: Block | None = None, change: bool = False, **kwargs: Any) -> Any:
         block_type = obj.type if obj is not None else self._type_wanted(request)
         if block_type is None or (obj is not None and not self.has_change_permission(request, obj)):
-            return super().get_form(request, obj, change, **kwargs)
+            return super().get_form(request, obj, change, **{**kwargs, "fields": ()})
         newest = obj.versions.first() if obj is not None else None
         content = newest.content if newest is not None else {}
         kwargs["form"] = block_form_class(
@@ -297,19 +296,18 @@ class BlockAdmin(ServiceAdmin):
         }
         brand = Brand.objects.order_by("pk").first()
         if values and not any(values.values()):
-            mend = f"Nothing is written in {language} yet. People get the brand's language instead."
-            preview = Preview([Problem("", 0, "", mend)])
-        else:
-            preview = block_preview(
-                name=request.POST.get("name", "")[:120] or "this block",
-                fields=declared,
-                layout=block_type.layout,
-                text_layout=block_type.text_layout,
-                content={language: values},
-                language=language,
-                persona=next((p for p in PERSONAS if p.code == request.POST.get("preview_persona")), PERSONAS[0]),
-                brand=brand_spec(brand) if brand is not None else None,
-            )
+            note = f"Nothing is written in {language_title(language)} yet. People get the brand's language instead."
+            return render(request, "content/block_preview.html", {"note": note})
+        preview = block_preview(
+            name=request.POST.get("name", "")[:120] or "this block",
+            fields=declared,
+            layout=block_type.layout,
+            text_layout=block_type.text_layout,
+            content={language: values},
+            language=language,
+            persona=next((p for p in PERSONAS if p.code == request.POST.get("preview_persona")), PERSONAS[0]),
+            brand=brand_spec(brand) if brand is not None else None,
+        )
         size = request.POST.get("preview_size", "phone")
         context = {"preview": preview, "size": size if size in ("phone", "desktop", "text") else "phone"}
         return render(request, "content/block_preview.html", context)
@@ -320,6 +318,9 @@ class VersionAdmin(ReadOnlyAdmin):
 
     class Media:
         css = {"all": ["tessera/content.css"]}
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [(None, {"classes": (_FIT,), "fields": self.get_fields(request, obj)})]
 
 
 @admin.register(BlockVersion)

@@ -55,14 +55,16 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
             problems = error.extra.get("problems") or [{"where": "", "line": 0, "token": "", "mend": error.message}]
             for problem in problems:
                 field = self.field_of(problem["where"])
-                self.add_error(field, _sentence(problem, with_place=field is None))
+                self.add_error(
+                    field, _sentence(problem, with_place=field is None, lines=not isinstance(self, BlockForm))
+                )
 
     def validate_unique(self) -> None:
         """Left to the service, which says which name is taken."""
 
 
-def _sentence(problem: Mapping[str, Any], *, with_place: bool) -> str:
-    line = f"Line {problem['line']}: " if problem["line"] else ""
+def _sentence(problem: Mapping[str, Any], *, with_place: bool, lines: bool) -> str:
+    line = f"Line {problem['line']}: " if lines and problem["line"] else ""
     place = f"{problem['where']}: " if with_place and problem["where"] else ""
     token = f"{problem['token']} " if problem["token"] else ""
     text = f"{token}{problem['mend']}"
@@ -76,7 +78,7 @@ class JsonField(forms.CharField):
         super().__init__(**kwargs)  # the model's field offers its codecs; there are none
 
     def prepare_value(self, value: Any) -> Any:
-        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+        return value if isinstance(value, str) else _declaration(value)
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
@@ -95,6 +97,20 @@ class JsonField(forms.CharField):
             return bool(json.loads(data or "[]") != initial)
         except (RecursionError, ValueError):
             return True
+
+
+def _declaration(fields: Any) -> str:
+    """A type's fields for reading and editing: one a line, name and kind first."""
+    if not isinstance(fields, list) or not all(isinstance(field, dict) for field in fields):
+        return json.dumps(fields, indent=2, ensure_ascii=False)
+    order = ("name", "label", "kind", "fixed", "value", "required", "max_length", "choices", "help")
+    lines = [
+        json.dumps(
+            {key: field[key] for key in (*order, *sorted(set(field) - set(order))) if key in field}, ensure_ascii=False
+        )
+        for field in fields
+    ]
+    return "[\n" + ",\n".join(f"  {line}" for line in lines) + "\n]" if lines else "[]"
 
 
 class LinesField(forms.CharField):
@@ -167,7 +183,7 @@ class BlockTypeForm(ServiceForm):
         model = BlockType
         fields = ("code", "name", "description", "fields", "layout", "text_layout")
         field_classes = {"fields": JsonField}
-        widgets = {"fields": code_area(16), "description": UnfoldAdminTextareaWidget({"rows": 2})}
+        widgets = {"fields": code_area(12), "description": UnfoldAdminTextareaWidget({"rows": 2})}
         help_texts = {
             "fields": (
                 'A list: [{"name": "headline", "label": "Headline", "kind": "text", "max_length": 60}, …]. '
