@@ -137,7 +137,7 @@ def test_stop_go_on_and_the_errors_file(
     import_work(job.pk)
 
     errors = client.get(reverse("admin:imports_import_errors", args=[job.pk]))
-    assert b"it has 1 columns" in b"".join(errors.streaming_content)  # type: ignore[arg-type]
+    assert b"it has 1 columns" in errors.getvalue()
     assert errors["Content-Disposition"] == f'attachment; filename="import-{job.pk}-errors.csv"'
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -151,7 +152,10 @@ def test_stop_and_go_on(tmp_path: Path, big: Path, settings: LazySettings) -> No
     mapping = preset_mapping("online-retail", kind="orders")
     job = import_open(kind="orders", path=big, mapping=mapping, in_background=True)
 
-    stopped = import_run(import_id=job.pk, told=lambda job: import_stop(import_id=job.pk) and None)
+    def stop(job: Import) -> None:
+        import_stop(import_id=job.pk)
+
+    stopped = import_run(import_id=job.pk, told=stop)
 
     assert (stopped.state, stopped.lines_done) == (Import.State.STOPPED, 10_000)
     with pytest.raises(Conflict):
@@ -165,23 +169,23 @@ def test_stop_and_go_on(tmp_path: Path, big: Path, settings: LazySettings) -> No
 
 @pytest.mark.django_db
 def test_the_sweep_takes_up_what_a_dead_worker_left(
-    tmp_path: Path, big: Path, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    big: Path,
+    settings: LazySettings,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     settings.DATA_DIR = tmp_path / "data"
     woken: list[int] = []
-
-    class Work:
-        @staticmethod
-        def apply_async(args: tuple[int], retry: bool) -> None:
-            woken.append(args[0])
-
-    monkeypatch.setattr("apps.data.imports.tasks.import_work", Work)
+    monkeypatch.setattr(import_work, "apply_async", lambda args, retry: woken.append(args[0]))
     mapping = preset_mapping("online-retail", kind="orders")
     left = import_open(kind="orders", path=big, mapping=mapping, in_background=True)
-    imports_sweep()
+    with django_capture_on_commit_callbacks(execute=True):
+        imports_sweep()
     assert woken == []
     Import.objects.filter(pk=left.pk).update(state="reading", updated_at=now().replace(year=2020))
 
-    imports_sweep()
+    with django_capture_on_commit_callbacks(execute=True):
+        imports_sweep()
 
     assert woken == [left.pk]
