@@ -249,6 +249,9 @@ def test_an_early_answer_arrives_though_the_body_is_not_taken(front: int, wsgi: 
     def refuse(link: socket.socket) -> None:
         wsgi.read_head(link)
         link.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno!")
+        link.shutdown(socket.SHUT_WR)
+        while link.recv(65536):  # closing with bytes unread would reset the connection
+            pass
 
     wsgi.handler = refuse
     with socket.create_connection(("127.0.0.1", front), timeout=20) as link:
