@@ -80,7 +80,7 @@ def main() -> None:
         "same_figures": first == twice == again,
     }
     met = {name: figures[name] <= limit for name, limit in TARGETS.items()}
-    print(json.dumps({"name": "import_orders", "figures": figures, "targets": TARGETS, "met": met}, indent=2))
+    print(json.dumps({"name": "import_orders", "figures": figures, "targets": TARGETS, "met": met}))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def pytest_arguments(arguments: list[str]) -> list[str]:
     if "--slow" in arguments:
         own = ["-m", "", *own]
     if not any(argument.startswith(("-n", "--numprocesses", "--pdb", "--trace")) for argument in own):
-        own = ["-n", "2", *own]
+        own = ["-n", "2", "--dist", "loadgroup", *own]
     return own
 
 

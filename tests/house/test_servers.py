@@ -86,6 +86,7 @@ def test_servers_start_again_after_everything_was_killed(servers_run: Start, sta
     assert redis.Redis.from_url(again.addresses.redis_url).get("kept") == b"yes"
 
 
+@pytest.mark.slow
 def test_a_pid_file_whose_pid_is_another_process_now_hinders_nothing(servers_run: Start, state: Path) -> None:
     # given the pid files that a power cut leaves, with the pid of a process that lives
     servers_run(state).end()
@@ -100,6 +101,7 @@ def test_a_pid_file_whose_pid_is_another_process_now_hinders_nothing(servers_run
     assert run.query("SELECT 1") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_torn_redis_file_is_set_aside(servers_run: Start, state: Path) -> None:
     # given
     run = servers_run(state)
@@ -115,6 +117,7 @@ def test_a_torn_redis_file_is_set_aside(servers_run: Start, state: Path) -> None
     assert len(list((state / "redis").glob("appendonly.aof.torn-*"))) == 1
 
 
+@pytest.mark.slow
 def test_taken_ports_are_left_to_who_has_them(servers_run: Start, state: Path) -> None:
     # given
     first = servers_run(state)
@@ -178,6 +181,7 @@ def test_roles_are_apart_and_passwords_needed(servers_run: Start, state: Path) -
     assert stat.S_IMODE((state / "redis" / "redis.conf").stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 def test_unicode_is_lowered_the_same_everywhere(servers_run: Start, state: Path) -> None:
     run = servers_run(state)
 
@@ -209,6 +213,7 @@ def test_root_keeps_data_outside_a_folder_that_only_it_can_enter(servers_run: St
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands PostgreSQL to another account")
+@pytest.mark.slow
 def test_root_copies_programs_that_the_account_cannot_reach(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     # given an installation below a folder that only root can enter
     closed = state / "closed"

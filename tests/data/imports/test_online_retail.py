@@ -20,7 +20,10 @@ from apps.data.profiles.models import Identifier, Profile
 
 FILE = Path(settings.BASE_DIR).parent / "shared" / "data" / "online_retail.csv.gz"
 
-pytestmark = pytest.mark.skipif(not FILE.is_file(), reason="the real data is not beside the project")
+pytestmark = [
+    pytest.mark.skipif(not FILE.is_file(), reason="the real data is not beside the project"),
+    pytest.mark.xdist_group("the real orders imported"),  # once, not once for each process
+]
 
 FIGURES = """\
       541,909  lines read
@@ -100,6 +103,7 @@ def test_twice_is_the_same(printed: str) -> None:
     assert Import.objects.count() == 1
 
 
+@pytest.mark.slow
 def test_read_anew_is_the_same(printed: str) -> None:
     newest = Profile.objects.latest("updated_at").updated_at
     assert typed(again=True) == printed
