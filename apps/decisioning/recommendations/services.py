@@ -133,8 +133,12 @@ def recommendation_set_refresh(*, as_of: datetime | None = None, force: bool = F
             "pair_buyers": PAIR_BUYERS,
         }
         cursor.execute("SELECT set_config('work_mem', '128MB', TRUE)")  # for this transaction: pairs are hashed
+        # Just after a large import the tables' figures are old, and a nested loop planned by them takes minutes;
+        # hashing is right at any size here.
+        cursor.execute("SELECT set_config('enable_nestloop', 'off', TRUE)")
         cursor.execute(_BEST_SELLERS, params)
         cursor.execute(_NEIGHBOURS, params)
+        cursor.execute("SELECT set_config('enable_nestloop', 'on', TRUE)")
         made.ready = True
         made.save(update_fields=["ready"])
         kept = RecommendationSet.objects.order_by("-pk").values("pk")[:SETS_KEPT]

@@ -1,7 +1,9 @@
 """Live pages: a change reaches every open stream, also after Redis was away."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 import redis
@@ -9,6 +11,14 @@ from django.conf import settings
 
 from apps.foundation.core import live
 from apps.foundation.core.live import Hub, live_publish
+
+T = TypeVar("T")
+
+
+def played(scene: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What a scene gives; in a thread of its own, since the browser tests' event loop may run in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, scene()).result(30)
 
 
 async def next_change(stream: AsyncIterator[bytes], seconds: float = 5) -> bytes:
@@ -32,7 +42,7 @@ def test_a_change_reaches_the_streams_of_its_channel_only() -> None:
             return told, False
         return told, True
 
-    assert asyncio.run(scene()) == (b"event: changed\ndata:\n\n", False)
+    assert played(scene) == (b"event: changed\ndata:\n\n", False)
 
 
 def test_streams_go_on_after_redis_dropped_the_subscription() -> None:
@@ -46,7 +56,7 @@ def test_streams_go_on_after_redis_dropped_the_subscription() -> None:
 
         return await next_change(stream, 10)
 
-    assert asyncio.run(scene()) == b"event: changed\ndata:\n\n"
+    assert played(scene) == b"event: changed\ndata:\n\n"
 
 
 def test_a_closed_stream_is_forgotten() -> None:
@@ -57,7 +67,7 @@ def test_a_closed_stream_is_forgotten() -> None:
         await stream.aclose()  # type: ignore[attr-defined]  # an async generator
         return len(hub._waiting)
 
-    assert asyncio.run(scene()) == 0
+    assert played(scene) == 0
 
 
 def test_publishing_without_redis_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
