@@ -160,6 +160,7 @@ def text_clean(text: str) -> str:
     What it says is left alone, be it a formula or a template's tag: it is data, and whoever prints it escapes it.
     """
     if not text.isprintable() or "  " in text:
-        text = "".join(c for c in " ".join(text.split()) if unicodedata.category(c) not in ("Cc", "Cs"))
+        kept = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cs"))
+        text = " ".join(kept.split())
     text = text.strip()
     return "" if is_blank(text) else text

@@ -115,6 +115,7 @@ def test_killed_again_and_again_it_ends_whole(shop: None, big: Path, tmp_path: P
     assert totals() == killed
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_it_stopped_and_the_same_command_finishes_it(shop: None, big: Path, tmp_path: Path) -> None:
     process = command(big, tmp_path / "data")
     limit = time.monotonic() + 90
@@ -132,6 +133,7 @@ def test_ctrl_c_leaves_it_stopped_and_the_same_command_finishes_it(shop: None, b
     assert OrderLine.objects.count() == LINES
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_import_do_not_race(shop: None, big: Path, tmp_path: Path) -> None:
     process = command(big, tmp_path / "data")
     limit = time.monotonic() + 90

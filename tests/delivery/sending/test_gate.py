@@ -242,9 +242,9 @@ def test_a_slow_relay_has_the_gate_asked_again(
     relay: Relay, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     # given a window of 4 to a relay that takes its time, and somebody who leaves while the first is handed over
-    monkeypatch.setattr(windows, "GATE_SECONDS", 0.2)
+    monkeypatch.setattr(windows, "GATE_SECONDS", 0.5)
     people = make_queued(4)
-    relay.plan = lambda recipient: "slow 0.4"
+    relay.plan = lambda recipient: "slow 0.9"
     gone: list[int] = []
 
     def leave(one: Accepted) -> None:
