@@ -11,11 +11,6 @@ from pytest_django import Settings
 from config import celery_app
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: begun last, they would leave the other process idle."""
-    items.sort(key=lambda item: not item.nodeid.startswith(("tests/flows/", "tests/data/imports/test_online_retail")))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def own_redis() -> None:
     """A Redis database for each process of the tests: what one wakes, the worker of another must not take."""
