@@ -1,0 +1,73 @@
+"""Block types in the admin."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from apps.decisioning.content.fields import fields_read
+from apps.decisioning.content.forms import BlockTypeForm
+from apps.decisioning.content.models import BlockType
+from apps.decisioning.content.tables import limits_shown, source_shown, table_shown
+
+from .saving import FIT, ServiceAdmin
+
+
+@admin.register(BlockType)
+class BlockTypeAdmin(ServiceAdmin):
+    """Kinds of blocks: their fields, fixed and flexible, and how they look."""
+
+    form = BlockTypeForm
+    list_display = ("name", "code", "fields_listed", "blocks_counted", "updated_at")
+    search_fields = ("name", "code", "description")
+    search_help_text = "name, code or description"
+
+    def get_fieldsets(self, request: HttpRequest, obj: BlockType | None = None) -> Any:
+        edits = obj is None or self.has_change_permission(request, obj)
+        fields = ("fields", *(("fields_shown",) if obj else ())) if edits else ("fields_shown",)
+        layouts = ("layout", "text_layout") if edits else ("layout_shown", "text_layout_shown")
+        return [
+            ("What it is", {"classes": (FIT,), "fields": ("code", "name", "description")}),
+            ("Fields", {"classes": (FIT,), "fields": fields}),
+            ("Layouts", {"classes": (FIT,), "fields": layouts}),
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: BlockType | None = None) -> Any:
+        return ("fields_shown", "layout_shown", "text_layout_shown", *(("code",) if obj is not None else ()))
+
+    @admin.display(description="As saved")
+    def fields_shown(self, block_type: BlockType) -> SafeString:
+        rows = [
+            (
+                field.label,
+                field.name,
+                field.kind.replace("_", " "),
+                "fixed" if field.fixed else "flexible",
+                limits_shown(field),
+            )
+            for field in fields_read(block_type.fields, [])
+        ]
+        return table_shown(("Field", "Name", "Kind", "", "Limits, or its value"), rows) if rows else SafeString("None")
+
+    @admin.display(description="Layout")
+    def layout_shown(self, block_type: BlockType) -> SafeString:
+        return source_shown(block_type.layout)
+
+    @admin.display(description="Text layout")
+    def text_layout_shown(self, block_type: BlockType) -> SafeString:
+        return source_shown(block_type.text_layout)
+
+    @admin.display(description="Fields")
+    def fields_listed(self, block_type: BlockType) -> str:
+        return ", ".join(field.label for field in fields_read(block_type.fields, [])) or "none"
+
+    @admin.display(description="Blocks")
+    def blocks_counted(self, block_type: BlockType) -> int:
+        return block_type.blocks.count()
+
+    def save_model(self, request: HttpRequest, obj: BlockType, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        blocks = obj.blocks.count() if change and form.has_changed() else 0
+        if blocks:
+            messages.info(request, f"Versions of its {blocks} blocks stay as they are; each takes this up when saved.")

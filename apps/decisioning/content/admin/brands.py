@@ -1,0 +1,46 @@
+"""Brands in the admin."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from apps.decisioning.content.forms import BrandForm
+from apps.decisioning.content.models import Brand
+from apps.decisioning.content.tables import swatch_shown
+
+from .saving import FIT, ServiceAdmin
+
+
+@admin.register(Brand)
+class BrandAdmin(ServiceAdmin):
+    """Who speaks."""
+
+    form = BrandForm
+    list_display = ("name", "code", "from_email", "default_language", "updated_at")
+    search_fields = ("name", "code")
+    search_help_text = "name or code"
+
+    def get_fieldsets(self, request: HttpRequest, obj: Brand | None = None) -> Any:
+        look = ("colours", "colours_shown", "default_language") if obj else ("colours", "default_language")
+        if obj is not None and not self.has_change_permission(request, obj):
+            look = ("colours_shown", "default_language")
+        return [
+            ("Who speaks", {"classes": (FIT,), "fields": ("code", "name", "from_name", "from_email", "reply_to")}),
+            (
+                "What the law asks, and links",
+                {"classes": (FIT,), "fields": ("postal_address", "shop_url", "link_hosts")},
+            ),
+            ("Look and language", {"classes": (FIT,), "fields": look}),
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Brand | None = None) -> Any:
+        return ("colours_shown", *(("code",) if obj is not None else ()))
+
+    @admin.display(description="As saved")
+    def colours_shown(self, brand: Brand) -> SafeString:
+        return format_html_join(" ", '<span class="t-colour">{} {}</span>', (
+            (name, swatch_shown(colour)) for name, colour in brand.colours.items()
+        ))  # fmt: skip

@@ -1,0 +1,156 @@
+"""Templates in the admin; their versions, and what they compile to."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.decisioning.content.forms import ServiceForm, TemplateForm
+from apps.decisioning.content.models import CompiledTemplate, Template, TemplateVersion
+from apps.decisioning.content.tables import source_shown, table_shown
+
+from .saving import FIT, LINK, ServiceAdmin, VersionAdmin
+
+
+@admin.register(Template)
+class TemplateAdmin(ServiceAdmin):
+    """Layout and logic, owned by engineers."""
+
+    form = TemplateForm
+    list_display = ("name", "code", "newest_shown", "owner", "updated_at")
+    list_select_related = ("owner",)
+    search_fields = ("name", "code")
+    search_help_text = "name or code"
+
+    def get_fieldsets(self, request: HttpRequest, obj: Template | None = None) -> Any:
+        edits = obj is None or self.has_change_permission(request, obj)
+        about = ("code", "name", *(("owner",) if obj is not None else ()))
+        if edits:
+            sets = [
+                ("The template", {"classes": (FIT,), "fields": about}),
+                ("Sources", {"classes": (FIT,), "fields": ("subject", "mjml", "text", "base")}),
+            ]
+        else:
+            sets = [("The template", {"classes": (FIT,), "fields": about})]
+        if obj is not None:
+            sets.append(("Versions", {"classes": (FIT,), "fields": ("versions_shown",)}))
+        return sets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Template | None = None) -> Any:
+        return ("owner", "versions_shown", *(("code",) if obj is not None else ()))
+
+    def get_form(self, request: HttpRequest, obj: Template | None = None, change: bool = False, **kwargs: Any) -> Any:
+        if obj is not None and not self.has_change_permission(request, obj):
+            kwargs["form"] = type(
+                "Looked", (ServiceForm,), {"Meta": type("Meta", (), {"model": Template, "fields": ()})}
+            )
+        form = super().get_form(request, obj, change, **kwargs)
+        newest = obj.versions.first() if obj is not None else None
+        if newest is not None:
+            now = {"subject": newest.subject, "mjml": newest.mjml, "text": newest.text, "base": newest.number}
+            for name, value in now.items():
+                if name in form.base_fields:
+                    form.base_fields[name].initial = value
+        return form
+
+    @admin.display(description="Newest version")
+    def newest_shown(self, template: Template) -> str:
+        newest = template.versions.first()
+        return f"v{newest.number}, slots {', '.join(newest.slots) or 'none'}" if newest is not None else "none"
+
+    @admin.display(description="Versions")
+    def versions_shown(self, template: Template) -> SafeString:
+        rows = [
+            (
+                format_html(
+                    '<a href="{}" class="{}">v{}</a>',
+                    reverse("admin:content_templateversion_change", args=[version.pk]),
+                    LINK,
+                    version.number,
+                ),
+                ", ".join(version.slots),
+                version.created_by,
+                f"{version.created_at:%Y-%m-%d %H:%M}",
+            )
+            for version in template.versions.select_related("created_by")[:30]
+        ]
+        return table_shown(("Version", "Slots", "Made by", "On"), rows)
+
+
+@admin.register(TemplateVersion)
+class TemplateVersionAdmin(VersionAdmin):
+    """The sources of a template since a version."""
+
+    list_display = ("template", "number", "created_by", "created_at")
+    list_select_related = ("template", "created_by")
+    search_fields = ("template__name", "template__code")
+    ordering = ("-id",)
+    fields = (
+        "template", "number", "slots_listed", "subject_shown", "mjml_shown", "text_shown", "digest", "created_by",
+        "created_at",
+    )  # fmt: skip
+    readonly_fields = ("slots_listed", "subject_shown", "mjml_shown", "text_shown")
+
+    @admin.display(description="Slots")
+    def slots_listed(self, version: TemplateVersion) -> str:
+        return ", ".join(version.slots) or "none"
+
+    @admin.display(description="Subject")
+    def subject_shown(self, version: TemplateVersion) -> SafeString:
+        return source_shown(version.subject)
+
+    @admin.display(description="MJML")
+    def mjml_shown(self, version: TemplateVersion) -> SafeString:
+        return source_shown(version.mjml)
+
+    @admin.display(description="Plain text")
+    def text_shown(self, version: TemplateVersion) -> SafeString:
+        return source_shown(version.text)
+
+
+@admin.register(CompiledTemplate)
+class CompiledTemplateAdmin(VersionAdmin):
+    """What a published message is rendered from."""
+
+    list_display = ("digest_short", "language", "size_shown", "created_at")
+    list_filter = ("language",)
+    ordering = ("-id",)
+    fields = (
+        "digest",
+        "language",
+        "size_shown",
+        "tokens_listed",
+        "subject_shown",
+        "html_shown",
+        "text_shown",
+        "created_at",
+    )
+    readonly_fields = ("size_shown", "tokens_listed", "subject_shown", "html_shown", "text_shown")
+
+    @admin.display(description="Digest")
+    def digest_short(self, compiled: CompiledTemplate) -> str:
+        return compiled.digest[:12]
+
+    @admin.display(description="Largest HTML", ordering="largest_bytes")
+    def size_shown(self, compiled: CompiledTemplate) -> str:
+        kilobytes = compiled.largest_bytes / 1024
+        return f"{kilobytes:.0f} kB" + (" — Gmail clips it at 102 kB" if kilobytes > 102 else "")
+
+    @admin.display(description="Uses of a profile")
+    def tokens_listed(self, compiled: CompiledTemplate) -> str:
+        return ", ".join(compiled.tokens) or "nothing"
+
+    @admin.display(description="Subject")
+    def subject_shown(self, compiled: CompiledTemplate) -> SafeString:
+        return source_shown(compiled.subject)
+
+    @admin.display(description="HTML")
+    def html_shown(self, compiled: CompiledTemplate) -> SafeString:
+        return source_shown(compiled.html)
+
+    @admin.display(description="Plain text")
+    def text_shown(self, compiled: CompiledTemplate) -> SafeString:
+        return source_shown(compiled.text)

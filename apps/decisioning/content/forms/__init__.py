@@ -1,0 +1,9 @@
+"""The forms of the admin. Each asks the service whether it would save, and shows every problem at its field."""
+
+from .block_types import BlockTypeForm
+from .blocks import BlockForm, block_form_class, content_name
+from .brands import BrandForm
+from .saving import ServiceForm
+from .templates import TemplateForm
+
+__all__ = ["BlockForm", "BlockTypeForm", "BrandForm", "ServiceForm", "TemplateForm", "block_form_class", "content_name"]

@@ -1,0 +1,39 @@
+"""The form of a brand."""
+
+from unfold.widgets import (
+    UnfoldAdminTextareaWidget,
+)
+
+from apps.decisioning.content import services
+from apps.decisioning.content.models import Brand
+
+from .inputs import ColoursField, LinesField
+from .saving import ServiceForm
+
+
+class BrandForm(ServiceForm):
+    """A brand."""
+
+    link_hosts = LinesField(
+        widget=UnfoldAdminTextareaWidget({"rows": 3, "spellcheck": "false"}),
+        help_text="One a line, such as shop.example. Links and pictures of messages go there and nowhere else.",
+    )
+    colours = ColoursField(
+        required=False,
+        widget=UnfoldAdminTextareaWidget({"rows": 6, "spellcheck": "false", "class": "t-code"}),
+        help_text="One a line: a name and a colour, such as: accent #1a2b3c. Templates use [[ brand.colours.accent ]].",
+    )
+
+    class Meta:
+        model = Brand
+        fields = (
+            "code", "name", "from_name", "from_email", "reply_to", "postal_address", "shop_url", "link_hosts",
+            "colours", "default_language",
+        )  # fmt: skip
+
+    def service(self) -> Brand:
+        values = {name: self.cleaned_data[name] for name in self.Meta.fields if name in self.cleaned_data}
+        if self.instance.pk is None:
+            return services.brand_create(by=self.user, **values)
+        values.pop("code", None)
+        return services.brand_update(brand_id=self.instance.pk, by=self.user, **values)

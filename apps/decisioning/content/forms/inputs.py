@@ -1,0 +1,78 @@
+"""Inputs of the content forms: JSON, lines, colours."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from .saving import MAX_JSON
+
+
+class JsonField(forms.CharField):
+    """JSON as text in, data out; a fault is told with its line."""
+
+    def __init__(self, *, encoder: Any = None, decoder: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # the model's field offers its codecs; there are none
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) else _declaration(value)
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if len(text) > MAX_JSON:
+            raise ValidationError(f"This has {len(text):,} characters, {MAX_JSON:,} are allowed")
+        try:
+            return json.loads(text or "[]")
+        except json.JSONDecodeError as fault:
+            message = f"Line {fault.lineno}, column {fault.colno}: this is not JSON yet ({fault.msg})"
+            raise ValidationError(message) from None
+        except (RecursionError, ValueError):
+            raise ValidationError("This is nested too deep, or holds a number too large") from None
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(json.loads(data or "[]") != initial)
+        except (RecursionError, ValueError):
+            return True
+
+
+def _declaration(fields: Any) -> str:
+    """A type's fields for reading and editing: one a line, name and kind first."""
+    if not isinstance(fields, list) or not all(isinstance(field, dict) for field in fields):
+        return json.dumps(fields, indent=2, ensure_ascii=False)
+    order = ("name", "label", "kind", "fixed", "value", "required", "max_length", "choices", "help")
+    lines = [
+        json.dumps(
+            {key: field[key] for key in (*order, *sorted(set(field) - set(order))) if key in field}, ensure_ascii=False
+        )
+        for field in fields
+    ]
+    return "[\n" + ",\n".join(f"  {line}" for line in lines) + "\n]" if lines else "[]"
+
+
+class LinesField(forms.CharField):
+    """A list, one entry a line."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) else "\n".join(value or [])
+
+    def clean(self, value: Any) -> Any:
+        return [line.strip() for line in super().clean(value).splitlines() if line.strip()]
+
+
+class ColoursField(forms.CharField):
+    """Colours by name, `accent #1a2b3c`, one a line."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) else "\n".join(f"{name} {c}" for name, c in (value or {}).items())
+
+    def clean(self, value: Any) -> Any:
+        colours: dict[str, str] = {}
+        for number, line in enumerate(super().clean(value).splitlines(), 1):
+            if line.strip():
+                name, _, colour = line.strip().partition(" ")
+                if not colour.strip() or name in colours:
+                    raise ValidationError(f"Line {number}: write a new name and a colour, such as: accent #1a2b3c")
+                colours[name] = colour.strip()
+        return colours

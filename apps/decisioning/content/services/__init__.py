@@ -1,0 +1,25 @@
+"""Writes about content. Each checks the right of the one who asks, checks the content, writes, and audits.
+
+Versions are known by their digest: the same content again is the version that exists.
+"""
+
+from apps.decisioning.content.publishing import message_compile
+
+from .block_types import block_type_create, block_type_update
+from .blocks import block_create, block_update, block_version_create
+from .brands import brand_create, brand_update
+from .templates import template_create, template_update, template_version_create
+
+__all__ = [
+    "block_create",
+    "block_type_create",
+    "block_type_update",
+    "block_update",
+    "block_version_create",
+    "brand_create",
+    "brand_update",
+    "message_compile",
+    "template_create",
+    "template_update",
+    "template_version_create",
+]

@@ -1,0 +1,46 @@
+"""Writes about block types."""
+
+from typing import Any
+
+from django.db import transaction
+
+from apps.decisioning.content.checking import block_type_problems
+from apps.decisioning.content.contracts import Problem, problems_refuse
+from apps.decisioning.content.fields import fields_read
+from apps.decisioning.content.models import BlockType
+from apps.foundation.accounts.models import User
+from apps.foundation.core.text import is_blank
+
+from .rows import assign, created, known, locked, may, saved
+
+_TYPE_FIELDS = frozenset({"name", "description", "fields", "layout", "text_layout"})
+
+
+def _type_check(block_type: BlockType) -> None:
+    problems: list[Problem] = []
+    if is_blank(block_type.name):
+        problems.append(Problem("name", 0, "", "is needed"))
+    fields = fields_read(block_type.fields, problems)
+    if not problems:
+        problems = block_type_problems(
+            fields, name=block_type.name, layout=block_type.layout, text_layout=block_type.text_layout
+        )
+    problems_refuse("block_type_refused", problems, "The block type can't be saved")
+
+
+def block_type_create(*, by: User, code: str, name: str, **values: Any) -> BlockType:
+    """A block type. values: description, fields, layout, text_layout. Raises Invalid, Conflict, NotAllowed."""
+    may(by, "add_blocktype", "add block types")
+    block_type = BlockType(code=code, name=name, **known(values, _TYPE_FIELDS))
+    _type_check(block_type)
+    return created(block_type, by, "content.block_type.created", f"There is a block type {code} already")
+
+
+def block_type_update(*, block_type_id: int, by: User, **values: Any) -> BlockType:
+    """Change a block type. Versions of blocks keep the fields and layouts that they were made with."""
+    may(by, "change_blocktype", "change block types")
+    with transaction.atomic():
+        block_type = locked(BlockType, block_type_id)
+        changed = assign(block_type, known(values, _TYPE_FIELDS))
+        _type_check(block_type)
+        return saved(block_type, changed, by, "content.block_type.changed")

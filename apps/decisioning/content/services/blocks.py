@@ -1,0 +1,127 @@
+"""Writes about blocks and their versions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+
+from apps.decisioning.content.checking import block_problems
+from apps.decisioning.content.compiling import BlockSource
+from apps.decisioning.content.contracts import Problem, digest_of, problems_refuse
+from apps.decisioning.content.fields import content_problems, fields_read
+from apps.decisioning.content.models import Block, BlockType, BlockVersion
+from apps.foundation.accounts.models import User
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Conflict, NotFound
+from apps.foundation.core.text import is_blank
+from apps.foundation.governance.services import audit_record
+
+from .rows import assign, created, known, locked, may, saved
+
+_BLOCK_FIELDS = frozenset({"name", "tier", "tags"})
+
+
+def block_create(
+    *,
+    by: User,
+    name: str,
+    type_id: int,
+    content: Mapping[str, Mapping[str, Any]],
+    tier: str = Block.Tier.CAMPAIGN,
+    tags: Sequence[str] = (),
+    owner: User | None = None,
+) -> Block:
+    """A block with its first version. Raises Invalid, Conflict for a name in use, NotAllowed, NotFound."""
+    may(by, "add_block", "add blocks")
+    if not BlockType.objects.filter(pk=type_id).exists():
+        raise NotFound("block_type_unknown", "There is no such block type")
+    block = Block(name=name.strip(), type_id=type_id, tier=tier, tags=list(tags), owner=owner or by)
+    _block_check(block)
+    with transaction.atomic():
+        created(block, by, "content.block.created", f"There is a block {name!r} already: choose another name")
+        _block_version_add(block, content, by)
+    return block
+
+
+def block_update(*, block_id: int, by: User, **values: Any) -> Block:
+    """Change a block's name, tier or tags; what it says is in its versions. Raises Invalid, NotFound, NotAllowed."""
+    may(by, "change_block", "change blocks")
+    with transaction.atomic():
+        block = locked(Block, block_id)
+        changed = assign(block, known(values, _BLOCK_FIELDS))
+        _block_check(block)
+        return saved(block, changed, by, "content.block.changed")
+
+
+def _block_check(block: Block) -> None:
+    problems: list[Problem] = []
+    if is_blank(block.name) or len(block.name) > 120:
+        problems.append(Problem("name", 0, "", "is needed, with at most 120 characters"))
+    if block.tier not in Block.Tier.values:
+        problems.append(Problem("tier", 0, "", f"must be one of {', '.join(Block.Tier.values)}"))
+    tags = block.tags
+    if not isinstance(tags, list) or not all(isinstance(tag, str) and tag.strip() and len(tag) <= 40 for tag in tags):
+        problems.append(Problem("tags", 0, "", "must be a list of words"))
+    problems_refuse("block_refused", problems, "The block can't be saved")
+
+
+def block_version_create(
+    *, block_id: int, content: Mapping[str, Mapping[str, Any]], by: User, base: int | None = None
+) -> BlockVersion:
+    """What a block says from now on, with the fields and layouts that its type has now.
+
+    content: values of the flexible fields, by language; base: number of the version that was edited.
+    Raises Invalid with every problem, Conflict when somebody made a newer version meanwhile, NotFound, NotAllowed.
+    """
+    may(by, "change_block", "change blocks")
+    with transaction.atomic():
+        block = locked(Block, block_id)
+        newest = block.versions.order_by("-number").values_list("number", flat=True).first() or 0
+        if base is not None and base != newest:
+            raise Conflict(
+                "block_changed_meanwhile",
+                f"Somebody saved version {newest} meanwhile: look at it, then enter your change again",
+            )
+        return _block_version_add(block, content, by)
+
+
+def _block_version_add(block: Block, content: Mapping[str, Mapping[str, Any]], by: User) -> BlockVersion:
+    block_type = block.type
+    problems: list[Problem] = []
+    fields = fields_read(block_type.fields, problems)
+    problems.extend(content_problems(fields, content, f"block {block.name}"))
+    problems_refuse("block_refused", problems, "The block can't be saved")
+    kept = {
+        language: {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        for language, values in content.items()
+    }
+    for language in kept:
+        source = BlockSource("1", block.name, tuple(fields), kept, block_type.layout, block_type.text_layout)
+        problems.extend(block_problems(source, language=language))
+    problems_refuse("block_refused", problems, "The block can't be saved")
+    digest = digest_of(
+        {
+            "content": kept,
+            "fields": block_type.fields,
+            "layout": block_type.layout,
+            "text_layout": block_type.text_layout,
+        }
+    )
+    newest = block.versions.order_by("-number").first()
+    if newest is not None and newest.digest == digest:
+        return newest
+    version = BlockVersion.objects.create(
+        block=block,
+        number=newest.number + 1 if newest else 1,
+        content=kept,
+        fields=block_type.fields,
+        layout=block_type.layout,
+        text_layout=block_type.text_layout,
+        digest=digest,
+        created_by=by,
+    )
+    Block.objects.filter(pk=block.pk).update(updated_at=now())
+    audit_record(
+        action="content.block.version_made", actor=by, subject=block, data={"number": version.number, "digest": digest}
+    )
+    return version

@@ -1,0 +1,69 @@
+"""Writes about brands."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+
+from apps.decisioning.content.contracts import BrandSpec, Problem, problems_refuse
+from apps.decisioning.content.fields import colour_is_valid, language_is_valid
+from apps.decisioning.content.links import host_is_valid, link_fault
+from apps.decisioning.content.models import Brand
+from apps.decisioning.content.rendering import one_line
+from apps.foundation.accounts.models import User
+from apps.foundation.core.text import is_blank
+
+from .rows import assign, created, known, locked, may, saved
+
+
+def _brand_check(brand: Brand) -> None:
+    problems: list[Problem] = []
+
+    def wrong(field: str, mend: str) -> None:
+        problems.append(Problem(field, 0, "", mend))
+
+    for field in ("code", "name", "from_name", "postal_address"):
+        value = getattr(brand, field)
+        if is_blank(value) or one_line(value) != value.strip():
+            wrong(field, "is needed, as one line of visible text")
+    for field in ("from_email", "reply_to"):
+        try:
+            if field == "from_email" or getattr(brand, field):
+                validate_email(getattr(brand, field))
+        except ValidationError:
+            wrong(field, "is not an e-mail address")
+    hosts = brand.link_hosts if isinstance(brand.link_hosts, list) else []
+    if not hosts or not all(isinstance(host, str) and host_is_valid(host) for host in hosts):
+        wrong("link_hosts", "must be a list of host names, such as shop.example")
+    else:
+        fault = link_fault(brand.shop_url, hosts)
+        if fault:
+            wrong("shop_url", fault)
+    colours = brand.colours if isinstance(brand.colours, dict) else {"": None}
+    if not all(isinstance(name, str) and name.isidentifier() and colour_is_valid(c) for name, c in colours.items()):
+        wrong("colours", 'must be names with colours, such as {"accent": "#1a2b3c"}')
+    if not language_is_valid(brand.default_language):
+        wrong("default_language", "must be a language tag such as en or de-AT")
+    problems_refuse("brand_refused", problems, "The brand can't be saved")
+
+
+_BRAND_FIELDS = frozenset(BrandSpec.__annotations__)
+
+
+def brand_create(*, by: User, code: str, **values: Any) -> Brand:
+    """A brand. values: the other fields of the model. Raises Invalid, Conflict for a code in use, NotAllowed."""
+    may(by, "add_brand", "add brands")
+    brand = Brand(code=code, **known(values, _BRAND_FIELDS))
+    _brand_check(brand)
+    return created(brand, by, "content.brand.created", f"There is a brand {code} already")
+
+
+def brand_update(*, brand_id: int, by: User, **values: Any) -> Brand:
+    """Change fields of a brand. Published versions keep the brand as it was. Raises Invalid, NotFound, NotAllowed."""
+    may(by, "change_brand", "change brands")
+    with transaction.atomic():
+        brand = locked(Brand, brand_id)
+        changed = assign(brand, known(values, _BRAND_FIELDS - {"code"}))
+        _brand_check(brand)
+        return saved(brand, changed, by, "content.brand.changed")
