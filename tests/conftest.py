@@ -1,14 +1,23 @@
 """What every test may use."""
 
 import os
+from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis
 from django.conf import settings
-from pytest_django import Settings
+from django.db import connection
+from django.db.backends.postgresql.psycopg_any import sql
+from pytest_django import DjangoDbBlocker, Settings
 
 from config import celery_app
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The flows first: begun last, they would leave the other process idle. Each has a database of its own."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/flows/"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,3 +50,28 @@ def clean_redis() -> "redis.Redis":
     client = redis.Redis.from_url(settings.REDIS_URL)
     client.flushdb()
     return client
+
+
+@pytest.fixture
+def own_database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The name of a copy of the tests' database, for a test that commits, and whose workers see it.
+
+    Nothing is emptied behind it, so it can run anywhere, also before tests that need what migrations brought.
+    """
+    original = connection.settings_dict["NAME"]
+    copy = f"{original}_own"
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(copy))
+    make = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(copy), sql.Identifier(original))
+    with django_db_blocker.unblock():
+        connection.close()
+        with connection._nodb_cursor() as cursor:
+            cursor.execute(drop)
+            cursor.execute(make)
+        connection.settings_dict["NAME"] = copy
+        try:
+            yield copy
+        finally:
+            connection.close()
+            connection.settings_dict["NAME"] = original
+            with connection._nodb_cursor() as cursor:
+                cursor.execute(drop)

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 import redis
 from django.conf import settings
-from django.db import connection
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,13 +106,12 @@ class Workers:
 
 
 @pytest.fixture
-def workers(catcher: Catcher, tmp_path: Path, transactional_db: None) -> Iterator[Workers]:
+def workers(catcher: Catcher, tmp_path: Path, own_database: str) -> Iterator[Workers]:
     """Workers on the tests' database and the catcher; not started yet."""
     redis.Redis.from_url(settings.REDIS_URL).flushdb()
     url = urlsplit(os.environ["DATABASE_URL"])
-    database = str(connection.settings_dict["NAME"])
     environment = os.environ | {
-        "DATABASE_URL": urlunsplit(url._replace(path=f"/{database}")),
+        "DATABASE_URL": urlunsplit(url._replace(path=f"/{own_database}")),
         "REDIS_URL": settings.REDIS_URL,
         "SMTP_URL": f"smtp://127.0.0.1:{catcher.smtp_port}",
         "DATA_DIR": str(tmp_path / "data"),

@@ -124,7 +124,7 @@ def assert_reads_well(mail: EmailMessage) -> None:
 
 
 @pytest.fixture
-def staff(transactional_db: None) -> dict[str, User]:
+def staff(own_database: str) -> dict[str, User]:
     """One person for each role."""
     return {role.code: make_user(role.code) for role in ROLES}
 
