@@ -36,6 +36,7 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "decisioning/content": {
         "checking.py": "what is checked when a template or block is saved",
+        "choosing.py": "the tier and the language of a person; pure",
         "compiling.py": "template, blocks and brand to Jinja sources; pure",
         "elements.py": "the elements and attributes that a message may have",
         "fields.py": "the fields of block types",

@@ -22,14 +22,12 @@ from jinja2 import StrictUndefined, Template, TemplateError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from apps.foundation.core.errors import NotFound
 from apps.foundation.core.text import is_blank
 
 from .contracts import CompiledSources, Rendered
 from .errors import RenderError
 from .filters import FILTERS
 from .links import link_is_safe
-from .models import CompiledTemplate
 
 MAX_OUTPUT: Final = 1_048_576
 """Characters of a rendered HTML or text part; more is an error."""
@@ -134,24 +132,6 @@ def _function(environment: MessageEnvironment, source: str) -> Template:
         return Template.from_code(environment, environment.compile(tree), {})
     except TemplateError:
         raise RenderError("template_broken", "The compiled template can't be read") from None
-
-
-@lru_cache(maxsize=512)
-def compiled_load(compiled_id: int) -> CompiledSources:
-    """The sources of a CompiledTemplate; rows never change, so each is read once for each process. Raises NotFound."""
-    row = CompiledTemplate.objects.filter(pk=compiled_id).first()
-    if row is None:
-        raise NotFound("compiled_template_unknown", f"There is no compiled template {compiled_id}")
-    return CompiledSources(
-        digest=row.digest,
-        language=row.language,
-        subject=row.subject,
-        html=row.html,
-        text=row.text,
-        tokens=tuple(row.tokens),
-        link_hosts=tuple(row.link_hosts),
-        shop_url=row.shop_url,
-    )
 
 
 _safe_link = lru_cache(maxsize=16_384)(link_is_safe)

@@ -1,9 +1,31 @@
 """Reads about content."""
 
+from functools import lru_cache
+
 from django.db import connection
 
-from .contracts import BrandSpec
-from .models import Brand
+from apps.foundation.core.errors import NotFound
+
+from .contracts import BrandSpec, CompiledSources
+from .models import Brand, CompiledTemplate
+
+
+@lru_cache(maxsize=512)
+def compiled_load(compiled_id: int) -> CompiledSources:
+    """The sources of a CompiledTemplate; rows never change, so each is read once for each process. Raises NotFound."""
+    row = CompiledTemplate.objects.filter(pk=compiled_id).first()
+    if row is None:
+        raise NotFound("compiled_template_unknown", f"There is no compiled template {compiled_id}")
+    return CompiledSources(
+        digest=row.digest,
+        language=row.language,
+        subject=row.subject,
+        html=row.html,
+        text=row.text,
+        tokens=tuple(row.tokens),
+        link_hosts=tuple(row.link_hosts),
+        shop_url=row.shop_url,
+    )
 
 
 def languages_written() -> list[str]:

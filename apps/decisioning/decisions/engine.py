@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps.decisioning.audiences.contracts import PersonFacts, Rule
-from apps.decisioning.audiences.rules import rule_matches, rule_parse
+from apps.decisioning.audiences.rules import rule_parse
+from apps.decisioning.content.choosing import Tier, language_choose, tier_choose
 from apps.decisioning.playbooks.contracts import CapSpec, PlaybookSpec
 from apps.decisioning.playbooks.rules import leading_slot
 from apps.decisioning.recommendations.contracts import ItemCard
@@ -19,21 +20,7 @@ SEND = "send"
 FREQUENCY_CAP = "frequency_cap"
 NO_CONSENT = "no_consent"
 
-_MOST_LEAVES = 4
-"""Leaves of a rule that are kept as the reason; a rule of two hundred must not make a decision of 20 kB."""
 _LONGEST_VALUE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """One tier of a slot, ready to be asked."""
-
-    name: str
-    tier: str
-    block: str
-    rule: Rule | None
-    source: str | None
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +123,7 @@ def decide(plan: Plan, person: Person) -> Verdict:
     explained: dict[str, Any] = {}
     leading = ""
     for name, tiers in plan.slots:
-        slots[name], why = _tier_choose(tiers, person)
+        slots[name], why = tier_choose(tiers, person.facts, person.cards)
         if why:
             explained[name] = why
         if name == plan.leading:
@@ -147,17 +134,6 @@ def decide(plan: Plan, person: Person) -> Verdict:
     if person.language and person.language != language:
         reasons["language"] = person.language[:40]
     return Verdict(SEND, plan.compiled[language], leading, inputs, reasons)
-
-
-def language_choose(wanted: str, offered: Mapping[str, Any], default: str) -> str:
-    """The offered language nearest to the wanted one: pt-BR, then pt (RFC 4647, 3.4), then the brand's own."""
-    by_tag = {tag.lower(): tag for tag in offered}
-    tag = wanted.strip().lower().replace("_", "-")
-    while tag:
-        if tag in by_tag:
-            return by_tag[tag]
-        tag = tag.rpartition("-")[0]
-    return default
 
 
 def _tokens(names: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,38 +148,3 @@ def _tokens(names: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
         if not is_blank(value):
             found[name] = value
     return found
-
-
-def _tier_choose(tiers: Sequence[Tier], person: Person) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The first tier that holds, as the template takes it, and what was passed over.
-
-    The reason is `{"at": index, "no": [for each tier passed over its reason], "why": why the rule held}`, without
-    what is empty; nothing at all for a slot of one tier.
-    """
-    passed: list[Any] = []
-    for index, tier in enumerate(tiers):
-        because: list[dict[str, Any]] = []
-        if tier.rule is not None:
-            if person.facts is None:
-                passed.append({"facts": "none"})
-                continue
-            match = rule_matches(tier.rule, person.facts)
-            because = [
-                {"field": leaf["field"], "is": leaf["is"], "wanted": leaf["wanted"]}
-                for leaf in match.because[:_MOST_LEAVES]
-            ]
-            if not match.matched:
-                passed.append(because)
-                continue
-        chosen: dict[str, Any] = {"block": tier.block, "tier": tier.tier}
-        if tier.source is not None:
-            cards = person.cards.get(tier.source, ())
-            if len(cards) < tier.count:
-                passed.append({"items": len(cards), "of": tier.count})
-                continue
-            chosen["items"] = list(cards[: tier.count])
-        if len(tiers) == 1:
-            return chosen, {}
-        why = {"at": index, "no": passed} if passed else {"at": index}
-        return chosen, {**why, "why": because} if because else why
-    raise AssertionError("a slot ends in a static tier: playbooks see to it")

@@ -5,6 +5,7 @@ from typing import Any, cast
 from django.core.exceptions import ValidationError
 
 from apps.decisioning.audiences.rules import rule_parse
+from apps.decisioning.content.choosing import languages_common
 from apps.decisioning.content.models import Block, BlockVersion, CompiledTemplate, TemplateVersion
 from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.core.errors import Conflict, Invalid
@@ -140,13 +141,8 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
 
 
 def languages_offered(versions: list[BlockVersion], default: str) -> list[str]:
-    """The languages a message can come in: those that every block with words has, so that no message mixes two.
-
-    The brand's own comes first, and always: what lacks it is told when the message is compiled.
-    """
-    spoken = [{language for language, words in version.content.items() if words} for version in versions]
-    common = set.intersection(*worded) if (worded := [languages for languages in spoken if languages]) else set()
-    return [default, *sorted(common - {default})]
+    """The languages a message of these blocks can come in, the brand's own first."""
+    return languages_common([version.content for version in versions], default)
 
 
 def version_digest(version: PlaybookVersion) -> str:

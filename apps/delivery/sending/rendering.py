@@ -15,7 +15,8 @@ import orjson
 
 from apps.data.consent.links import preferences_url, unsubscribe_url
 from apps.decisioning.content.errors import RenderError
-from apps.decisioning.content.rendering import compiled_load, render
+from apps.decisioning.content.rendering import render
+from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.decisions.models import Decision
 from apps.delivery.channels.mime import Letter, letter_bytes
 from apps.foundation.core.errors import Conflict, NotFound, PermanentError

@@ -9,7 +9,8 @@ from apps.decisioning.audiences.selectors import audience_count
 from apps.decisioning.content.contracts import Rendered
 from apps.decisioning.content.errors import RenderError
 from apps.decisioning.content.models import BlockVersion, TemplateVersion
-from apps.decisioning.content.rendering import compiled_load, render
+from apps.decisioning.content.rendering import render
+from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.playbooks.models import PlaybookVersion
 from apps.decisioning.playbooks.rules import SOURCES
 from apps.foundation.accounts.models import User

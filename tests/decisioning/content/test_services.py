@@ -16,7 +16,8 @@ from apps.decisioning.content.models import (
     Template,
     TemplateVersion,
 )
-from apps.decisioning.content.rendering import compiled_load, render
+from apps.decisioning.content.rendering import render
+from apps.decisioning.content.selectors import compiled_load
 from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.foundation.governance.models import AuditEntry
 from tests.factories import make_user

@@ -7,7 +7,8 @@ import pytest
 
 from apps.decisioning.audiences.contracts import Counted, PersonFacts, Window
 from apps.decisioning.audiences.rules import rule_parse
-from apps.decisioning.decisions.engine import Person, Plan, decide, language_choose, plan_make
+from apps.decisioning.content.choosing import language_choose
+from apps.decisioning.decisions.engine import Person, Plan, decide, plan_make
 from apps.decisioning.recommendations.contracts import ItemCard
 
 GERMAN = {"attribute": "country", "in": ["DE", "AT", "CH"]}

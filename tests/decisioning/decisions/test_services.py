@@ -19,7 +19,8 @@ from apps.data.consent.models import ConsentRecord, Suppression
 from apps.data.consent.services import consent_withdraw
 from apps.data.events.models import Order, OrderLine
 from apps.data.profiles.models import Profile
-from apps.decisioning.content.rendering import compiled_load, render
+from apps.decisioning.content.rendering import render
+from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.decisions import services
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.registry import message_counters
