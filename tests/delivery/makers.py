@@ -70,7 +70,7 @@ def make_run(*, cap: tuple[int, int] | None = None, purpose: str = "marketing", 
         owner=owner,
         audience=Audience.objects.create(name=f"Everybody {number}", rule={"all": []}, owner=owner),
         brand=Brand.objects.create(
-            code=f"brand-{number}", postal_address="1 Lane", shop_url="https://shop.example/", **brand
+            code=f"brand-{number}", owner=owner, postal_address="1 Lane", shop_url="https://shop.example/", **brand
         ),
         template=Template.objects.create(code=f"template-{number}", name="News", owner=owner),
         purpose_id=purpose,

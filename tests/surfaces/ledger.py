@@ -28,6 +28,7 @@ def make_run(*, purpose: str = "marketing", name: str = "Win-back", people: int 
     owner = owner or make_user()
     brand = Brand.objects.create(
         code=f"brand-{number}",
+        owner=owner,
         name="Fern & Field",
         from_name="Fern & Field",
         from_email="hello@shop.example",

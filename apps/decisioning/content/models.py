@@ -1,4 +1,4 @@
-"""Brands, block types, blocks and templates; and what they compile to.
+"""Markets, brands, block types, blocks and templates; and what they compile to.
 
 `[[ … ]]` is filled once, when a playbook version is made; `{{ … }}` is filled for each person.
 Version rows never change: what was sent can be rendered again from them.
@@ -11,8 +11,27 @@ from apps.foundation.core.append_only import append_only
 from apps.foundation.core.clock import now
 
 
+class Market(models.Model):
+    """A part of the business with content of its own: a country, a region, a shop.
+
+    Who works in it has the object permission `content.edit_market` on it; what they do there, their roles say.
+    """
+
+    code = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=120)
+    languages = models.JSONField(default=list, help_text="language tags that its content is written in, such as de-AT")
+    updated_at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["name"]
+        permissions = [("edit_market", "Can edit the content of a market")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Brand(models.Model):
-    """Who speaks: sender, postal address, look, and the hosts that links may go to."""
+    """Who speaks: sender, postal address, look, and the hosts that links may go to. It has one owner."""
 
     code = models.SlugField(max_length=40, unique=True)
     name = models.CharField(max_length=120)
@@ -24,6 +43,7 @@ class Brand(models.Model):
     link_hosts = models.JSONField(default=list, help_text="hosts that links and images may go to")
     colours = models.JSONField(default=dict, blank=True, help_text="by name: accent, ink, paper, soft")
     default_language = models.CharField(max_length=20, default="en")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="brands")
     updated_at = models.DateTimeField(default=now)
 
     def __str__(self) -> str:
@@ -31,7 +51,7 @@ class Brand(models.Model):
 
 
 class BlockType(models.Model):
-    """The kind of a block: its fields, and how it looks.
+    """The kind of a block: its fields, and how it looks. It has one owner.
 
     fields: a list of `{"name", "label", "kind", "fixed", "required", "max_length", "choices", "value"}`;
     kind is one of text, rich_text, image, link, colour, choice, number, products. A **fixed** field carries its
@@ -44,6 +64,7 @@ class BlockType(models.Model):
     fields = models.JSONField(default=list, blank=True)
     layout = models.TextField(blank=True, help_text="MJML of one or more sections; [[ field ]] marks a field")
     text_layout = models.TextField(help_text="the same as plain text")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="block_types")
     updated_at = models.DateTimeField(default=now)
 
     class Meta:
@@ -54,7 +75,10 @@ class BlockType(models.Model):
 
 
 class Block(models.Model):
-    """A piece of content of one type, with one owner; what it says is in its versions."""
+    """A piece of content of one type, with one owner; what it says is in its versions.
+
+    market: whose content it is; without one it is everybody's, and the central team's to change.
+    """
 
     class Tier(models.TextChoices):
         FOUNDATION = "foundation", "brand foundation"
@@ -65,12 +89,14 @@ class Block(models.Model):
     type = models.ForeignKey(BlockType, on_delete=models.PROTECT, related_name="blocks")
     tier = models.CharField(max_length=12, choices=Tier.choices, default=Tier.CAMPAIGN)
     tags = models.JSONField(default=list, blank=True)
+    market = models.ForeignKey(Market, null=True, blank=True, on_delete=models.PROTECT, related_name="blocks")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="blocks")
     created_at = models.DateTimeField(default=now)
     updated_at = models.DateTimeField(default=now)
 
     class Meta:
         ordering = ["name"]
+        permissions = [("publish_block", "Can publish a block")]
 
     def __str__(self) -> str:
         return self.name
@@ -109,6 +135,9 @@ class Template(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="templates")
     created_at = models.DateTimeField(default=now)
     updated_at = models.DateTimeField(default=now)
+
+    class Meta:
+        permissions = [("publish_template", "Can publish a template")]
 
     def __str__(self) -> str:
         return self.name

@@ -14,7 +14,7 @@ from apps.data.events.models import Order
 from apps.data.imports.models import Import
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
-from apps.decisioning.content.models import Block, BlockType, Brand, Template
+from apps.decisioning.content.models import Block, BlockType, Brand, Market, Template
 from apps.decisioning.playbooks.models import Playbook
 from apps.delivery.sending.models import Message, Sender
 from apps.foundation.accounts.models import User
@@ -70,6 +70,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         (
             _("Settings"),
             [
+                _model(request, Market, _("Markets"), "public"),
                 _model(request, Brand, _("Brands"), "storefront"),
                 _model(request, BlockType, _("Block types"), "category"),
                 _model(request, Purpose, _("Purposes"), "flag"),

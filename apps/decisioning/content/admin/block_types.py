@@ -19,7 +19,8 @@ class BlockTypeAdmin(ServiceAdmin):
     """Kinds of blocks: their fields, fixed and flexible, and how they look."""
 
     form = BlockTypeForm
-    list_display = ("name", "code", "fields_listed", "blocks_counted", "updated_at")
+    list_display = ("name", "code", "fields_listed", "blocks_counted", "owner", "updated_at")
+    list_select_related = ("owner",)
     search_fields = ("name", "code", "description")
     search_help_text = "name, code or description"
 
@@ -27,14 +28,15 @@ class BlockTypeAdmin(ServiceAdmin):
         edits = obj is None or self.has_change_permission(request, obj)
         fields = ("fields", *(("fields_shown",) if obj else ())) if edits else ("fields_shown",)
         layouts = ("layout", "text_layout") if edits else ("layout_shown", "text_layout_shown")
+        about = ("code", "name", "description", *(("owner",) if obj is not None else ()))
         return [
-            ("What it is", {"classes": (FIT,), "fields": ("code", "name", "description")}),
+            ("What it is", {"classes": (FIT,), "fields": about}),
             ("Fields", {"classes": (FIT,), "fields": fields}),
             ("Layouts", {"classes": (FIT,), "fields": layouts}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: BlockType | None = None) -> Any:
-        return ("fields_shown", "layout_shown", "text_layout_shown", *(("code",) if obj is not None else ()))
+        return ("fields_shown", "layout_shown", "text_layout_shown", "owner", *(("code",) if obj is not None else ()))
 
     @admin.display(description="As saved")
     def fields_shown(self, block_type: BlockType) -> SafeString:

@@ -19,7 +19,8 @@ class BrandAdmin(ServiceAdmin):
     """Who speaks."""
 
     form = BrandForm
-    list_display = ("name", "code", "from_email", "default_language", "updated_at")
+    list_display = ("name", "code", "from_email", "default_language", "owner", "updated_at")
+    list_select_related = ("owner",)
     search_fields = ("name", "code")
     search_help_text = "name or code"
 
@@ -27,8 +28,9 @@ class BrandAdmin(ServiceAdmin):
         look = ("colours", "colours_shown", "default_language") if obj else ("colours", "default_language")
         if obj is not None and not self.has_change_permission(request, obj):
             look = ("colours_shown", "default_language")
+        about = ("code", "name", "from_name", "from_email", "reply_to", *(("owner",) if obj is not None else ()))
         return [
-            ("Who speaks", {"classes": (FIT,), "fields": ("code", "name", "from_name", "from_email", "reply_to")}),
+            ("Who speaks", {"classes": (FIT,), "fields": about}),
             (
                 "What the law asks, and links",
                 {"classes": (FIT,), "fields": ("postal_address", "shop_url", "link_hosts")},
@@ -37,7 +39,7 @@ class BrandAdmin(ServiceAdmin):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Brand | None = None) -> Any:
-        return ("colours_shown", *(("code",) if obj is not None else ()))
+        return ("colours_shown", "owner", *(("code",) if obj is not None else ()))
 
     @admin.display(description="As saved")
     def colours_shown(self, brand: Brand) -> SafeString:

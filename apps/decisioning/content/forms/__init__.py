@@ -3,7 +3,17 @@
 from .block_types import BlockTypeForm
 from .blocks import BlockForm, block_form_class, content_name
 from .brands import BrandForm
+from .markets import MarketForm
 from .saving import ServiceForm
 from .templates import TemplateForm
 
-__all__ = ["BlockForm", "BlockTypeForm", "BrandForm", "ServiceForm", "TemplateForm", "block_form_class", "content_name"]
+__all__ = [
+    "BlockForm",
+    "BlockTypeForm",
+    "BrandForm",
+    "MarketForm",
+    "ServiceForm",
+    "TemplateForm",
+    "block_form_class",
+    "content_name",
+]

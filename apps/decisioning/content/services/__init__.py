@@ -8,6 +8,7 @@ from apps.decisioning.content.publishing import message_compile
 from .block_types import block_type_create, block_type_update
 from .blocks import block_create, block_update, block_version_create
 from .brands import brand_create, brand_update
+from .markets import market_create, market_update
 from .templates import template_create, template_update, template_version_create
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "block_version_create",
     "brand_create",
     "brand_update",
+    "market_create",
+    "market_update",
     "message_compile",
     "template_create",
     "template_update",

@@ -28,10 +28,13 @@ def _type_check(block_type: BlockType) -> None:
     problems_refuse("block_type_refused", problems, "The block type can't be saved")
 
 
-def block_type_create(*, by: User, code: str, name: str, **values: Any) -> BlockType:
-    """A block type. values: description, fields, layout, text_layout. Raises Invalid, Conflict, NotAllowed."""
+def block_type_create(*, by: User, code: str, name: str, owner: User | None = None, **values: Any) -> BlockType:
+    """A block type, owned by `by` unless told. values: description, fields, layout, text_layout.
+
+    Raises Invalid, Conflict, NotAllowed.
+    """
     may(by, "add_blocktype", "add block types")
-    block_type = BlockType(code=code, name=name, **known(values, _TYPE_FIELDS))
+    block_type = BlockType(code=code, name=name, owner=owner or by, **known(values, _TYPE_FIELDS))
     _type_check(block_type)
     return created(block_type, by, "content.block_type.created", f"There is a block type {code} already")
 

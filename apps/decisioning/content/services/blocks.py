@@ -9,7 +9,7 @@ from apps.decisioning.content.checking import block_problems
 from apps.decisioning.content.compiling import BlockSource
 from apps.decisioning.content.contracts import Problem, digest_of, problems_refuse
 from apps.decisioning.content.fields import content_problems, fields_read
-from apps.decisioning.content.models import Block, BlockType, BlockVersion
+from apps.decisioning.content.models import Block, BlockType, BlockVersion, Market
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, NotFound
@@ -29,13 +29,17 @@ def block_create(
     content: Mapping[str, Mapping[str, Any]],
     tier: str = Block.Tier.CAMPAIGN,
     tags: Sequence[str] = (),
+    market: Market | None = None,
     owner: User | None = None,
 ) -> Block:
-    """A block with its first version. Raises Invalid, Conflict for a name in use, NotAllowed, NotFound."""
+    """A block with its first version, of a market or of all.
+
+    Raises Invalid, Conflict for a name in use, NotAllowed, NotFound.
+    """
     may(by, "add_block", "add blocks")
     if not BlockType.objects.filter(pk=type_id).exists():
         raise NotFound("block_type_unknown", "There is no such block type")
-    block = Block(name=name.strip(), type_id=type_id, tier=tier, tags=list(tags), owner=owner or by)
+    block = Block(name=name.strip(), type_id=type_id, tier=tier, tags=list(tags), market=market, owner=owner or by)
     _block_check(block)
     with transaction.atomic():
         created(block, by, "content.block.created", f"There is a block {name!r} already: choose another name")

@@ -51,10 +51,13 @@ def _brand_check(brand: Brand) -> None:
 _BRAND_FIELDS = frozenset(BrandSpec.__annotations__)
 
 
-def brand_create(*, by: User, code: str, **values: Any) -> Brand:
-    """A brand. values: the other fields of the model. Raises Invalid, Conflict for a code in use, NotAllowed."""
+def brand_create(*, by: User, code: str, owner: User | None = None, **values: Any) -> Brand:
+    """A brand, owned by `by` unless told. values: the other fields of the model.
+
+    Raises Invalid, Conflict for a code in use, NotAllowed.
+    """
     may(by, "add_brand", "add brands")
-    brand = Brand(code=code, **known(values, _BRAND_FIELDS))
+    brand = Brand(code=code, owner=owner or by, **known(values, _BRAND_FIELDS))
     _brand_check(brand)
     return created(brand, by, "content.brand.created", f"There is a brand {code} already")
 
