@@ -19,6 +19,7 @@ from .mjml import Document
 from .pieces import Kind, Piece, SourceRefused, pieces_fill, pieces_read, pieces_strip, source_of
 from .plain_text import html_words
 from .proof import proof_of
+from .steps import step
 
 Target = Literal["subject", "mjml", "text"]
 ADDRESS: Final = "brand.postal_address"
@@ -102,6 +103,7 @@ class Compilation:
         tokens: set[str] = set()
         readable = True
         for target, pieces in (("subject", subject), ("mjml", mjml), ("text", text)):
+            step(target)
             proof = proof_of(pieces)
             self.problems.extend(proof.problems)
             tokens.update(proof.tokens)
@@ -110,11 +112,13 @@ class Compilation:
                 self._needed(target, pieces, proof.always)
         html = ""
         if readable:
+            step("mjml")
             document = Document(mjml, hosts=self._hosts)
             html = document.html()
             self.problems.extend(document.problems)
         if html and not self.problems:
             # What was shown of the MJML must hold for the HTML made from it, in its order.
+            step("compiled HTML")
             try:
                 proof = proof_of(pieces_read(html, "compiled HTML"))
                 self.problems.extend(proof.problems)
@@ -268,6 +272,14 @@ class Compilation:
                 for piece in pieces
             ]
         return pieces
+
+
+def message_compiled(
+    template: TemplateSource, *, brand: BrandSpec, slots: Slots, language: str, hosts: Collection[str] | None
+) -> tuple[CompiledSources | None, list[Problem]]:
+    """A template with its blocks in one language, compiled, or None with what is wrong. hosts: see Compilation."""
+    work = Compilation(template, brand=brand, slots=slots, language=language, hosts=hosts)
+    return work.compile(), work.problems
 
 
 def _lines_kept(pieces: Sequence[Piece]) -> list[Piece]:

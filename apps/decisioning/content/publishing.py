@@ -6,7 +6,8 @@ from django.db import transaction
 
 from apps.foundation.core.errors import NotFound
 
-from .compiling import BlockSource, Compilation, TemplateSource
+from .children import apart
+from .compiling import BlockSource, TemplateSource, message_compiled
 from .contracts import BrandSpec, CompiledSources, Problem, TierSpec, problems_refuse
 from .fields import fields_read, language_is_valid
 from .models import BlockVersion, CompiledTemplate, TemplateVersion
@@ -46,11 +47,13 @@ def message_compile(
     template = TemplateSource(version.template.name, version.subject, version.mjml, version.text)
     compiled: list[tuple[CompiledSources, int]] = []
     for language in dict.fromkeys(languages):
-        work = Compilation(template, brand=brand, slots=standing, language=language, hosts=brand["link_hosts"])
-        sources = work.compile()
-        problems.extend(problem for problem in work.problems if problem not in problems)
+        sources, faults = apart(
+            message_compiled, template, brand=brand, slots=standing, language=language, hosts=brand["link_hosts"]
+        )
+        problems.extend(fault for fault in faults if fault not in problems)
         if sources is not None:
-            report = trials_run(
+            report = apart(
+                trials_run,
                 sources,
                 {name: [block.id for block in given] for name, given in standing.items()},
                 address=brand["postal_address"],

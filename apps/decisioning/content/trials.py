@@ -15,6 +15,7 @@ from .contracts import CompiledSources, Problem
 from .errors import RenderError
 from .plain_text import html_words
 from .rendering import render
+from .steps import step
 
 MAX_TRIALS: Final = 256
 """Combinations of slot branches that are rendered; of more, each branch at least once."""
@@ -73,6 +74,7 @@ def trials_run(compiled: CompiledSources, slots: Mapping[str, Sequence[str]], *,
     where = f"trial render, {compiled.language}"
     for profile in ({}, dict.fromkeys(compiled.tokens, "Alexandra")):
         for context in contexts(compiled, slots, profile=profile):
+            step(f"{where}, number {renders + 1}")
             try:
                 rendered = render(compiled, context)
             except RenderError as error:

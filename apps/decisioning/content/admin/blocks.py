@@ -1,5 +1,6 @@
 """Blocks in the admin, with their preview, and their versions."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -11,14 +12,45 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from apps.decisioning.content.fields import fields_read, language_is_valid
+from apps.decisioning.content.children import apart
+from apps.decisioning.content.contracts import BrandSpec
+from apps.decisioning.content.errors import ContentMisbehaved
+from apps.decisioning.content.fields import Field, fields_read, language_is_valid
 from apps.decisioning.content.forms import BlockForm, block_form_class, content_name
 from apps.decisioning.content.models import Block, BlockType, BlockVersion, Brand
-from apps.decisioning.content.previews import PERSONAS, block_preview
+from apps.decisioning.content.previews import PERSONAS, Persona, Preview, block_preview
 from apps.decisioning.content.selectors import brand_spec, languages_written
 from apps.decisioning.content.tables import content_table_shown, language_title, source_shown, table_shown
 
 from .saving import FIT, LINK, MORE_LANGUAGES, ServiceAdmin, VersionAdmin
+
+
+def _preview(
+    *,
+    name: str,
+    fields: Sequence[Field],
+    layout: str,
+    text_layout: str,
+    content: Mapping[str, Mapping[str, Any]],
+    language: str,
+    persona: Persona,
+    brand: BrandSpec | None,
+) -> Preview:
+    """`block_preview` in a child process: what is shown is not saved, so nothing has looked at it yet."""
+    try:
+        return apart(
+            block_preview,
+            name=name,
+            fields=fields,
+            layout=layout,
+            text_layout=text_layout,
+            content=content,
+            language=language,
+            persona=persona,
+            brand=brand,
+        )
+    except ContentMisbehaved as error:
+        return Preview([error.problem])
 
 
 @admin.register(Block)
@@ -163,7 +195,7 @@ class BlockAdmin(ServiceAdmin):
         if values and not any(values.values()):
             note = f"Nothing is written in {language_title(language)} yet. People get the brand's language instead."
             return render(request, "content/block_preview.html", {"note": note})
-        preview = block_preview(
+        preview = _preview(
             name=request.POST.get("name", "")[:120] or "this block",
             fields=declared,
             layout=block_type.layout,
@@ -197,7 +229,7 @@ class BlockVersionAdmin(VersionAdmin):
     def looks_shown(self, version: BlockVersion) -> SafeString:
         brand = Brand.objects.order_by("pk").first()
         language = next(iter(version.content), "en")
-        preview = block_preview(
+        preview = _preview(
             name=version.block.name,
             fields=fields_read(version.fields, []),
             layout=version.layout,

@@ -5,6 +5,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.decisioning.content.checking import block_type_problems
+from apps.decisioning.content.children import apart
 from apps.decisioning.content.contracts import Problem, problems_refuse
 from apps.decisioning.content.fields import fields_read
 from apps.decisioning.content.models import BlockType
@@ -22,8 +23,12 @@ def _type_check(block_type: BlockType) -> None:
         problems.append(Problem("name", 0, "", "is needed"))
     fields = fields_read(block_type.fields, problems)
     if not problems:
-        problems = block_type_problems(
-            fields, name=block_type.name, layout=block_type.layout, text_layout=block_type.text_layout
+        problems = apart(
+            block_type_problems,
+            fields,
+            name=block_type.name,
+            layout=block_type.layout,
+            text_layout=block_type.text_layout,
         )
     problems_refuse("block_type_refused", problems, "The block type can't be saved")
 

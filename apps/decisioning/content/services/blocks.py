@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.decisioning.content.checking import block_problems
+from apps.decisioning.content.children import apart
 from apps.decisioning.content.compiling import BlockSource
 from apps.decisioning.content.contracts import Problem, digest_of, problems_refuse
 from apps.decisioning.content.fields import content_problems, fields_read
@@ -101,7 +102,7 @@ def _block_version_add(block: Block, content: Mapping[str, Mapping[str, Any]], b
     }
     for language in kept:
         source = BlockSource("1", block.name, tuple(fields), kept, block_type.layout, block_type.text_layout)
-        problems.extend(block_problems(source, language=language))
+        problems.extend(apart(block_problems, source, language=language))
     problems_refuse("block_refused", problems, "The block can't be saved")
     digest = digest_of(
         {

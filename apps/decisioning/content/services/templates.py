@@ -5,6 +5,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.decisioning.content.checking import template_problems
+from apps.decisioning.content.children import apart
 from apps.decisioning.content.compiling import TemplateSource
 from apps.decisioning.content.contracts import digest_of, problems_refuse
 from apps.decisioning.content.models import Template, TemplateVersion
@@ -68,7 +69,7 @@ def _template_version_add(template: Template, *, subject: str, mjml: str, text: 
         "mjml": mjml.replace("\r\n", "\n").strip(),
         "text": text.replace("\r\n", "\n").strip() + "\n",
     }
-    problems, slots = template_problems(TemplateSource(template.name, **sources))
+    problems, slots = apart(template_problems, TemplateSource(template.name, **sources))
     problems_refuse("template_refused", problems, "The template can't be saved")
     digest = digest_of(sources)
     newest = template.versions.order_by("-number").first()

@@ -1,0 +1,67 @@
+"""What a child process can be asked to do, and the types that go over to it. All of it is pure: no Django.
+
+A function for `children.apart` stands here, and the dataclasses of its arguments and results.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from .checking import SHELL, block_problems, block_type_problems, template_problems
+from .compiling import BlockSource, TemplateSource, message_compiled
+from .contracts import CompiledSources, Problem, Rendered
+from .fields import Field
+from .previews import PERSONAS, Persona, Preview, block_preview
+from .trials import TrialReport, trials_run
+
+
+def job_name(job: Callable[..., Any]) -> str:
+    return f"{job.__module__.rpartition('.')[2]}.{job.__name__}"
+
+
+JOBS: Final[Mapping[str, Callable[..., Any]]] = {
+    job_name(job): job
+    for job in (
+        template_problems,
+        block_problems,
+        block_type_problems,
+        block_preview,
+        message_compiled,
+        trials_run,
+    )
+}
+TYPES: Final[Mapping[str, type[Any]]] = {
+    kind.__name__: kind
+    for kind in (
+        BlockSource,
+        CompiledSources,
+        Field,
+        Persona,
+        Preview,
+        Problem,
+        Rendered,
+        TemplateSource,
+        TrialReport,
+    )
+}
+
+
+def warm_up() -> None:
+    """Go once through all that loads modules late: a good template, one with a fault for each reader, a preview."""
+    template_problems(SHELL)
+    for fault in ("{% if %}", "<p>", "{{ profile.a }}", "{% if profile.a > 1 %}x{% endif %}"):
+        template_problems(TemplateSource("fault", fault, f"{SHELL.mjml}{fault}", fault))
+    layout = "<mj-section><mj-column><mj-text>[[ words ]]</mj-text></mj-column></mj-section>"
+    words = Field("words", "Words", "rich_text")
+    block_type_problems([words], name="warm up", layout=layout, text_layout="[[ words ]]")
+    content = {"en": {"words": "<p>Good day</p>"}}
+    for persona in PERSONAS:
+        block_preview(
+            name="warm up",
+            fields=[words],
+            layout=layout,
+            text_layout="[[ words ]]",
+            content=content,
+            language="en",
+            persona=persona,
+            brand=None,
+        )
