@@ -18,7 +18,7 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.errors import NotFound
 
 from .contracts import DispatchTerms
-from .engine import SEND
+from .engine import SEND, Verdict
 from .models import Decision
 
 _QUIET = timedelta(seconds=20)
@@ -177,7 +177,6 @@ def decision_explain(decision_id: UUID | str) -> Explanation:
     run, version = decision.run, decision.run.version
     spec: PlaybookSpec = version.spec
     language = decision.inputs.get("language", "")
-    wanted = decision.reasons.get("language", "")
     return Explanation(
         decision_id=decision.pk,
         profile_id=decision.profile_id,
@@ -191,17 +190,24 @@ def decision_explain(decision_id: UUID | str) -> Explanation:
         as_of=run.as_of,
         decided_at=decision.decided_at,
         outcome=decision.outcome,
-        summary=_summary(decision),
+        summary=verdict_summary(decision),
         language=language,
-        language_note=f"They speak {wanted}; the message comes in {', '.join(spec['languages'])}." if wanted else "",
+        language_note=language_note(spec, decision),
         tier=TIERS.get(decision.tier, decision.tier),
         recommendation_set=decision.reasons.get("set"),
         values=decision.inputs.get("profile", {}),
-        slots=_slots_explain(spec, decision),
+        slots=slots_explain(spec, decision),
     )
 
 
-def _summary(decision: Decision) -> str:
+def language_note(spec: PlaybookSpec, decided: Decision | Verdict) -> str:
+    """That a message does not come in the person's own language, "" when it does."""
+    wanted = decided.reasons.get("language", "")
+    return f"They speak {wanted}; the message comes in {', '.join(spec['languages'])}." if wanted else ""
+
+
+def verdict_summary(decision: Decision | Verdict) -> str:
+    """What was decided and why, in a sentence."""
     if decision.outcome == SEND:
         return f"Decided to send; answered by the {TIERS.get(decision.tier, decision.tier)} tier."
     if cap := decision.reasons.get("cap"):
@@ -211,7 +217,8 @@ def _summary(decision: Decision) -> str:
     return f"Withheld: {OUTCOMES.get(decision.outcome, decision.outcome)}."
 
 
-def _slots_explain(spec: PlaybookSpec, decision: Decision) -> tuple[SlotExplained, ...]:
+def slots_explain(spec: PlaybookSpec, decision: Decision | Verdict) -> tuple[SlotExplained, ...]:
+    """Slot by slot, what is shown and what was passed over, in words. Nothing for somebody who gets nothing."""
     chosen: dict[str, Any] = decision.inputs.get("slots", {})
     blocks = {
         version.pk: str(version)

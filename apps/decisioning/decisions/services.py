@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -67,15 +67,30 @@ class _Occasion:
     channel: str
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What `people_decide` found: verdicts of people who still exist by ascending id, the recommendation set used, and
+    the addresses of those whom a message may go to.
+    """
+
+    verdicts: list[tuple[int, Verdict]]
+    set_id: int | None
+    addresses: dict[int, str]
+
+
 @lru_cache(maxsize=64)
 def _plan(version_id: int, digest: str) -> Plan:
     """The plan of a version, made once in each process. Raises Conflict if it is not what its digest says."""
     version = PlaybookVersion.objects.get(pk=version_id)
     if version_digest(version) != digest:
         raise Conflict("version_tampered", f"{version} is not what was approved; nothing of it goes out")
-    spec: PlaybookSpec = version.spec
-    tokens = dict(CompiledTemplate.objects.filter(pk__in=version.compiled.values()).values_list("language", "tokens"))
-    return plan_make(spec, version.compiled, {language: tokens.get(language, []) for language in version.compiled})
+    return plan_load(version.spec, version.compiled)
+
+
+def plan_load(spec: PlaybookSpec, compiled: Mapping[str, int]) -> Plan:
+    """The plan of a spec with its compiled templates by language. Raises Invalid for a rule that can't be read."""
+    tokens = dict(CompiledTemplate.objects.filter(pk__in=compiled.values()).values_list("language", "tokens"))
+    return plan_make(spec, compiled, {language: tokens.get(language, []) for language in compiled})
 
 
 def batch_decide(*, batch_id: int) -> int | None:
@@ -96,8 +111,21 @@ def batch_decide(*, batch_id: int) -> int | None:
             return None
         occasion = _Occasion(*found)
         decided_at = now()
-        verdicts, set_id = _people_decide(cursor, occasion, batch[1], decided_at)
-        rows = [_row(occasion.run_id, profile_id, verdict, set_id, decided_at) for profile_id, verdict in verdicts]
+        decided = people_decide(
+            cursor,
+            plan=_plan(occasion.version_id, occasion.digest),
+            purpose=occasion.purpose,
+            channel=occasion.channel,
+            profile_ids=batch[1],
+            as_of=occasion.as_of,
+            at=decided_at,
+        )
+        if len(decided.verdicts) < len(batch[1]):
+            logger.warning("run %s: %s people are gone", occasion.run_id, len(batch[1]) - len(decided.verdicts))
+        rows = [
+            _row(occasion.run_id, profile_id, verdict, decided.set_id, decided_at)
+            for profile_id, verdict in decided.verdicts
+        ]
         copy_rows(cursor, Decision._meta.db_table, _COLUMNS, rows)
         cursor.execute("UPDATE playbooks_runbatch SET decided_at = %s WHERE id = %s", [decided_at, batch_id])
         first_id = min((row[0] for row in rows), default=None)
@@ -135,23 +163,28 @@ def _json(value: dict[str, Any]) -> str | dict[str, Any]:
     return value if "\\u0000" in text else text
 
 
-def _people_decide(
-    cursor: CursorWrapper, occasion: _Occasion, profile_ids: Sequence[int], at: datetime
-) -> tuple[list[tuple[int, Verdict]], int | None]:
-    """The verdicts of people who still exist, and the recommendation set used.
+def people_decide(
+    cursor: CursorWrapper,
+    *,
+    plan: Plan,
+    purpose: str,
+    channel: str,
+    profile_ids: Sequence[int],
+    as_of: datetime,
+    at: datetime,
+) -> Decided:
+    """Decide for people, and write nothing: runs and dry runs alike.
 
+    as_of: the moment whose facts count; at: now, from which caps count back. Consent is read as it is.
     The hot path: a constant number of reads whatever the number of people, dicts and tuples in between.
     """
-    plan = _plan(occasion.version_id, occasion.digest)
     values = _profiles_read(cursor, profile_ids, plan)
-    if len(values) < len(profile_ids):
-        logger.warning("run %s: %s people are gone", occasion.run_id, len(profile_ids) - len(values))
     ids = sorted(values)
     gate = gate_read(
         profile_ids=ids,
-        purpose=occasion.purpose,
-        channel=occasion.channel,
-        needs_consent=Purpose.objects.values_list("needs_consent", flat=True).get(pk=occasion.purpose),
+        purpose=purpose,
+        channel=channel,
+        needs_consent=Purpose.objects.values_list("needs_consent", flat=True).get(pk=purpose),
     )
     reasons = {profile_id: answer.reason if not answer.allowed else "" for profile_id, answer in gate.items()}
     may = [profile_id for profile_id in ids if reasons.get(profile_id) == ""]
@@ -159,14 +192,14 @@ def _people_decide(
     if plan.cap is not None and may:
         since = at - timedelta(days=plan.cap["days"])
         for counter in message_counters:
-            for profile_id, count in counter(profile_ids=may, purpose=occasion.purpose, since=since).items():
+            for profile_id, count in counter(profile_ids=may, purpose=purpose, since=since).items():
                 messages[profile_id] = messages.get(profile_id, 0) + count
     people = {
         profile_id: Person(gate=reasons.get(profile_id), messages=messages.get(profile_id, 0)) for profile_id in ids
     }
     rest = [profile_id for profile_id in may if not withheld_because(plan, people[profile_id])[0]]
-    facts = facts_load(rules=plan.rules, profile_ids=rest, as_of=occasion.as_of) if plan.rules and rest else {}
-    cards, set_id = _cards_read(plan, rest, values, occasion.as_of)
+    facts = facts_load(rules=plan.rules, profile_ids=rest, as_of=as_of) if plan.rules and rest else {}
+    cards, set_id = _cards_read(plan, rest, values, as_of)
     for profile_id in rest:
         people[profile_id] = Person(
             gate="",
@@ -176,7 +209,11 @@ def _people_decide(
             facts=facts.get(profile_id),
             cards=cards.get(profile_id, {}),
         )
-    return [(profile_id, decide(plan, people[profile_id])) for profile_id in ids], set_id
+    return Decided(
+        verdicts=[(profile_id, decide(plan, people[profile_id])) for profile_id in ids],
+        set_id=set_id,
+        addresses={profile_id: gate[profile_id].address for profile_id in rest},
+    )
 
 
 def _profiles_read(cursor: CursorWrapper, profile_ids: Sequence[int], plan: Plan) -> dict[int, dict[str, Any]]:
