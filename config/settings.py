@@ -9,6 +9,7 @@ from pathlib import Path
 from celery.schedules import crontab
 from environs import Env
 
+from .naming import patterns_read
 from .unfold import UNFOLD as UNFOLD
 
 env = Env()
@@ -165,6 +166,10 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(minute=7),
     },
 }
+
+# --- content ---
+BLOCK_NAME_PATTERNS = patterns_read(env.json("BLOCK_NAME_PATTERNS", {}))
+"""What a block may be called, by tier (`foundation`, `campaign`, `personal`, `*` for the others): pattern and words."""
 
 # --- imports ---
 IMPORT_UPLOAD_LIMIT = env.int("IMPORT_UPLOAD_LIMIT", 2_000_000_000)

@@ -79,6 +79,7 @@ ADMIN: dict[str, Kind] = {
     "content.brand": Kind(add=_ADMINISTRATOR, change=_ADMINISTRATOR),
     "content.compiledtemplate": Kind(view=frozenset()),  # for a superuser, who looks into a fault
     "content.market": Kind(add=_ADMINISTRATOR, change=_ADMINISTRATOR),
+    "content.persona": Kind(add=_EDITOR | _ENGINEER, change=_EDITOR | _ENGINEER),
     "content.template": Kind(add=_ENGINEER, change=_ENGINEER),
     "content.templateversion": Kind(),
     "events.event": Kind(),

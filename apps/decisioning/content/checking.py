@@ -112,25 +112,33 @@ def block_type_problems(fields: Sequence[Field], *, name: str, layout: str, text
     return block_problems(BlockSource("1", name, tuple(fields), {"en": content}, layout, text_layout))
 
 
-def sample_value(field: Field) -> Any:
-    """A value that fits a field."""
+def sample_value(field: Field, language: str = "en") -> Any:
+    """A value that fits a field and its limits in a language."""
+    limits = field.limits_in(language)
+    address = f"https://{limits.hosts[0]}/" if limits.hosts else STAND_IN["shop_url"]
     match field.kind:
         case "link":
-            return STAND_IN["shop_url"]
+            return address
         case "image":
-            return f"{STAND_IN['shop_url']}picture.png"
+            return {
+                "url": f"{address}picture.png",
+                "alt": "A picture",
+                "width": limits.min_width or limits.max_width or 600,
+                "height": limits.min_height or limits.max_height or 300,
+            }
         case "colour":
-            return "#336699"
+            return limits.choices[0] if limits.choices else "#336699"
         case "choice":
-            return field.choices[0]
+            return limits.choices[0]
         case "number":
-            return "10"
+            first = limits.minimum if limits.minimum is not None else limits.maximum
+            return f"{first:g}" if first is not None else "0" if limits.step else "10"
         case "rich_text":
-            return "<p>Sample</p>"
+            return f"<p>{'Sample'[: limits.max_length]}</p>"
         case "products":
             return None
         case _:
-            return "Sample"[: field.max_length]
+            return "Sample"[: limits.max_length]
 
 
 def _compiled(

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from apps.foundation.core.text import is_blank
 
 from .contracts import BrandSpec, CompiledSources, Problem
-from .fields import Field, language_chain, pieces_of_value, values_of
+from .fields import Field, language_chain, part_of_value, pieces_of_value, plain_value, values_of
 from .mjml import Document
 from .pieces import Kind, Piece, SourceRefused, pieces_fill, pieces_read, pieces_strip, source_of
 from .plain_text import html_words
@@ -243,9 +243,18 @@ class Compilation:
         fields = {field.name: field for field in block.fields}
         values = values_of(block.fields, block.content[language], language)
         items = f"slots.{slot}.items"
+        parts = {
+            f"{name}.{part}": shown
+            for name, field in fields.items()
+            for part in ("alt", "width", "height")
+            if (shown := part_of_value(field, values[name], part)) is not None
+        }
 
         def in_data(name: str, at: Piece) -> list[Piece]:
             if name not in fields:
+                part = parts.get(name)
+                if part is not None:
+                    return [Piece(Kind.DATA, escape(part) if markup else part, at.where, at.line, name)]
                 return self._common(name, at, markup=markup)
             if fields[name].kind == "products":
                 self.problems.append(at.problem("products are shown by a loop: {% for item in [[ … ]] %}"))
@@ -253,7 +262,7 @@ class Compilation:
             return pieces_of_value(fields[name], values[name], at, markup=markup)
 
         plain = {
-            name: items if field.kind == "products" else "" if values[name] is None else str(values[name])
+            name: items if field.kind == "products" else plain_value(field, values[name])
             for name, field in fields.items()
         }
         try:

@@ -4,15 +4,20 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 from apps.foundation.core.errors import Invalid
+
+CHOSEN_MARK: Final = "m"
+"""Behind the number of a block version: shown because a model chose, and labelled so."""
 
 
 class TierSpec(TypedDict):
     """One tier of a slot, as a playbook version pins it. The first whose condition holds is shown.
 
     when: an audience rule, or None; source: the recommendation list that must give `count` items, or None.
+    chosen: the source is a model's choice, so that the message says so. valid_from (included), valid_until (not
+    included): ISO 8601 in UTC; outside of them the tier doesn't show. Those three are left out where they say nothing.
     """
 
     tier: str
@@ -21,6 +26,14 @@ class TierSpec(TypedDict):
     when: dict[str, Any] | None
     source: str | None
     count: int
+    chosen: NotRequired[bool]
+    valid_from: NotRequired[str]
+    valid_until: NotRequired[str]
+
+
+def tier_block(tier: TierSpec) -> str:
+    """How a decision and the compiled message call a tier's block: its version, with a mark where a model chose."""
+    return f"{tier['block_version']}{CHOSEN_MARK if tier.get('chosen') else ''}"
 
 
 class BrandSpec(TypedDict):
@@ -36,6 +49,7 @@ class BrandSpec(TypedDict):
     link_hosts: list[str]
     colours: dict[str, str]
     default_language: str
+    labels: NotRequired[dict[str, dict[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)

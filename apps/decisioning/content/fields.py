@@ -1,59 +1,22 @@
-"""The fields of block types: how they are declared, what a block may put in, and how that looks in a message."""
+"""The fields of block types: how they are declared, what a block says in them, and how that looks in a message."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape, unescape
-from typing import Any, Final
-
-from apps.foundation.core.text import is_blank
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
 
 from .contracts import Problem
-from .links import link_fault
-from .pieces import Kind, Piece, SourceRefused, pieces_read
+from .limits import ALL_LIMITS, KINDS, Field, languages_read, limits_read
+from .pieces import Kind, Piece, pieces_read
 from .plain_text import rich_text_clean, rich_text_plain
-from .proof import proof_of
+from .values import colour_is_valid, image_value, value_problems
 
-KINDS: Final = ("text", "rich_text", "image", "link", "colour", "choice", "number", "products")
-MAX_TEXT: Final = 5_000
+__all__ = ["KINDS", "Field", "colour_is_valid", "fields_read", "language_is_valid", "value_problems"]
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
-_KEYS = frozenset({"name", "label", "kind", "fixed", "required", "max_length", "choices", "value", "help"})
+_KEYS = frozenset({"name", "label", "kind", "fixed", "required", "value", "help", "by_language", *ALL_LIMITS})
 _RESERVED = frozenset({"language", "slot", "brand", "items"})
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A field of a block type.
-
-    fixed: it has its `value` from the central team, for every block; max_length: visible characters of a text;
-    value of a fixed field: one for all languages, or by language.
-    """
-
-    name: str
-    label: str
-    kind: str
-    fixed: bool = False
-    required: bool = True
-    max_length: int | None = None
-    choices: tuple[str, ...] = ()
-    value: Any = None
-    help: str = ""
-
-    def value_in(self, language: str) -> Any:
-        """A fixed field's value in a language: its own, that of the language without region, or any."""
-        if not isinstance(self.value, dict):
-            return self.value
-        for wanted in (language, language.split("-")[0]):
-            if wanted in self.value:
-                return self.value[wanted]
-        return next(iter(self.value.values()), None)
-
-
-def colour_is_valid(value: object) -> bool:
-    """Whether it is a colour as `#rgb` or `#rrggbb`."""
-    return isinstance(value, str) and _COLOUR.fullmatch(value) is not None
 
 
 def language_is_valid(value: object) -> bool:
@@ -94,100 +57,42 @@ def fields_read(data: object, problems: list[Problem]) -> list[Field]:
         if kind not in KINDS:
             wrong(name, f"kind must be one of {', '.join(KINDS)}")
             continue
+
+        def wrong_limit(token: str, mend: str, name: str = name, where: str = where) -> None:
+            problems.append(Problem(f"{where}, {name}", 0, token, mend))
+
+        limits = limits_read(kind, entry, wrong_limit)
         field = Field(
             name=name,
             label=str(entry.get("label") or name.replace("_", " ").capitalize()),
             kind=kind,
             fixed=entry.get("fixed") is True,
             required=entry.get("required", True) is True,
-            max_length=entry.get("max_length"),
-            choices=tuple(entry["choices"]) if isinstance(entry.get("choices"), list) else (),
             value=entry.get("value"),
             help=str(entry.get("help") or ""),
+            limits=limits,
+            by_language=languages_read(kind, entry.get("by_language"), limits, wrong_limit, language_is_valid),
         )
         fields.append(field)
-        limit = field.max_length
-        if limit is not None and (type(limit) is not int or not 1 <= limit <= MAX_TEXT):
-            wrong(name, f"max_length must be a number from 1 to {MAX_TEXT}")
-        if kind == "choice" and not (field.choices and all(isinstance(c, str) and c.strip() for c in field.choices)):
+        if kind == "choice" and not limits.choices:
             wrong(name, "needs choices: a list of texts")
+        if kind == "colour" and not all(colour_is_valid(choice) for choice in limits.choices):
+            wrong(name, "choices must be colours such as #1a2b3c")
         if kind == "products" and field.fixed:
             wrong(name, "products are chosen for each person, so they can't be fixed")
         if kind in ("link", "image", "colour", "choice") and not field.required:
             wrong(name, f"a {kind} is always required: a message can't have half a picture or link")
         if field.fixed:
-            by_language = field.value if isinstance(field.value, dict) else {"en": field.value}
-            for language, value in by_language.items():
-                problems.extend(value_problems(field, value, f"{where}, {name}, value ({language})"))
+            several = isinstance(field.value, dict) and not (kind == "image" and "url" in field.value)
+            for language, value in (field.value if several else {"en": field.value}).items():
+                if several and not language_is_valid(language):
+                    wrong(str(language), "is not a language tag such as en or de-AT")
+                problems.extend(value_problems(field, value, f"{where}, {name}, value ({language})", language))
         elif field.value is not None:
             wrong(name, "only a fixed field has a value here")
     if [field.kind for field in fields].count("products") > 1:
         problems.append(Problem("fields", 0, "", "only one field can be of kind products"))
     return fields
-
-
-def value_problems(field: Field, value: object, where: str) -> list[Problem]:
-    """What is wrong with a value for a field."""
-    problem: Callable[[str], list[Problem]] = lambda mend: [Problem(where, 0, "", mend)]  # noqa: E731
-    if field.kind == "products":
-        return problem("is filled for each person: leave it out") if value not in (None, "") else []
-    if field.kind == "number":
-        if value in (None, "") and not field.required:
-            return []
-        return [] if _number(value) else problem("must be a number, such as 20 or 9.5")
-    if value is None or (isinstance(value, str) and is_blank(value)):
-        if value is not None and value.strip():
-            return problem("would be read as empty: write something visible")
-        return problem("is required") if field.required else []
-    if not isinstance(value, str):
-        return problem("must be a text")
-    if "\x00" in value or any(ord(c) < 32 and c not in "\n\t\r" for c in value):
-        return problem("holds control characters: type it anew")
-    if field.kind in ("link", "image"):
-        fault = link_fault(value, None)
-        return problem(fault) if fault else []
-    if field.kind == "colour":
-        return [] if colour_is_valid(value) else problem("must be a colour such as #1a2b3c")
-    if field.kind == "choice":
-        return [] if value in field.choices else problem(f"must be one of {', '.join(field.choices)}")
-    return _text_problems(field, value, where)
-
-
-def _text_problems(field: Field, value: str, where: str) -> list[Problem]:
-    if field.kind == "text" and ("\n" in value.strip() or "\r" in value.strip()):
-        return [Problem(where, 0, "", "must be one line: use a field of kind rich_text for paragraphs")]
-    try:
-        pieces = pieces_read(value, where)
-    except SourceRefused as refused:
-        return [refused.problem]
-    problems = [
-        piece.problem("fields hold text and {{ … }} only, no logic") for piece in pieces if piece.kind is Kind.STATEMENT
-    ]
-    if problems:
-        return problems
-    proof = proof_of(pieces)
-    problems.extend(proof.problems)
-    words = "".join(piece.text if piece.kind is Kind.DATA else "……" for piece in pieces)
-    if field.kind == "rich_text":
-        for found in re.finditer(r"href\s*=\s*[\"']?([^\"'\s>]*)", words):
-            fault = link_fault(unescape(found[1]), None)
-            if fault:
-                problems.append(Problem(where, 0, found[0][:120], fault))
-        words = rich_text_plain(rich_text_clean(words))
-        if is_blank(words) and field.required:
-            problems.append(Problem(where, 0, "", "is required"))
-    limit = field.max_length or MAX_TEXT
-    if len(words.strip()) > limit:
-        problems.append(Problem(where, 0, "", f"has {len(words.strip())} characters, {limit} are allowed: shorten it"))
-    return problems
-
-
-def _number(value: object) -> bool:
-    if isinstance(value, bool):
-        return False
-    if isinstance(value, int | float):
-        return abs(value) < 10**12
-    return isinstance(value, str) and re.fullmatch(r"-?\d{1,12}(\.\d{1,6})?", value) is not None
 
 
 def content_problems(fields: Sequence[Field], content: object, where: str) -> list[Problem]:
@@ -212,13 +117,29 @@ def content_problems(fields: Sequence[Field], content: object, where: str) -> li
                 )
         for field in fields:
             if not field.fixed:
-                problems.extend(value_problems(field, values.get(field.name), f"{where}, {language}, {field.label}"))
+                place = f"{where}, {language}, {field.label}"
+                problems.extend(value_problems(field, values.get(field.name), place, language))
     return problems
 
 
 def values_of(fields: Sequence[Field], values: Mapping[str, Any], language: str) -> dict[str, Any]:
     """All values of a block in a language: the fixed ones and its own."""
     return {field.name: field.value_in(language) if field.fixed else values.get(field.name) for field in fields}
+
+
+def plain_value(field: Field, value: Any) -> str:
+    """A value as text: of an image its address; "" for none."""
+    if field.kind == "image":
+        return image_value(value)["url"]
+    return "" if value is None else str(value)
+
+
+def part_of_value(field: Field, value: Any, part: str) -> str | None:
+    """`alt`, `width` or `height` of an image, "" where it isn't known; None for what no value has."""
+    if field.kind != "image" or part not in ("alt", "width", "height"):
+        return None
+    image = image_value(value)
+    return image["alt"].strip() if part == "alt" else str(image["width" if part == "width" else "height"] or "")
 
 
 def pieces_of_value(field: Field, value: Any, at: Piece, *, markup: bool) -> list[Piece]:
@@ -230,7 +151,7 @@ def pieces_of_value(field: Field, value: Any, at: Piece, *, markup: bool) -> lis
     if value is None:
         return []
     if field.kind not in ("text", "rich_text"):
-        text = str(value)
+        text = plain_value(field, value)
         return [Piece(Kind.DATA, escape(text) if markup else text, where, at.line, field.name)]
     pieces = pieces_read(value.strip(), where)
     if field.kind == "rich_text":

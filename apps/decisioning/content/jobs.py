@@ -10,6 +10,7 @@ from .checking import SHELL, block_problems, block_type_problems, template_probl
 from .compiling import BlockSource, TemplateSource, message_compiled
 from .contracts import CompiledSources, Problem, Rendered
 from .fields import Field
+from .limits import Limits
 from .previews import PERSONAS, Persona, Preview, block_preview
 from .trials import TrialReport, trials_run
 
@@ -35,6 +36,7 @@ TYPES: Final[Mapping[str, type[Any]]] = {
         BlockSource,
         CompiledSources,
         Field,
+        Limits,
         Persona,
         Preview,
         Problem,

@@ -44,6 +44,11 @@ class Brand(models.Model):
     colours = models.JSONField(default=dict, blank=True, help_text="by name: accent, ink, paper, soft")
     default_language = models.CharField(max_length=20, default="en")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="brands")
+    labels = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="what customers read where a model chose or wrote something: by label, then by language",
+    )
     updated_at = models.DateTimeField(default=now)
 
     def __str__(self) -> str:
@@ -53,9 +58,9 @@ class Brand(models.Model):
 class BlockType(models.Model):
     """The kind of a block: its fields, and how it looks. It has one owner.
 
-    fields: a list of `{"name", "label", "kind", "fixed", "required", "max_length", "choices", "value"}`;
-    kind is one of text, rich_text, image, link, colour, choice, number, products. A **fixed** field carries its
-    `value` here, changed only by the central team; a flexible one is filled in each block, within its limits.
+    fields: a list of `{"name", "label", "kind", "fixed", "required", "value", "help"}` with the limits of the kind
+    (`limits.py`); kind is one of text, rich_text, image, link, colour, choice, number, products. A **fixed** field
+    carries its `value` here, changed only by the central team; a flexible one is filled in each block, within limits.
     """
 
     code = models.SlugField(max_length=40, unique=True)
@@ -106,7 +111,8 @@ class Block(models.Model):
 class BlockVersion(models.Model):
     """What a block says since its version `number`, in each language: `{"en": {"headline": "…"}, "de": {…}}`.
 
-    fields and layouts are those of the type at that time, so that the version stands for itself.
+    fields and layouts are those of the type at that time, so that the version stands for itself. Outside of valid_from
+    (included) and valid_until (not included) no tier shows it. written_by_model: the message says so to the customer.
     """
 
     block = models.ForeignKey(Block, on_delete=models.PROTECT, related_name="versions")
@@ -115,16 +121,43 @@ class BlockVersion(models.Model):
     fields = models.JSONField()
     layout = models.TextField(blank=True)
     text_layout = models.TextField()
+    valid_from = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField(null=True, blank=True)
+    written_by_model = models.BooleanField(default=False)
     digest = models.CharField(max_length=64)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["block", "number"], name="block_version_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["block", "number"], name="block_version_once"),
+            models.CheckConstraint(
+                condition=models.Q(valid_from__isnull=True)
+                | models.Q(valid_until__isnull=True)
+                | models.Q(valid_from__lt=models.F("valid_until")),
+                name="block_version_begins_before_it_ends",
+            ),
+        ]
         ordering = ["block_id", "-number"]
 
     def __str__(self) -> str:
         return f"{self.block} v{self.number}"
+
+
+class Persona(models.Model):
+    """An invented person, to look at messages as: what would be known of them, by name. Never a real customer."""
+
+    name = models.CharField(max_length=80, unique=True)
+    description = models.CharField(max_length=200, blank=True)
+    profile = models.JSONField(default=dict, blank=True, help_text='such as {"first_name": "Anna", "country": "DE"}')
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="personas")
+    updated_at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Template(models.Model):

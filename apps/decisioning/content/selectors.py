@@ -1,13 +1,17 @@
 """Reads about content."""
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 from django.db import connection
 
 from apps.foundation.core.errors import NotFound
 
 from .contracts import BrandSpec, CompiledSources
+from .fields import Field
 from .models import Brand, CompiledTemplate
+from .values import value_is_empty
 
 
 @lru_cache(maxsize=512)
@@ -42,7 +46,7 @@ def languages_written() -> list[str]:
 
 def brand_spec(brand: Brand) -> BrandSpec:
     """A brand as it is now, as plain data."""
-    return {
+    spec: BrandSpec = {
         "code": brand.code,
         "name": brand.name,
         "from_name": brand.from_name,
@@ -54,3 +58,22 @@ def brand_spec(brand: Brand) -> BrandSpec:
         "colours": dict(brand.colours),
         "default_language": brand.default_language,
     }
+    if brand.labels:
+        spec["labels"] = dict(brand.labels)
+    return spec
+
+
+def tags_used() -> list[str]:
+    """The tags that blocks have, the most used first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tag FROM content_block, jsonb_array_elements_text(tags) AS tag GROUP BY tag"
+            " ORDER BY count(*) DESC, tag LIMIT 60"
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def fields_written(fields: Sequence[Field], values: Mapping[str, Any]) -> tuple[int, int]:
+    """How many of the required flexible fields have something in them, and how many there are."""
+    asked = [field for field in fields if field.required and not field.fixed and field.kind != "products"]
+    return sum(not value_is_empty(field, values.get(field.name)) for field in asked), len(asked)

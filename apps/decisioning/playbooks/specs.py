@@ -7,11 +7,12 @@ from django.core.exceptions import ValidationError
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.content.choosing import languages_common
 from apps.decisioning.content.models import Block, BlockVersion, CompiledTemplate, TemplateVersion
+from apps.decisioning.content.selectors import brand_spec
 from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.governance.services import review_approved
 
-from .contracts import BrandSpec, PlaybookSpec, TierSpec
+from .contracts import PlaybookSpec, TierSpec
 from .errors import Problem
 from .models import Playbook, PlaybookVersion
 from .rules import slots_read, spec_digest
@@ -102,18 +103,7 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
         audience_id=playbook.audience_id,
         audience_rule=playbook.audience.rule,
         template_version=template.pk,
-        brand=BrandSpec(
-            code=brand.code,
-            name=brand.name,
-            from_name=brand.from_name,
-            from_email=brand.from_email,
-            reply_to=brand.reply_to,
-            postal_address=brand.postal_address,
-            shop_url=brand.shop_url,
-            link_hosts=brand.link_hosts,
-            colours=brand.colours,
-            default_language=brand.default_language,
-        ),
+        brand=brand_spec(brand),
         slots={
             name: [
                 TierSpec(

@@ -14,7 +14,7 @@ from apps.data.events.models import Order
 from apps.data.imports.models import Import
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
-from apps.decisioning.content.models import Block, BlockType, Brand, Market, Template
+from apps.decisioning.content.models import Block, BlockType, Brand, Market, Persona, Template
 from apps.decisioning.playbooks.models import Playbook
 from apps.delivery.sending.models import Message, Sender
 from apps.foundation.accounts.models import User
@@ -39,6 +39,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, Audience, _("Audiences"), "groups"),
                 _model(request, Block, _("Blocks"), "widgets"),
                 _model(request, Template, _("Templates"), "article"),
+                _model(request, Persona, _("Personas"), "face"),
             ],
         ),
         (

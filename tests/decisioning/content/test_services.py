@@ -232,7 +232,7 @@ def test_content_of_a_wrong_shape_is_refused(sample: Sample, content: Any) -> No
         ([{"name": "a", "label": "x", "kind": "video"}], "kind must be"),
         ([{"name": "a", "kind": "text"}, {"name": "a", "kind": "text"}], "is taken"),
         ([{"name": "a", "kind": "choice"}], "needs choices"),
-        ([{"name": "a", "kind": "text", "max_length": "x"}], "max_length"),
+        ([{"name": "a", "kind": "text", "max_length": "x"}], "must be a number from 1 to 5,000"),
         ([{"name": "a", "kind": "text", "fixed": True}], "is required"),
         ([{"name": "a", "kind": "colour", "fixed": True, "value": "red;}"}], "must be a colour"),
         ([{"name": "a", "kind": "text", "value": "x"}], "only a fixed field"),

@@ -16,7 +16,7 @@ from apps.decisioning.content.children import apart
 from apps.decisioning.content.contracts import BrandSpec
 from apps.decisioning.content.errors import ContentMisbehaved
 from apps.decisioning.content.fields import Field, fields_read, language_is_valid
-from apps.decisioning.content.forms import BlockForm, block_form_class, content_name
+from apps.decisioning.content.forms import BlockForm, block_form_class, content_of
 from apps.decisioning.content.models import Block, BlockType, BlockVersion, Brand
 from apps.decisioning.content.previews import PERSONAS, Persona, Preview, block_preview
 from apps.decisioning.content.selectors import brand_spec, languages_written
@@ -95,8 +95,7 @@ class BlockAdmin(ServiceAdmin):
             block_type=block_type,
             declared=fields_read(block_type.fields, []),
             languages=self._languages(request, content),
-            content=content,
-            base=newest.number if newest is not None else 0,
+            newest=newest,
         )
         # The fields are named here: asking for the fieldsets would ask for the form again.
         return super().get_form(request, obj, change, **{**kwargs, "fields": BlockForm.Meta.fields})
@@ -114,10 +113,11 @@ class BlockAdmin(ServiceAdmin):
                 ("The block", {"classes": (FIT,), "fields": about}),
                 ("What it says", {"classes": (FIT,), "fields": ("content_shown", "versions_shown")}),
             ]
-        about = ("name", "tier", "tags_line", "base", *(("type", "owner") if obj is not None else ()))
+        facts = ("valid_from", "valid_until", "written_by_model")
+        about = ("name", "tier", "tags_line", *facts, "base", *(("type", "owner") if obj is not None else ()))
         sets: list[Any] = [("The block", {"classes": (FIT,), "fields": about})]
         for language in form.languages:
-            names = tuple(content_name(language, field) for field in form.declared if field.kind != "products")
+            names = tuple(name for name in form.base_fields if name.startswith(f"content__{language}__"))
             if names:
                 sets.append((language_title(language), {"classes": (FIT,), "fields": names}))
         if obj is not None:
@@ -186,13 +186,9 @@ class BlockAdmin(ServiceAdmin):
         language = request.POST.get("preview_language", "")
         if not language_is_valid(language):
             raise Http404
-        values = {
-            field.name: request.POST.get(content_name(language, field), "").strip()
-            for field in declared
-            if not field.fixed and field.kind != "products"
-        }
         brand = Brand.objects.order_by("pk").first()
-        if values and not any(values.values()):
+        content = content_of(declared, [language], request.POST)
+        if not content:
             note = f"Nothing is written in {language_title(language)} yet. People get the brand's language instead."
             return render(request, "content/block_preview.html", {"note": note})
         preview = _preview(
@@ -200,7 +196,7 @@ class BlockAdmin(ServiceAdmin):
             fields=declared,
             layout=block_type.layout,
             text_layout=block_type.text_layout,
-            content={language: values},
+            content=content,
             language=language,
             persona=next((p for p in PERSONAS if p.code == request.POST.get("preview_persona")), PERSONAS[0]),
             brand=brand_spec(brand) if brand is not None else None,

@@ -25,9 +25,9 @@ class BrandAdmin(ServiceAdmin):
     search_help_text = "name or code"
 
     def get_fieldsets(self, request: HttpRequest, obj: Brand | None = None) -> Any:
-        look = ("colours", "colours_shown", "default_language") if obj else ("colours", "default_language")
+        look = ("colours", *(("colours_shown",) if obj else ()), "default_language", "labels")
         if obj is not None and not self.has_change_permission(request, obj):
-            look = ("colours_shown", "default_language")
+            look = ("colours_shown", "default_language", "labels_shown")
         about = ("code", "name", "from_name", "from_email", "reply_to", *(("owner",) if obj is not None else ()))
         return [
             ("Who speaks", {"classes": (FIT,), "fields": about}),
@@ -39,10 +39,15 @@ class BrandAdmin(ServiceAdmin):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Brand | None = None) -> Any:
-        return ("colours_shown", "owner", *(("code",) if obj is not None else ()))
+        return ("colours_shown", "labels_shown", "owner", *(("code",) if obj is not None else ()))
 
     @admin.display(description="As saved")
     def colours_shown(self, brand: Brand) -> SafeString:
         return format_html_join(" ", '<span class="t-colour">{} {}</span>', (
             (name, swatch_shown(colour)) for name, colour in brand.colours.items()
         ))  # fmt: skip
+
+    @admin.display(description="Labels for what a model did")
+    def labels_shown(self, brand: Brand) -> str:
+        words = [f"{name} ({language}): {text}" for name, own in brand.labels.items() for language, text in own.items()]
+        return "; ".join(words) or "Tessera's own"

@@ -1,9 +1,10 @@
 """The forms of the admin. Each asks the service whether it would save, and shows every problem at its field."""
 
 from .block_types import BlockTypeForm
-from .blocks import BlockForm, block_form_class, content_name
+from .blocks import BlockForm, block_form_class, content_name, content_of
 from .brands import BrandForm
 from .markets import MarketForm
+from .personas import PersonaForm
 from .saving import ServiceForm
 from .templates import TemplateForm
 
@@ -12,8 +13,10 @@ __all__ = [
     "BlockTypeForm",
     "BrandForm",
     "MarketForm",
+    "PersonaForm",
     "ServiceForm",
     "TemplateForm",
     "block_form_class",
     "content_name",
+    "content_of",
 ]

@@ -1,6 +1,8 @@
-"""The forms of a block: what it is, and what it says in each language."""
+"""The form of a block: what it is, and what it says in each language."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
 from typing import Any, cast
 
 from django import forms
@@ -9,13 +11,21 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
 )
 
 from apps.decisioning.content import services
-from apps.decisioning.content.fields import Field
-from apps.decisioning.content.models import Block, BlockType
+from apps.decisioning.content.fields import Field, language_is_valid
+from apps.decisioning.content.models import Block, BlockType, BlockVersion
+from apps.decisioning.content.services import VersionFacts
+from apps.decisioning.content.tables import limits_said
+from apps.decisioning.content.values import image_value
 
 from .saving import ServiceForm
+
+_POSTED = re.compile(r"content__([A-Za-z0-9-]{2,20})__[a-z0-9_]+")
+_MOMENT = "%Y-%m-%dT%H:%M"
+IMAGE_PARTS = ("alt", "width", "height")
 
 
 class BlockForm(ServiceForm):
@@ -24,7 +34,30 @@ class BlockForm(ServiceForm):
     tells_lines = False
 
     tags_line = forms.CharField(
-        label="Tags", required=False, widget=UnfoldAdminTextInputWidget(), help_text="Words, with commas between."
+        label="Tags",
+        required=False,
+        widget=UnfoldAdminTextInputWidget({"autocomplete": "off"}),
+        help_text="Words, with commas between. They say who must agree: a block tagged offer needs legal, for example.",
+    )
+    valid_from = forms.DateTimeField(
+        label="Valid from",
+        required=False,
+        input_formats=[_MOMENT, "%Y-%m-%d %H:%M", "%Y-%m-%d"],
+        widget=UnfoldAdminTextInputWidget({"type": "datetime-local"}),
+        help_text="UTC. Empty: at once.",
+    )
+    valid_until = forms.DateTimeField(
+        label="Valid until",
+        required=False,
+        input_formats=[_MOMENT, "%Y-%m-%d %H:%M", "%Y-%m-%d"],
+        widget=UnfoldAdminTextInputWidget({"type": "datetime-local"}),
+        help_text="UTC. Empty: for good. Then tiers with this block are passed over.",
+    )
+    written_by_model = forms.BooleanField(
+        label="Written by a model",
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="The message tells the customer so, below the block.",
     )
     base = forms.IntegerField(required=False, widget=forms.HiddenInput)
     block_type: BlockType
@@ -38,35 +71,83 @@ class BlockForm(ServiceForm):
     def content(self) -> dict[str, dict[str, Any]]:
         """The values of the flexible fields by language; a language that nobody wrote in is left out."""
         data = self.cleaned_data if hasattr(self, "cleaned_data") else {}
-        found: dict[str, dict[str, Any]] = {}
-        for language in self.languages:
-            values = {
-                field.name: data.get(content_name(language, field)) or ""
-                for field in self.declared
-                if not field.fixed and field.kind != "products"
-            }
-            kept = {name: value for name, value in values.items() if str(value).strip()}
-            if kept or not values:
-                found[language] = values if values else {}
-        return found
+        return content_of(self.declared, self.languages, data)
+
+    def facts(self) -> VersionFacts:
+        """What holds for the version as a whole."""
+        data = self.cleaned_data
+        moments = [data.get(name) for name in ("valid_from", "valid_until")]
+        begins, ends = (moment.astimezone(UTC) if moment else None for moment in moments)
+        return VersionFacts(begins, ends, bool(data.get("written_by_model")))
 
     def service(self) -> Block:
         data = self.cleaned_data
-        tags = [tag.strip() for tag in data["tags_line"].split(",") if tag.strip()]
-        values: dict[str, Any] = {"name": data["name"], "tier": data["tier"], "tags": tags}
+        values: dict[str, Any] = {"name": data["name"], "tier": data["tier"], "tags": tags_read(data["tags_line"])}
+        content, facts = self.content(), self.facts()
         if self.instance.pk is None:
-            return services.block_create(by=self.user, type_id=self.block_type.pk, content=self.content(), **values)
+            return services.block_create(
+                by=self.user, type_id=self.block_type.pk, content=content, facts=facts, **values
+            )
         services.block_version_create(
-            block_id=self.instance.pk, content=self.content(), by=self.user, base=data["base"] or None
+            block_id=self.instance.pk, content=content, by=self.user, base=data["base"] or None, facts=facts
         )
         return services.block_update(block_id=self.instance.pk, by=self.user, **values)
 
     def field_of(self, where: str) -> str | None:
-        for language in self.languages:
-            for field in self.declared:
-                if where.endswith(f", {language}, {field.label}"):
-                    return content_name(language, field)
-        return super().field_of(where)
+        return problem_field(where, self.declared, self.languages) or super().field_of(where)
+
+
+def problem_field(where: str, declared: Sequence[Field], languages: Iterable[str]) -> str | None:
+    """The form's field that a problem's place belongs to."""
+    for language in languages:
+        for field in declared:
+            if where.endswith(f", {language}, {field.label}"):
+                return content_name(language, field)
+    return None
+
+
+def tags_read(line: str) -> list[str]:
+    """Tags from a line with commas, each once."""
+    return list(dict.fromkeys(tag.strip() for tag in line.split(",") if tag.strip()))
+
+
+def content_of(
+    declared: Sequence[Field], languages: Iterable[str], data: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What a form or a POST says, by language; a language that nobody wrote in is left out."""
+    found: dict[str, dict[str, Any]] = {}
+    for language in languages:
+        values = {
+            field.name: _value(field, language, data)
+            for field in declared
+            if not field.fixed and field.kind != "products"
+        }
+        written = any(
+            value != "" and value != {"url": "", "alt": "", "width": 0, "height": 0} for value in values.values()
+        )
+        if written or not values:
+            found[language] = values
+    return found
+
+
+def _value(field: Field, language: str, data: Mapping[str, Any]) -> Any:
+    name = content_name(language, field)
+    text = str(data.get(name) or "").strip()
+    if field.kind != "image":
+        return text
+    parts = {part: str(data.get(f"{name}__{part}") or "").strip() for part in IMAGE_PARTS}
+    return {
+        "url": text,
+        "alt": parts["alt"],
+        # A size that isn't a number stays as it was typed, so that the check can say so.
+        **{side: int(parts[side]) if parts[side].isdecimal() else parts[side] or 0 for side in ("width", "height")},
+    }
+
+
+def languages_posted(data: Mapping[str, Any]) -> list[str]:
+    """The languages that a POST has fields of."""
+    found = (match[1] for name in data if (match := _POSTED.fullmatch(name)))
+    return [language for language in dict.fromkeys(found) if language_is_valid(language)][:60]
 
 
 def content_name(language: str, field: Field) -> str:
@@ -75,12 +156,13 @@ def content_name(language: str, field: Field) -> str:
 
 
 def block_form_class(
-    *, block_type: BlockType, declared: Sequence[Field], languages: Sequence[str], content: Mapping[str, Any], base: int
+    *, block_type: BlockType, declared: Sequence[Field], languages: Sequence[str], newest: BlockVersion | None
 ) -> type[BlockForm]:
-    """A form for a block of this type, with a field for each field and language.
+    """A form for a block of this type, with a field for each flexible field and language.
 
-    content, base: what its newest version says, and the number of that version.
+    newest: its newest version, None for a block that is not there yet.
     """
+    content: Mapping[str, Any] = newest.content if newest is not None else {}
     made: dict[str, Any] = {
         "block_type": block_type,
         "declared": tuple(declared),
@@ -89,46 +171,81 @@ def block_form_class(
     }
     for language in languages:
         for field in declared:
-            if field.kind != "products":
-                given = (content.get(language) or {}).get(field.name)
-                made[content_name(language, field)] = _field(field, language, given)
-    made["base"] = forms.IntegerField(required=False, widget=forms.HiddenInput, initial=base)
-    return cast(type[BlockForm], type("BlockForm", (BlockForm,), made))
+            if field.kind != "products" and not field.fixed:
+                made |= content_fields(field, language, (content.get(language) or {}).get(field.name))
+    made["base"] = forms.IntegerField(
+        required=False, widget=forms.HiddenInput, initial=newest.number if newest is not None else 0
+    )
+    form = cast(type[BlockForm], type("BlockForm", (BlockForm,), made))
+    if newest is not None:
+        for name in ("valid_from", "valid_until"):
+            moment = getattr(newest, name)
+            form.base_fields[name].initial = moment.strftime(_MOMENT) if moment else None
+        form.base_fields["written_by_model"].initial = newest.written_by_model
+    return form
 
 
-_ROWS: Mapping[str, Callable[[], forms.Widget]] = {
-    "rich_text": lambda: UnfoldAdminTextareaWidget({"rows": 4}),
-    "link": lambda: UnfoldAdminTextInputWidget({"inputmode": "url", "spellcheck": "false"}),
-    "image": lambda: UnfoldAdminTextInputWidget({"inputmode": "url", "spellcheck": "false"}),
-}
-
-
-def _field(field: Field, language: str, value: Any) -> forms.Field:
-    attributes: dict[str, Any] = {
-        "label": field.label,
-        "required": False,  # the service says what is missing, in the languages that are written in
-        "help_text": escape(_help(field)),  # Django puts help into the page as it is
-        "initial": field.value_in(language) if field.fixed else value,
-        "disabled": field.fixed,
-    }
-    if field.kind == "choice" and not field.fixed:
-        choices = [("", "—"), *((choice, choice) for choice in field.choices)]
-        return forms.ChoiceField(choices=choices, widget=UnfoldAdminSelectWidget, **attributes)
-    widget = _ROWS.get(field.kind, UnfoldAdminTextInputWidget)()
-    return forms.CharField(widget=widget, strip=True, **attributes)
-
-
-def _help(field: Field) -> str:
-    if field.fixed:
-        return "Fixed: the same in every block, changed in the block type."
-    limits = [field.help] if field.help else []
-    if field.max_length:
-        limits.append(f"At most {field.max_length} characters.")
+def content_fields(field: Field, language: str, value: Any) -> dict[str, forms.Field]:
+    """The form's fields for a field of the type in a language, by name: one, of an image four."""
+    name = content_name(language, field)
+    attributes: dict[str, Any] = {"lang": language, "data-content": ""}
+    if field.limits_in(language).max_length and field.kind in ("text", "rich_text"):
+        attributes["data-limit"] = str(field.limits_in(language).max_length)
+    # The service says what is missing, in the languages that are written in.
+    common: dict[str, Any] = {"label": field.label, "required": False, "help_text": escape(_help(field, language))}
+    if field.kind == "image":
+        image = image_value(value)
+        address = {**attributes, "inputmode": "url", "spellcheck": "false", "data-image": ""}
+        pixels = {**attributes, "inputmode": "numeric", "size": "6"}
+        return {
+            name: forms.CharField(initial=image["url"], widget=UnfoldAdminTextInputWidget(address), **common),
+            f"{name}__alt": forms.CharField(
+                label="Alternative text",
+                required=False,
+                initial=image["alt"],
+                widget=UnfoldAdminTextInputWidget(attributes),
+                help_text="What the picture shows, for those who don't see it.",
+            ),
+            **{
+                f"{name}__{side}": forms.CharField(
+                    label=side.capitalize(),
+                    required=False,
+                    initial=image["width" if side == "width" else "height"] or "",
+                    widget=UnfoldAdminTextInputWidget(pixels),
+                    help_text="Pixels.",
+                )
+                for side in ("width", "height")
+            },
+        }
+    choices = field.limits_in(language).choices
+    if field.kind == "choice" or (field.kind == "colour" and choices):
+        kept = [value] if isinstance(value, str) and value and value not in choices else []
+        options = [("", "—"), *((choice, choice) for choice in (*choices, *kept))]
+        widget: forms.Widget = UnfoldAdminSelectWidget(attributes)
+        return {name: forms.ChoiceField(choices=options, widget=widget, initial=value, **common)}
     if field.kind == "rich_text":
-        limits.append("<p>, <b>, <i>, <a href>, <ul> and <li> are kept, other tags are taken out.")
-    if field.kind in ("link", "image"):
+        widget = UnfoldAdminTextareaWidget({**attributes, "rows": 5})
+    elif field.kind in ("link", "colour"):
+        mode = {"inputmode": "url"} if field.kind == "link" else {"data-colour": ""}
+        widget = UnfoldAdminTextInputWidget({**attributes, **mode, "spellcheck": "false"})
+    elif field.kind == "number":
+        widget = UnfoldAdminTextInputWidget({**attributes, "inputmode": "decimal"})
+    else:
+        widget = UnfoldAdminTextInputWidget(attributes)
+    return {name: forms.CharField(widget=widget, strip=True, initial=value, **common)}
+
+
+def _help(field: Field, language: str) -> str:
+    """What is allowed, in words."""
+    limits = [field.help.rstrip(".") + "."] if field.help else []
+    said = limits_said(field.limits_in(language))
+    if said:
+        limits.append(f"{'; '.join(said)[:1].upper()}{'; '.join(said)[1:]}.")
+    if field.kind == "rich_text":
+        limits.append("Paragraphs, bold, italic, links and lists.")
+    if field.kind in ("link", "image") and not field.limits_in(language).hosts:
         limits.append("https://, to a host of the brand.")
-    if field.kind == "colour":
+    if field.kind == "colour" and not field.limits_in(language).choices:
         limits.append("Such as #1a2b3c.")
     if not field.required:
         limits.append("May stay empty.")

@@ -7,7 +7,7 @@ from unfold.widgets import (
 from apps.decisioning.content import services
 from apps.decisioning.content.models import Brand
 
-from .inputs import ColoursField, LinesField
+from .inputs import ColoursField, LabelsField, LinesField
 from .saving import ServiceForm
 
 
@@ -24,11 +24,19 @@ class BrandForm(ServiceForm):
         help_text="One a line: a name and a colour, such as: accent #1a2b3c. Templates use [[ brand.colours.accent ]].",
     )
 
+    labels = LabelsField(
+        label="Labels for what a model did",
+        required=False,
+        widget=UnfoldAdminTextareaWidget({"rows": 4}),
+        help_text="What customers read where a model chose products (chosen) or wrote words (written). One a line: "
+        "label, language, words, such as: chosen de Für dich ausgewählt. Without: words of Tessera's own.",
+    )
+
     class Meta:
         model = Brand
         fields = (
             "code", "name", "from_name", "from_email", "reply_to", "postal_address", "shop_url", "link_hosts",
-            "colours", "default_language",
+            "colours", "default_language", "labels",
         )  # fmt: skip
 
     def service(self) -> Brand:

@@ -76,3 +76,25 @@ class ColoursField(forms.CharField):
                     raise ValidationError(f"Line {number}: write a new name and a colour, such as: accent #1a2b3c")
                 colours[name] = colour.strip()
         return colours
+
+
+class LabelsField(forms.CharField):
+    """Words by label and language, `chosen de Für Sie ausgewählt`, one a line."""
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return value
+        return "\n".join(
+            f"{name} {language} {text}" for name, own in (value or {}).items() for language, text in own.items()
+        )
+
+    def clean(self, value: Any) -> Any:
+        labels: dict[str, dict[str, str]] = {}
+        for number, line in enumerate(super().clean(value).splitlines(), 1):
+            if line.strip():
+                parts = line.split(maxsplit=2)
+                if len(parts) < 3 or parts[1] in labels.get(parts[0], {}):
+                    message = f"Line {number}: write a label, a language and words, such as: chosen en Chosen for you"
+                    raise ValidationError(message)
+                labels.setdefault(parts[0], {})[parts[1]] = parts[2]
+        return labels

@@ -6,12 +6,14 @@ Versions are known by their digest: the same content again is the version that e
 from apps.decisioning.content.publishing import message_compile
 
 from .block_types import block_type_create, block_type_update
-from .blocks import block_create, block_update, block_version_create
+from .blocks import VersionFacts, block_create, block_update, block_version_create
 from .brands import brand_create, brand_update
 from .markets import market_create, market_update
+from .personas import persona_create, persona_update
 from .templates import template_create, template_update, template_version_create
 
 __all__ = [
+    "VersionFacts",
     "block_create",
     "block_type_create",
     "block_type_update",
@@ -22,6 +24,8 @@ __all__ = [
     "market_create",
     "market_update",
     "message_compile",
+    "persona_create",
+    "persona_update",
     "template_create",
     "template_update",
     "template_version_create",

@@ -1,6 +1,8 @@
 """Writes about blocks and their versions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -11,6 +13,7 @@ from apps.decisioning.content.compiling import BlockSource
 from apps.decisioning.content.contracts import Problem, digest_of, problems_refuse
 from apps.decisioning.content.fields import content_problems, fields_read
 from apps.decisioning.content.models import Block, BlockType, BlockVersion, Market
+from apps.decisioning.content.taxonomy import name_fault
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, NotFound
@@ -20,6 +23,16 @@ from apps.foundation.governance.services import audit_record
 from .rows import assign, created, known, locked, may, saved
 
 _BLOCK_FIELDS = frozenset({"name", "tier", "tags"})
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFacts:
+    """What holds for a version as a whole. valid_from is included, valid_until not; written_by_model: its words are
+    a model's, which the message says."""
+
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    written_by_model: bool = False
 
 
 def block_create(
@@ -32,6 +45,7 @@ def block_create(
     tags: Sequence[str] = (),
     market: Market | None = None,
     owner: User | None = None,
+    facts: VersionFacts | None = None,
 ) -> Block:
     """A block with its first version, of a market or of all.
 
@@ -41,10 +55,10 @@ def block_create(
     if not BlockType.objects.filter(pk=type_id).exists():
         raise NotFound("block_type_unknown", "There is no such block type")
     block = Block(name=name.strip(), type_id=type_id, tier=tier, tags=list(tags), market=market, owner=owner or by)
-    _block_check(block)
+    _block_check(block, named=True)
     with transaction.atomic():
         created(block, by, "content.block.created", f"There is a block {name!r} already: choose another name")
-        _block_version_add(block, content, by)
+        _block_version_add(block, content, facts, by)
     return block
 
 
@@ -54,16 +68,19 @@ def block_update(*, block_id: int, by: User, **values: Any) -> Block:
     with transaction.atomic():
         block = locked(Block, block_id)
         changed = assign(block, known(values, _BLOCK_FIELDS))
-        _block_check(block)
+        _block_check(block, named="name" in changed or "tier" in changed)
         return saved(block, changed, by, "content.block.changed")
 
 
-def _block_check(block: Block) -> None:
+def _block_check(block: Block, *, named: bool) -> None:
+    """named: its name or tier is new, so that the taxonomy looks at it; older names stay as they are."""
     problems: list[Problem] = []
     if is_blank(block.name) or len(block.name) > 120:
         problems.append(Problem("name", 0, "", "is needed, with at most 120 characters"))
     if block.tier not in Block.Tier.values:
         problems.append(Problem("tier", 0, "", f"must be one of {', '.join(Block.Tier.values)}"))
+    elif named and not problems and (fault := name_fault(block.name, block.tier)):
+        problems.append(Problem("name", 0, "", fault))
     tags = block.tags
     if not isinstance(tags, list) or not all(isinstance(tag, str) and tag.strip() and len(tag) <= 40 for tag in tags):
         problems.append(Problem("tags", 0, "", "must be a list of words"))
@@ -71,11 +88,17 @@ def _block_check(block: Block) -> None:
 
 
 def block_version_create(
-    *, block_id: int, content: Mapping[str, Mapping[str, Any]], by: User, base: int | None = None
+    *,
+    block_id: int,
+    content: Mapping[str, Mapping[str, Any]],
+    by: User,
+    base: int | None = None,
+    facts: VersionFacts | None = None,
 ) -> BlockVersion:
     """What a block says from now on, with the fields and layouts that its type has now.
 
-    content: values of the flexible fields, by language; base: number of the version that was edited.
+    content: values of the flexible fields, by language; base: number of the version that was edited; facts: None
+    keeps those of the newest version.
     Raises Invalid with every problem, Conflict when somebody made a newer version meanwhile, NotFound, NotAllowed.
     """
     may(by, "change_block", "change blocks")
@@ -87,32 +110,30 @@ def block_version_create(
                 "block_changed_meanwhile",
                 f"Somebody saved version {newest} meanwhile: look at it, then enter your change again",
             )
-        return _block_version_add(block, content, by)
+        return _block_version_add(block, content, facts, by)
 
 
-def _block_version_add(block: Block, content: Mapping[str, Mapping[str, Any]], by: User) -> BlockVersion:
+def _block_version_add(
+    block: Block, content: Mapping[str, Mapping[str, Any]], facts: VersionFacts | None, by: User
+) -> BlockVersion:
     block_type = block.type
     problems: list[Problem] = []
     fields = fields_read(block_type.fields, problems)
     problems.extend(content_problems(fields, content, f"block {block.name}"))
+    newest = block.versions.order_by("-number").first()
+    if facts is None:
+        facts = (
+            VersionFacts(newest.valid_from, newest.valid_until, newest.written_by_model) if newest else VersionFacts()
+        )
+    if facts.valid_from and facts.valid_until and facts.valid_from >= facts.valid_until:
+        problems.append(Problem("valid_until", 0, "", "must be after the moment from which it is valid"))
     problems_refuse("block_refused", problems, "The block can't be saved")
-    kept = {
-        language: {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
-        for language, values in content.items()
-    }
+    kept = {language: {name: _stripped(value) for name, value in own.items()} for language, own in content.items()}
     for language in kept:
         source = BlockSource("1", block.name, tuple(fields), kept, block_type.layout, block_type.text_layout)
         problems.extend(apart(block_problems, source, language=language))
     problems_refuse("block_refused", problems, "The block can't be saved")
-    digest = digest_of(
-        {
-            "content": kept,
-            "fields": block_type.fields,
-            "layout": block_type.layout,
-            "text_layout": block_type.text_layout,
-        }
-    )
-    newest = block.versions.order_by("-number").first()
+    digest = _digest(kept, block_type, facts)
     if newest is not None and newest.digest == digest:
         return newest
     version = BlockVersion.objects.create(
@@ -122,6 +143,9 @@ def _block_version_add(block: Block, content: Mapping[str, Mapping[str, Any]], b
         fields=block_type.fields,
         layout=block_type.layout,
         text_layout=block_type.text_layout,
+        valid_from=facts.valid_from,
+        valid_until=facts.valid_until,
+        written_by_model=facts.written_by_model,
         digest=digest,
         created_by=by,
     )
@@ -130,3 +154,26 @@ def _block_version_add(block: Block, content: Mapping[str, Mapping[str, Any]], b
         action="content.block.version_made", actor=by, subject=block, data={"number": version.number, "digest": digest}
     )
     return version
+
+
+def _stripped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _stripped(part) for key, part in value.items()}
+    return value.strip() if isinstance(value, str) else value
+
+
+def _digest(content: Mapping[str, Any], block_type: BlockType, facts: VersionFacts) -> str:
+    """Facts that say nothing stay out of it, so that versions made before there were any keep their digest."""
+    whole: dict[str, Any] = {
+        "content": content,
+        "fields": block_type.fields,
+        "layout": block_type.layout,
+        "text_layout": block_type.text_layout,
+    }
+    if facts.valid_from:
+        whole["valid_from"] = facts.valid_from.isoformat()
+    if facts.valid_until:
+        whole["valid_until"] = facts.valid_until.isoformat()
+    if facts.written_by_model:
+        whole["written_by_model"] = True
+    return digest_of(whole)

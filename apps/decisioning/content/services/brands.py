@@ -8,6 +8,7 @@ from django.db import transaction
 
 from apps.decisioning.content.contracts import BrandSpec, Problem, problems_refuse
 from apps.decisioning.content.fields import colour_is_valid, language_is_valid
+from apps.decisioning.content.labels import LABELS
 from apps.decisioning.content.links import host_is_valid, link_fault
 from apps.decisioning.content.models import Brand
 from apps.decisioning.content.rendering import one_line
@@ -15,6 +16,8 @@ from apps.foundation.accounts.models import User
 from apps.foundation.core.text import is_blank
 
 from .rows import assign, created, known, locked, may, saved
+
+MAX_LABEL = 120
 
 
 def _brand_check(brand: Brand) -> None:
@@ -45,6 +48,20 @@ def _brand_check(brand: Brand) -> None:
         wrong("colours", 'must be names with colours, such as {"accent": "#1a2b3c"}')
     if not language_is_valid(brand.default_language):
         wrong("default_language", "must be a language tag such as en or de-AT")
+    labels = brand.labels if isinstance(brand.labels, dict) else {"": None}
+    for label, words in labels.items():
+        if label not in LABELS or not isinstance(words, dict):
+            wrong("labels", f"must be {' and '.join(LABELS)}, each by language")
+            continue
+        for language, text in words.items():
+            if not language_is_valid(language):
+                wrong("labels", f"{language} is not a language tag such as en or de-AT")
+            elif not isinstance(text, str) or is_blank(text) or one_line(text) != text or len(text) > MAX_LABEL:
+                wrong(
+                    "labels", f"{label}, {language}: must be one line of visible text, at most {MAX_LABEL} characters"
+                )
+            elif any(bracket in text for bracket in "{}[]<>"):
+                wrong("labels", f"{label}, {language}: must be plain words, without brackets")
     problems_refuse("brand_refused", problems, "The brand can't be saved")
 
 
