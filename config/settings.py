@@ -24,10 +24,14 @@ LINK_KEYS: list[str] = env.list("LINK_KEYS")
 """Keys that sign links in messages, `id:secret` each; the first signs, all verify."""
 ADDRESS_KEY = env.str("ADDRESS_KEY")
 """Key of the digests by which addresses are looked up and suppressed. Never change it."""
+LEDGER_KEY = (env.str("LEDGER_KEY", "") or f"ledger:{ADDRESS_KEY}").encode()
+"""Key of the seals and links of the consent ledger, and of the signature of its heads."""
 SMTP_URL = env.str("SMTP_URL")
 """The relay that takes the mail: `smtp://[user:password@]host:port`, `smtps://` for TLS from the start."""
 DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "var")))
 """Folder for uploads, error files of imports and the senders' journals; local to each machine."""
+LEDGER_HEADS_DIR = Path(env.str("LEDGER_HEADS_DIR", str(DATA_DIR / "ledger-heads")))
+"""Folder for the signed heads of the consent ledger: outside the database, best on another machine or write-once."""
 HTTPS_ONLY = env.bool("HTTPS_ONLY", True)
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS")
@@ -160,6 +164,7 @@ CELERY_BEAT_SCHEDULE = {
     "start due runs": {"task": "apps.decisioning.playbooks.tasks.runs_start_due", "schedule": 15.0},
     "take up imports": {"task": "apps.data.imports.tasks.imports_sweep", "schedule": 60.0},
     "re-drive decisions": {"task": "apps.decisioning.decisions.tasks.decisions_sweep", "schedule": 10.0},
+    "link the consent ledger": {"task": "apps.data.consent.tasks.ledger_link", "schedule": 10.0},
     "re-drive sending": {"task": "apps.delivery.sending.tasks.sending_sweep", "schedule": 10.0},
     "refresh recommendations": {
         "task": "apps.decisioning.recommendations.tasks.recommendations_refresh",

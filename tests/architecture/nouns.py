@@ -20,7 +20,12 @@ NOUNS: dict[str, dict[str, str]] = {
         "countries.py": "names and codes of countries",
         "normalize.py": "one spelling for each address, number, country and language",
     },
-    "data/consent": {"links.py": "the signed links from a message to its person's choices"},
+    "data/consent": {
+        "chain.py": "the chain over the ledger, its heads, and looking whether they hold",
+        "ledger.py": "seals, links and heads: the arithmetic; pure",
+        "links.py": "the signed links from a message to its person's choices",
+        "projection.py": "what holds now, made anew from the ledger",
+    },
     "data/features": {"definitions.py": "each feature defined once"},
     "data/imports": {
         "faults.py": "the errors file",

@@ -1,6 +1,7 @@
-"""What the gate says, for those who ask it."""
+"""What the gate says, and under which circumstances a choice was made."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +18,16 @@ class GateAnswer:
     identifier_id: int | None
     address: str
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """How a choice came about, as the ledger keeps it: see `models.ConsentRecord`."""
+
+    lawful_basis: str = "consent"
+    wording_digest: str = ""
+    locale: str = ""
+    policy_version: str = ""
+    jurisdiction: str = ""
+    gpc: bool | None = None
+    confirmation: dict[str, Any] | None = None

@@ -37,6 +37,14 @@ class Purpose(models.Model):
         return self.name
 
 
+class LawfulBasis(models.TextChoices):
+    """On what a processing rests (GDPR, Article 6(1))."""
+
+    CONSENT = "consent", "consent"
+    CONTRACT = "contract", "contract"
+    LEGITIMATE = "legitimate", "legitimate interest"
+
+
 class Action(models.TextChoices):
     """What a record of the ledger says."""
 
@@ -46,7 +54,12 @@ class Action(models.TextChoices):
 
 @append_only
 class ConsentRecord(models.Model):
-    """One line of the consent ledger. Append-only."""
+    """One line of the consent ledger. Append-only, sealed by `ledger.seal_of` and linked by `chain.py`.
+
+    wording_digest: SHA-256, in hex, of what the person was shown; gpc: whether the browser sent `Sec-GPC: 1`, None
+    without a browser; confirmation: of a double opt-in, when it was asked for and when confirmed; origin_digest: keyed
+    digest of whence it came, which itself is kept for a shorter time.
+    """
 
     class Method(models.TextChoices):
         IMPORT = "import", "import"
@@ -54,6 +67,9 @@ class ConsentRecord(models.Model):
         ONE_CLICK = "one_click", "one-click unsubscribe"
         STAFF = "staff", "by staff"
         API = "api", "API"
+        SIGN_UP = "sign_up", "sign-up form"
+        GPC = "gpc", "signal of the browser (GPC)"
+        PLATFORM = "platform", "consent platform"
 
     profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="consent_records")
     purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT)
@@ -65,14 +81,48 @@ class ConsentRecord(models.Model):
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    lawful_basis = models.CharField(max_length=12, choices=LawfulBasis.choices, default=LawfulBasis.CONSENT)
+    wording_digest = models.CharField(max_length=64, blank=True)
+    locale = models.CharField(max_length=20, blank=True)
+    policy_version = models.CharField(max_length=40, blank=True)
+    jurisdiction = models.CharField(max_length=10, blank=True, help_text="whose law applied: a country, or US-CA")
+    gpc = models.BooleanField("GPC signal", null=True, blank=True)
+    confirmation = models.JSONField(null=True, blank=True)
+    origin_digest = models.BinaryField(max_length=32, default=b"", blank=True)
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=now)
+    seal = models.BinaryField(max_length=32, default=b"", editable=False)
 
     class Meta:
         indexes = [models.Index(fields=["profile", "purpose", "channel", "-id"], name="consent_record_newest")]
 
     def __str__(self) -> str:
         return f"{self.purpose_id} by {self.channel}: {self.get_action_display()}"
+
+
+@append_only
+class ConsentLink(models.Model):
+    """A record's place in the chain, counted from 1, and the link that holds it there (`ledger.link_of`).
+
+    No foreign key: that a record was removed must be seen here, not hindered by what a superuser can drop.
+    """
+
+    place = models.BigIntegerField(primary_key=True)
+    record_id = models.BigIntegerField(unique=True)
+    link = models.BinaryField(max_length=32)
+    linked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"Place {self.place}: record {self.record_id}"
+
+
+class ConsentPending(models.Model):
+    """A record that has no link yet; written with it, gone with its link, a moment later."""
+
+    record = models.OneToOneField(ConsentRecord, on_delete=models.CASCADE, primary_key=True, related_name="+")
+
+    def __str__(self) -> str:
+        return f"Record {self.pk} waits for its link"
 
 
 class ConsentState(models.Model):

@@ -4,10 +4,14 @@ What holds is the record with the newest `occurred_at`, of equals the one record
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any, Final
 
+from django.conf import settings
 from django.db import connection, transaction
+from psycopg2.extras import Json
 
 from apps.data.profiles.models import Identifier
 from apps.foundation.accounts.models import User
@@ -16,8 +20,27 @@ from apps.foundation.core.errors import Invalid
 from apps.foundation.core.live import live_publish
 from apps.foundation.core.signing import address_digest
 
-from .models import Action, ConsentRecord, ConsentState, Purpose, Suppression
+from .chain import chain_extend_soon
+from .contracts import Circumstances
+from .ledger import SEALED, seal_of
+from .models import Action, ConsentPending, ConsentRecord, ConsentState, Purpose, Suppression
 from .signals import consent_changed
+
+_PLAIN: Final = Circumstances()
+_GIVEN: Final = {"profile_id": "given.profile_id", "occurred_at": "given.at"}
+_GRANT_NEW: Final = f"""
+WITH new AS (
+  INSERT INTO consent_consentrecord ({", ".join(SEALED)}, seal)
+  SELECT {", ".join(_GIVEN.get(name, f"%({name})s") for name in SEALED)}, given.seal
+  FROM unnest(%(ids)s::bigint[], %(times)s::timestamptz[], %(seals)s::bytea[]) AS given(profile_id, at, seal)
+  WHERE NOT EXISTS (SELECT FROM consent_consentstate AS state
+                    WHERE state.profile_id = given.profile_id
+                      AND state.purpose_id = %(purpose_id)s AND state.channel = %(channel)s)
+  RETURNING id, profile_id, occurred_at),
+pending AS (INSERT INTO consent_consentpending (record_id) SELECT id FROM new)
+INSERT INTO consent_consentstate (profile_id, purpose_id, channel, granted, record_id, changed_at)
+SELECT profile_id, %(purpose_id)s, %(channel)s, true, id, occurred_at FROM new RETURNING profile_id
+"""  # noqa: S608  # names of our own
 
 
 def gate_lock(*, profile_ids: Sequence[int]) -> None:
@@ -50,11 +73,11 @@ def consent_grant(
     evidence: str = "",
     actor: User | None = None,
     occurred_at: datetime | None = None,
+    circumstances: Circumstances = _PLAIN,
 ) -> bool:
     """Record that a person agreed. False when that held already: nothing is recorded then."""
-    return (
-        _record([purpose], profile_id, Action.GRANT, channel, method, source, evidence, actor, occurred_at or now()) > 0
-    )
+    choice = _Choice(Action.GRANT, channel, method, source, evidence, actor, occurred_at or now(), circumstances)
+    return _record([purpose], profile_id, choice) > 0
 
 
 def consent_withdraw(
@@ -67,67 +90,93 @@ def consent_withdraw(
     evidence: str = "",
     actor: User | None = None,
     occurred_at: datetime | None = None,
+    circumstances: Circumstances = _PLAIN,
 ) -> bool:
     """Record that a person does not agree, also where nothing was on record. False when that held already.
 
     Once this has committed, no message of the purpose on the channel enters `sending` for the person.
     """
-    return (
-        _record([purpose], profile_id, Action.WITHDRAW, channel, method, source, evidence, actor, occurred_at or now())
-        > 0
-    )
+    choice = _Choice(Action.WITHDRAW, channel, method, source, evidence, actor, occurred_at or now(), circumstances)
+    return _record([purpose], profile_id, choice) > 0
 
 
 def consent_withdraw_all(
-    *, profile_id: int, channel: str, method: ConsentRecord.Method, source: str, actor: User | None = None
-) -> int:
-    """Withdraw every purpose that needs consent, on one channel. Returns how many changed."""
-    purposes = list(Purpose.objects.filter(needs_consent=True).values_list("code", flat=True))
-    return _record(purposes, profile_id, Action.WITHDRAW, channel, method, source, "", actor, now())
-
-
-def _record(
-    purposes: Sequence[str],
+    *,
     profile_id: int,
-    action: Action,
     channel: str,
     method: ConsentRecord.Method,
     source: str,
-    evidence: str,
-    actor: User | None,
-    occurred_at: datetime,
+    actor: User | None = None,
+    circumstances: Circumstances = _PLAIN,
 ) -> int:
-    if occurred_at > now() + timedelta(minutes=5):
+    """Withdraw every purpose that needs consent, on one channel. Returns how many changed."""
+    purposes = list(Purpose.objects.filter(needs_consent=True).values_list("code", flat=True))
+    choice = _Choice(Action.WITHDRAW, channel, method, source, "", actor, now(), circumstances)
+    return _record(purposes, profile_id, choice)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What is to be recorded, for one person or many."""
+
+    action: Action
+    channel: str
+    method: ConsentRecord.Method
+    source: str
+    evidence: str
+    actor: User | None
+    occurred_at: datetime
+    circumstances: Circumstances
+
+    def sealed(self, *, profile_id: int, purpose: str, occurred_at: datetime, recorded_at: datetime) -> dict[str, Any]:
+        """The values of a record, with its seal."""
+        values = {
+            "profile_id": profile_id,
+            "purpose_id": purpose,
+            "channel": str(self.channel),
+            "action": str(self.action),
+            "method": str(self.method),
+            "source": self.source,
+            "evidence": self.evidence,
+            "actor_id": self.actor.pk if self.actor else None,
+            "occurred_at": occurred_at,
+            "recorded_at": recorded_at,
+            "origin_digest": b"",
+            **{name.name: getattr(self.circumstances, name.name) for name in fields(Circumstances)},
+        }
+        return {**values, "seal": seal_of(settings.LEDGER_KEY, values)}
+
+
+def _record(purposes: Sequence[str], profile_id: int, choice: _Choice) -> int:
+    if choice.occurred_at > now() + timedelta(minutes=5):
         raise Invalid("consent_in_future", "A choice can't lie in the future: check the date and its time zone")
-    granted = action == Action.GRANT
+    granted = choice.action == Action.GRANT
     changed = 0
     with transaction.atomic():
         gate_lock(profile_ids=[profile_id])
         for purpose in purposes:
-            state = ConsentState.objects.filter(profile_id=profile_id, purpose_id=purpose, channel=channel).first()
-            if state is not None and (state.granted == granted or state.changed_at > occurred_at):
+            state = ConsentState.objects.filter(
+                profile_id=profile_id, purpose_id=purpose, channel=choice.channel
+            ).first()
+            if state is not None and (state.granted == granted or state.changed_at > choice.occurred_at):
                 continue
             record = ConsentRecord.objects.create(
-                profile_id=profile_id,
-                purpose_id=purpose,
-                channel=channel,
-                action=action,
-                method=method,
-                source=source,
-                evidence=evidence,
-                actor=actor,
-                occurred_at=occurred_at,
+                **choice.sealed(
+                    profile_id=profile_id, purpose=purpose, occurred_at=choice.occurred_at, recorded_at=now()
+                )
             )
+            ConsentPending.objects.create(record=record)
             ConsentState.objects.update_or_create(
                 profile_id=profile_id,
                 purpose_id=purpose,
-                channel=channel,
-                defaults={"granted": granted, "record": record, "changed_at": occurred_at},
+                channel=choice.channel,
+                defaults={"granted": granted, "record": record, "changed_at": choice.occurred_at},
             )
             changed += 1
         if changed:
             _gate_turn([profile_id])
             transaction.on_commit(partial(_tell, profile_id))
+            transaction.on_commit(chain_extend_soon)
     return changed
 
 
@@ -150,6 +199,7 @@ def consents_grant_new(
     source: str,
     evidence: str,
     actor: User | None = None,
+    circumstances: Circumstances = _PLAIN,
 ) -> int:
     """Record grants for many people at once, each `(profile id, when)`: only for those with nothing on record.
 
@@ -158,37 +208,29 @@ def consents_grant_new(
     """
     if not evidence.strip():
         raise Invalid("evidence_missing", "Say who vouches for these grants, and how they know")
-    first = dict(sorted(grants, reverse=True))
+    at = now()
+    first = {profile_id: min(occurred_at, at) for profile_id, occurred_at in sorted(grants, reverse=True)}
+    choice = _Choice(Action.GRANT, channel, method, source, evidence, actor, at, circumstances)
+    # set-wise: a file brings grants by the hundred thousand
+    rows = [
+        choice.sealed(profile_id=profile_id, purpose=purpose, occurred_at=occurred_at, recorded_at=at)
+        for profile_id, occurred_at in first.items()
+    ]
     with transaction.atomic():
         gate_lock(profile_ids=list(first))
         with connection.cursor() as cursor:
-            # set-wise: a file brings grants by the hundred thousand
-            cursor.execute(
-                "WITH new AS ("
-                "  INSERT INTO consent_consentrecord (profile_id, purpose_id, channel, action, method, source,"
-                "         evidence, actor_id, occurred_at, recorded_at)"
-                "  SELECT given.profile_id, %(purpose)s, %(channel)s, 'grant', %(method)s, %(source)s,"
-                "         %(evidence)s, %(actor)s, least(given.at, now()), now()"
-                "  FROM unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) AS given(profile_id, at)"
-                "  WHERE NOT EXISTS (SELECT FROM consent_consentstate AS state"
-                "                    WHERE state.profile_id = given.profile_id"
-                "                      AND state.purpose_id = %(purpose)s AND state.channel = %(channel)s)"
-                "  RETURNING id, profile_id, occurred_at)"
-                " INSERT INTO consent_consentstate (profile_id, purpose_id, channel, granted, record_id, changed_at)"
-                " SELECT profile_id, %(purpose)s, %(channel)s, true, id, occurred_at FROM new RETURNING profile_id",
-                {
-                    "purpose": purpose,
-                    "channel": channel,
-                    "method": method,
-                    "source": source,
-                    "evidence": evidence,
-                    "actor": actor.pk if actor else None,
-                    "ids": list(first),
-                    "times": list(first.values()),
-                },
-            )
+            values: dict[str, Any] = {
+                **choice.sealed(profile_id=0, purpose=purpose, occurred_at=at, recorded_at=at),
+                "ids": [row["profile_id"] for row in rows],
+                "times": [row["occurred_at"] for row in rows],
+                "seals": [row["seal"] for row in rows],
+                "confirmation": None if circumstances.confirmation is None else Json(circumstances.confirmation),
+            }
+            cursor.execute(_GRANT_NEW, values)
             changed = [row[0] for row in cursor.fetchall()]
         _gate_turn(changed)
+        if changed:
+            transaction.on_commit(chain_extend_soon)
     return len(changed)
 
 

@@ -1,0 +1,110 @@
+"""The arithmetic of the ledger: the seal of a record, the link between records, and the signed head. Pure.
+
+- A record's **seal** is HMAC-SHA256 (RFC 2104) with LEDGER_KEY over all that it says, so that nobody without the key,
+  the database's superuser among them, can change one or slip one in.
+- A record's **link** is HMAC-SHA256 over its place, its seal and the link before it, so that none can be taken out.
+- A **head** is the newest link, signed by Ed25519 (RFC 8032) with a key derived from LEDGER_KEY (HKDF, RFC 5869), and
+  kept outside the database, so that the end can't be cut off. Its public half is all that a reader of heads needs.
+"""
+
+import hmac
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+SEALED: Final = (
+    "profile_id",
+    "purpose_id",
+    "channel",
+    "action",
+    "lawful_basis",
+    "method",
+    "source",
+    "evidence",
+    "wording_digest",
+    "locale",
+    "policy_version",
+    "jurisdiction",
+    "gpc",
+    "confirmation",
+    "origin_digest",
+    "actor_id",
+    "occurred_at",
+    "recorded_at",
+)
+"""What a seal covers, in this order. It never changes: a new field gets a new version of the seal."""
+_VERSION: Final = 1
+FIRST: Final = b"\0" * 32
+"""What stands before the first link."""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    return value
+
+
+def seal_of(key: bytes, record: Mapping[str, Any]) -> bytes:
+    """The seal of a record, 32 bytes. record: a value for each of SEALED."""
+    said = orjson.dumps([_VERSION, *(_plain(record[name]) for name in SEALED)], option=orjson.OPT_SORT_KEYS)
+    return hmac.digest(key, b"seal\0" + said, "sha256")
+
+
+def link_of(key: bytes, *, before: bytes, place: int, seal: bytes) -> bytes:
+    """The link of the record at `place` (from 1), 32 bytes; `before`: the link before it, FIRST for the first."""
+    return hmac.digest(key, b"link\0" + before + place.to_bytes(8, "big") + seal, "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far the ledger went at a moment: `place` is the number of its records then, `link` the last one's."""
+
+    place: int
+    link: bytes
+    at: datetime
+
+
+@lru_cache(maxsize=4)
+def _signer(key: bytes) -> Ed25519PrivateKey:
+    seed = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"tessera ledger head").derive(key)
+    return Ed25519PrivateKey.from_private_bytes(seed)
+
+
+def head_key(key: bytes) -> Ed25519PublicKey:
+    """The public key by which heads are verified."""
+    return _signer(key).public_key()
+
+
+def _said(place: int, link: str, at: str) -> bytes:
+    return f"tessera-ledger-head/1\n{place}\n{link}\n{at}\n".encode()
+
+
+def head_line(key: bytes, head: Head) -> str:
+    """A head as a line of JSON, signed."""
+    at = head.at.astimezone(UTC).isoformat(timespec="microseconds")
+    signature = _signer(key).sign(_said(head.place, head.link.hex(), at))
+    return orjson.dumps(
+        {"place": head.place, "link": head.link.hex(), "at": at, "signature": b64encode(signature).decode()}
+    ).decode()
+
+
+def head_read(public: Ed25519PublicKey, line: str) -> Head:
+    """A head from its line. Raises ValueError for a line that is none, or was not signed by us."""
+    try:
+        said = orjson.loads(line)
+        place, link, at = int(said["place"]), str(said["link"]), str(said["at"])
+        public.verify(b64decode(said["signature"], validate=True), _said(place, link, at))
+        return Head(place, bytes.fromhex(link), datetime.fromisoformat(at))
+    except (ValueError, KeyError, TypeError, InvalidSignature) as error:
+        raise ValueError("not a head that this installation signed") from error
