@@ -12,7 +12,7 @@ from .contracts import CompiledSources, Problem, Rendered
 from .fields import Field
 from .limits import Limits
 from .previews import PERSONAS, Persona, Preview, block_preview
-from .trials import TrialReport, trials_run
+from .trials import TrialReport, message_try, trials_run
 
 
 def job_name(job: Callable[..., Any]) -> str:
@@ -27,6 +27,7 @@ JOBS: Final[Mapping[str, Callable[..., Any]]] = {
         block_type_problems,
         block_preview,
         message_compiled,
+        message_try,
         trials_run,
     )
 }

@@ -12,7 +12,7 @@ from .contracts import BrandSpec, CompiledSources, Problem, TierSpec, problems_r
 from .fields import fields_read, language_is_valid
 from .models import BlockVersion, CompiledTemplate, TemplateVersion
 from .slots import slots_problems, tier_problems
-from .trials import trials_run
+from .trials import message_try
 
 
 def message_compile(
@@ -45,24 +45,24 @@ def message_compile(
         problems.extend(tier_problems(name, tiers, blocks))
     problems_refuse("message_refused", problems, "The message can't be published")
     template = TemplateSource(version.template.name, version.subject, version.mjml, version.text)
-    compiled: list[tuple[CompiledSources, int]] = []
+    compiled: list[CompiledSources] = []
     for language in dict.fromkeys(languages):
         sources, faults = apart(
             message_compiled, template, brand=brand, slots=standing, language=language, hosts=brand["link_hosts"]
         )
         problems.extend(fault for fault in faults if fault not in problems)
         if sources is not None:
-            report = apart(
-                trials_run,
-                sources,
-                {name: [block.id for block in given] for name, given in standing.items()},
-                address=brand["postal_address"],
-            )
-            problems.extend(report.problems)
-            compiled.append((sources, report.largest_bytes))
+            compiled.append(sources)
     problems_refuse("message_refused", problems, "The message can't be published")
+    report = apart(
+        message_try,
+        compiled,
+        {name: [block.id for block in given] for name, given in standing.items()},
+        address=brand["postal_address"],
+    )
+    problems_refuse("message_refused", report.problems, "The message can't be published")
     with transaction.atomic():
-        return {sources.language: _compiled_save(sources, largest) for sources, largest in compiled}
+        return {sources.language: _compiled_save(sources, report.largest_in[sources.language]) for sources in compiled}
 
 
 def _compiled_save(sources: CompiledSources, largest_bytes: int) -> int:

@@ -13,7 +13,7 @@ So the same sources and context give the same bytes, always.
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -75,11 +75,21 @@ def _printed(value: object) -> object:
     raise RenderError("blank_token", "A token of the template would print nothing")
 
 
+def _joined(parts: Iterable[str]) -> str:
+    """What a template printed, as one text: its length is looked at before there is one."""
+    parts = list(parts)
+    if sum(map(len, parts)) > MAX_OUTPUT:
+        raise RenderError("message_too_large", f"The message is over {MAX_OUTPUT} characters")
+    return "".join(parts)
+
+
 class MessageEnvironment(ImmutableSandboxedEnvironment):
     """Jinja with nothing in it but the filters of `filters.py`; of plain data only what is stored can be reached.
 
     A missing value is None: blank for `fallback`, false in a condition, refused by `_printed`.
     """
+
+    concat = staticmethod(_joined)
 
     def __init__(self, *, html: bool) -> None:
         super().__init__(
@@ -209,6 +219,11 @@ def context_plain(compiled: CompiledSources, context: Mapping[str, Any]) -> dict
     }
 
 
+def render_ready(compiled: CompiledSources) -> None:
+    """Make the functions of a message, as its first render would. Raises RenderError."""
+    _program(compiled)
+
+
 def render(compiled: CompiledSources, context: Mapping[str, Any]) -> Rendered:
     """One person's message.
 
@@ -231,6 +246,4 @@ def render(compiled: CompiledSources, context: Mapping[str, Any]) -> Rendered:
         raise RenderError("template_misbehaved", f"The template failed: {type(error).__name__}") from None
     if is_blank(subject) or not html.strip() or all(is_blank(line) for line in text.splitlines()):
         raise RenderError("message_blank", "The subject, HTML or text of the message would be blank")
-    if len(html) > MAX_OUTPUT or len(text) > MAX_OUTPUT:
-        raise RenderError("message_too_large", f"The message is over {MAX_OUTPUT} characters")
     return Rendered(subject, html, text)

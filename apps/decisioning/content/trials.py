@@ -1,36 +1,60 @@
-"""Trial renders of what was compiled: the empty person, a full one, and the branches of the slots together.
+"""Trial renders of what was compiled: people of whom more or less is known, the branches of the slots, the languages.
 
-The proof says that nothing can be blank; this looks at it.
+The proof says that nothing can be blank; this looks at it. Every combination is rendered while there are at most
+MAX_ALL of them, else so many that any two choices stand together in one (`pairs.py`). Always among them: the person of
+whom nothing is known, one of whom all is, and one whose every value is hostile.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
-from itertools import islice, product
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
 from typing import Any, Final
+
+from jinja2 import nodes
 
 from apps.foundation.core.text import is_blank
 
-from .contracts import CompiledSources, Problem
+from .contracts import CompiledSources, Problem, Rendered
 from .errors import RenderError
-from .plain_text import html_words
-from .rendering import render
+from .inspection import html_look, text_look
+from .pairs import pairs_cover
+from .rendering import HTML, MAX_ITEMS, render, render_ready
 from .steps import step
 
-MAX_TRIALS: Final = 256
-"""Combinations of slot branches that are rendered; of more, each branch at least once."""
+MAX_ALL: Final = 256
+"""Combinations up to which all are rendered; of more, all pairs."""
+MAX_TRIALS: Final = 2_000
+"""Renders that are tried at most; a message that needs more is refused."""
+MAX_TOKENS: Final = 200
+"""Profile values that a message may look at."""
+MAX_LITERALS: Final = 6
+"""Values of one token that its conditions compare it with, and that are tried."""
+MAX_TOLD: Final = 20
+CHANNELS: Final = ("email",)
+"""What a message is rendered for. An e-mail has HTML and text; both come out of each render and are looked at."""
 CLIPPED_OVER: Final = 102 * 1024
 """Bytes of HTML above which Gmail clips a message and hides its end, the unsubscribe link with it."""
 LINKS: Final = {"unsubscribe": "https://links.example/u/trial", "preferences": "https://links.example/p/trial"}
+KNOWN: Final = "Alexandra"
+HOSTILE: Final = (
+    "javascript:alert(1)//\"'><script>alert(1)</script><img src=x onerror=alert(1)>--> ]]> &#106;avascript: "
+    "{{7*7}}{% if %}[[ brand ]]\r\nBcc: a@b.example\0\u202e\u2028=?utf-8?q?=0D=0ABcc:_a@b.example?= url(javascript:x)"
+)
+"""What a value might hold to get out of its place: each way at once."""
+Value = str | int | None
 
 
 @dataclass(frozen=True, slots=True)
 class TrialReport:
-    """problems: why it can't be published; largest_bytes: HTML of the largest render, in UTF-8; renders: how many."""
+    """problems: why it can't be published; largest_bytes: HTML of the largest render with a usual number of products,
+    in UTF-8; renders: how many; largest_in: the largest of each language.
+    """
 
     problems: list[Problem]
     largest_bytes: int
     renders: int
+    largest_in: dict[str, int] = field(default_factory=dict)
 
 
 def sample_items(shop_url: str) -> list[dict[str, str]]:
@@ -47,52 +71,246 @@ def sample_items(shop_url: str) -> list[dict[str, str]]:
     ]
 
 
-def contexts(
-    compiled: CompiledSources, slots: Mapping[str, Sequence[str]], *, profile: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """A context for each combination of blocks, as many as MAX_TRIALS; every block stands in one at least."""
-    names = list(slots)
-    items = sample_items(compiled.shop_url)
+def item_lists(shop_url: str) -> dict[str, list[dict[str, str]]]:
+    """Lists of items by what they are tried for: none, one of which all is known, few, and as many as are shown."""
+    few = sample_items(shop_url)
+    whole = {**few[0], "image_url": f"{shop_url.rstrip('/')}/sample.png"}
+    return {
+        "no products": [],
+        "one product": [whole],
+        "three products": [whole, *few[1:]],
+        f"{MAX_ITEMS} products": [
+            {**whole, "sku": f"s-{number}", "title": "Long title " * 18} for number in range(MAX_ITEMS)
+        ],
+    }
 
-    def context(blocks: Sequence[str]) -> dict[str, Any]:
-        chosen = {
-            name: {"block": block, "tier": "trial", "items": items} for name, block in zip(names, blocks, strict=True)
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One render: its language, what is known of the person, and what stands in each slot.
+
+    name: for people; hostile: whether its values try to get out of their places.
+    """
+
+    language: str
+    name: str
+    profile: Mapping[str, Value]
+    blocks: Mapping[str, str]
+    items: Mapping[str, Sequence[Mapping[str, str]]]
+    hostile: bool = False
+
+    @property
+    def usual(self) -> bool:
+        """Whether a message may well be as large as this one; others are only tried."""
+        return not self.hostile and all(len(items) < MAX_ITEMS for items in self.items.values())
+
+    def context(self) -> dict[str, Any]:
+        slots = {
+            slot: {"block": block, "tier": "trial", "items": list(self.items.get(slot, ()))}
+            for slot, block in self.blocks.items()
         }
-        return {"profile": dict(profile), "slots": chosen, "links": LINKS}
+        return {"profile": dict(self.profile), "slots": slots, "links": LINKS}
 
-    longest = max((len(blocks) for blocks in slots.values()), default=1)
-    for turn in range(longest):
-        yield context([blocks[turn % len(blocks)] for blocks in slots.values()])
-    for blocks in islice(product(*slots.values()), MAX_TRIALS):
-        yield context(blocks)
+
+class Trials:
+    """The cases of a message in its languages. slots: the ids of the blocks of each slot."""
+
+    def __init__(self, sources: Sequence[CompiledSources], slots: Mapping[str, Sequence[str]]) -> None:
+        self._sources = {compiled.language: compiled for compiled in sources}
+        self._slots = slots
+        self._lists = item_lists(sources[0].shop_url)
+        trees = [
+            HTML.parse(source) for compiled in sources for source in (compiled.subject, compiled.html, compiled.text)
+        ]
+        looked_at = _literals(trees)
+        self._tokens: dict[str, list[Value]] = {
+            token: [None, KNOWN, *looked_at.get(token, ())]
+            for token in dict.fromkeys(token for compiled in sources for token in compiled.tokens)
+        }
+        named = {
+            node.node.attr
+            for tree in trees
+            for node in tree.find_all(nodes.Getattr)
+            if node.attr == "items" and isinstance(node.node, nodes.Getattr)
+        }
+        self._with_items = [slot for slot in slots if slot in named]
+
+    @property
+    def tokens(self) -> int:
+        """How many profile values it looks at."""
+        return len(self._tokens)
+
+    def factors(self) -> list[tuple[str, str, Sequence[Any]]]:
+        """What can vary: (kind, name, values)."""
+        return [
+            ("language", "", list(self._sources)),
+            ("channel", "", CHANNELS),
+            *(("block", slot, list(blocks)) for slot, blocks in self._slots.items()),
+            *(("items", slot, list(self._lists)) for slot in self._with_items),
+            *(("token", token, values) for token, values in self._tokens.items()),
+        ]
+
+    def rows(self) -> list[tuple[int, ...]]:
+        """Choices for all factors, by number: all there are, or all pairs."""
+        sizes = [len(values) for _, _, values in self.factors()]
+        if prod(sizes) <= MAX_ALL:
+            return list(product(*(range(size) for size in sizes)))
+        return pairs_cover(sizes)
+
+    def cases(self) -> Iterator[Case]:
+        """Everything that is tried; those that are always tried first."""
+        for language in self._sources:
+            for name, value, hostile in (
+                ("somebody of whom nothing is known", None, False),
+                ("somebody of whom all is known", KNOWN, False),
+                ("somebody hostile", HOSTILE, True),
+            ):
+                for turn in range(max((len(blocks) for blocks in self._slots.values()), default=1)):
+                    yield self._turn(language, name, value, turn, hostile=hostile)
+        factors = self.factors()
+        for row in self.rows():
+            chosen = [(kind, name, values[at]) for (kind, name, values), at in zip(factors, row, strict=True)]
+            yield self._case(chosen)
+
+    def _turn(self, language: str, name: str, value: Value, turn: int, *, hostile: bool) -> Case:
+        """Every block of a slot has its turn."""
+        items: Sequence[Mapping[str, str]] = self._lists["three products"]
+        if hostile:
+            items = [dict.fromkeys(item, HOSTILE) for item in items]
+        return Case(
+            language,
+            name,
+            dict.fromkeys(self._tokens, value),
+            {slot: blocks[turn % len(blocks)] for slot, blocks in self._slots.items()},
+            dict.fromkeys(self._slots, items),
+            hostile,
+        )
+
+    def _case(self, chosen: Sequence[tuple[str, str, Any]]) -> Case:
+        profile = {name: value for kind, name, value in chosen if kind == "token"}
+        lists = {name: value for kind, name, value in chosen if kind == "items"}
+        missing = [name for name, value in profile.items() if value is None]
+        known = [f"{name} = {value}" for name, value in profile.items() if value not in (None, KNOWN)]
+        words = [
+            f"somebody without {', '.join(missing[:3])}{' …' * (len(missing) > 3)}" if missing else "somebody known",
+            *known[:3],
+            *lists.values(),
+        ]
+        return Case(
+            next(value for kind, _, value in chosen if kind == "language"),
+            "; ".join(words),
+            profile,
+            {name: value for kind, name, value in chosen if kind == "block"},
+            {name: self._lists[value] for name, value in lists.items()},
+        )
+
+
+def _literals(trees: Sequence[nodes.Template]) -> dict[str, list[Value]]:
+    """The values that conditions compare profile values with, so that their branches are taken; of numbers also the
+    next ones, for what is above or below.
+    """
+    found: dict[str, list[Value]] = {}
+    for tree in trees:
+        for compare in tree.find_all(nodes.Compare):
+            sides = [compare.expr, *(operand.expr for operand in compare.ops)]
+            literals = [
+                const.value
+                for side in sides
+                for const in (side.items if isinstance(side, nodes.List | nodes.Tuple) else (side,))
+                if isinstance(const, nodes.Const)
+            ]
+            near: list[Value] = []
+            for literal in literals:
+                if type(literal) is int:
+                    near += [literal + 1, literal, literal - 1]
+                elif type(literal) is str:
+                    near.append(literal)
+            for token in (token for side in sides for token in _tokens_in(side)):
+                values = found.setdefault(token, [])
+                values.extend(value for value in near if value not in values)
+                del values[MAX_LITERALS:]
+    return found
+
+
+def _tokens_in(node: nodes.Node) -> list[str]:
+    paths = (node, *node.find_all(nodes.Getattr))
+    return [
+        path.attr
+        for path in paths
+        if isinstance(path, nodes.Getattr) and isinstance(path.node, nodes.Name) and path.node.name == "profile"
+    ]
 
 
 def trials_run(compiled: CompiledSources, slots: Mapping[str, Sequence[str]], *, address: str) -> TrialReport:
-    """Render all trials. slots: the ids of the blocks of each slot; address: the postal address that must show."""
+    """Render all trials of one language. slots: the ids of the blocks of each slot; address: the postal address that
+    must show.
+    """
+    return message_try([compiled], slots, address=address)
+
+
+def message_try(sources: Sequence[CompiledSources], slots: Mapping[str, Sequence[str]], *, address: str) -> TrialReport:
+    """Render all trials of a message, in all its languages at once. Arguments as of `trials_run`."""
+    by_language = {compiled.language: compiled for compiled in sources}
+    for compiled in sources:
+        step(f"compiled template, {compiled.language}")
+        try:
+            render_ready(compiled)
+        except RenderError as error:
+            return TrialReport([Problem(f"trial render, {compiled.language}", 0, "", error.message)], 0, 0)
+    step("trial renders")
+    trials = Trials(sources, slots)
+    if trials.tokens > MAX_TOKENS:
+        mend = f"looks at {trials.tokens} profile values, and at most {MAX_TOKENS} can be tried: use fewer"
+        return TrialReport([Problem("template", 0, "profile", mend)], 0, 0)
     problems: list[Problem] = []
-    largest = renders = 0
-    where = f"trial render, {compiled.language}"
-    for profile in ({}, dict.fromkeys(compiled.tokens, "Alexandra")):
-        for context in contexts(compiled, slots, profile=profile):
-            step(f"{where}, number {renders + 1}")
-            try:
-                rendered = render(compiled, context)
-            except RenderError as error:
-                problems.append(Problem(where, 0, "", error.message))
-                return TrialReport(problems, largest, renders)
-            renders += 1
-            largest = max(largest, len(rendered.html.encode()))
-            if renders > 1:
+    largest: dict[str, int] = dict.fromkeys(by_language, 0)
+    seen: set[tuple[str, str, str, bool]] = set()
+    renders = 0
+    for case in trials.cases():
+        where = f"trial render, {case.language}"
+        if renders >= MAX_TRIALS:
+            problems.append(Problem(where, 0, "", f"has more than {MAX_TRIALS} pairs of branches: use fewer tiers"))
+            break
+        step(f"{where}, number {renders + 1}")
+        compiled = by_language[case.language]
+        renders += 1
+        try:
+            rendered = render(compiled, case.context())
+        except RenderError as error:
+            found = [Problem(where, 0, "", f"{error.message}, for {case.name}")]
+        else:
+            if case.usual:
+                largest[case.language] = max(largest[case.language], len(rendered.html.encode()))
+            key = (rendered.subject, rendered.html, rendered.text, case.hostile)
+            if key in seen:
                 continue
-            words = " ".join(html_words(rendered.html).split())
-            if is_blank(words):
-                problems.append(Problem(where, 0, "", "the HTML shows nothing"))
-            for part, shown in (("HTML", words), ("text", " ".join(rendered.text.split()))):
-                if " ".join(address.split()) not in shown:
-                    problems.append(Problem(where, 0, address, f"does not show in the {part}"))
-            if escape(LINKS["unsubscribe"]) not in rendered.html or LINKS["unsubscribe"] not in rendered.text:
-                problems.append(Problem(where, 0, "links.unsubscribe", "does not show"))
-            for bracket in ("{{", "{%", "[["):
-                if bracket in rendered.html + rendered.text + rendered.subject:
-                    problems.append(Problem(where, 0, bracket, "shows in the message"))
-    return TrialReport(problems, largest, renders)
+            seen.add(key)
+            found = list(_faults(compiled, case, rendered, address, where))
+        problems.extend(problem for problem in found if problem not in problems)
+        if len(problems) >= MAX_TOLD:
+            break
+    return TrialReport(problems[:MAX_TOLD], max(largest.values()), renders, largest)
+
+
+def _faults(compiled: CompiledSources, case: Case, rendered: Rendered, address: str, where: str) -> Iterator[Problem]:
+    """What is wrong with a message as it came out."""
+    hosts, links = compiled.link_hosts or None, LINKS.values()
+    looked = html_look(rendered.html, hosts=hosts, links=links)
+    for token, mend in looked.faults:
+        yield Problem(where, 0, token, mend)
+    if is_blank(looked.words):
+        yield Problem(where, 0, "", f"the HTML shows nothing, for {case.name}")
+    for part, shown in (("HTML", looked.words), ("text", " ".join(rendered.text.split()))):
+        if " ".join(address.split()) not in shown:
+            yield Problem(where, 0, address, f"does not show in the {part}")
+    if f'href="{LINKS["unsubscribe"]}"' not in rendered.html or LINKS["unsubscribe"] not in rendered.text:
+        yield Problem(where, 0, "links.unsubscribe", "does not show as a link")
+    if not rendered.subject.isprintable() and not any(c in rendered.subject for c in "\u200c\u200d\u00ad"):
+        yield Problem(where, 0, "subject", "holds control characters")
+    if case.hostile:
+        return  # its brackets and addresses are its own
+    for token, mend in text_look(rendered.text, hosts=hosts, links=links):
+        yield Problem(where, 0, token, f"(in the text) {mend}")
+    for bracket in ("{{", "{%", "[["):
+        if bracket in rendered.html + rendered.text + rendered.subject:
+            yield Problem(where, 0, bracket, "shows in the message")
