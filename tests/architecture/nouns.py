@@ -43,6 +43,8 @@ NOUNS: dict[str, dict[str, str]] = {
         "sql.py": "rules as SQL",
     },
     "decisioning/content": {
+        "case_runs.py": "running template tests, and what they cover; pure",
+        "cases.py": "template tests as they are written; pure",
         "checking.py": "what is checked when a template or block is saved",
         "choosing.py": "the tier and the language of a person; pure",
         "child.py": "what runs in a child process, and its limits",
@@ -63,6 +65,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "taxonomy.py": "what a block may be called",
         "values.py": "what is wrong with the value of a field",
         "pairs.py": "few rows that hold all pairs",
+        "notation.py": "YAML as content files write it; pure",
         "pieces.py": "a template source as pieces, with their places",
         "previews.py": "how a block or template looks while it is written",
         "plain_text.py": "rich text, cleaned and as plain text",
@@ -96,8 +99,11 @@ NOUNS: dict[str, dict[str, str]] = {
         "services/templates.py": "writes about templates",
         "steps.py": "where a long piece of work is",
         "slots.py": "the tiers of slots as a playbook pins them",
+        "starting.py": "cases for what no case covers yet; pure",
         "tables.py": "tables, sources and colours on the admin's pages",
         "trials.py": "trial renders of what was compiled",
+        "trying.py": "template tests in a child process",
+        "watching.py": "the branches that a render takes, and its fallbacks; pure",
     },
     "decisioning/playbooks": {
         "schedules.py": "cron expressions and their instants",

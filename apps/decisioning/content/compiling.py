@@ -57,6 +57,15 @@ class BlockSource:
         return next((field.name for field in self.fields if field.kind == "products"), "")
 
 
+def sources_tidy(*, subject: str, mjml: str, text: str) -> dict[str, str]:
+    """The sources in the one way they are kept: lines end in a line feed, nothing blank around them."""
+    return {
+        "subject": subject.strip(),
+        "mjml": mjml.replace("\r\n", "\n").strip(),
+        "text": text.replace("\r\n", "\n").strip() + "\n",
+    }
+
+
 Slots = Mapping[str, Sequence[BlockSource]]
 """For each slot the blocks that can stand in it, without repetition, the static one last."""
 
@@ -92,12 +101,15 @@ class Compilation:
         self._template, self._brand, self._slots = template, brand, slots
         self._language, self._hosts = language, hosts
         self.problems: list[Problem] = []
+        self.pieces: dict[str, list[Piece]] = {}
+        """Of each source as it was filled, with their places; there once it was compiled."""
 
     def compile(self) -> CompiledSources | None:
         """The compiled sources, or None with `problems`."""
         subject = self._pieces("subject", self._template.subject)
         mjml = self._pieces("mjml", self._template.mjml)
         text = self._pieces("text", self._template.text)
+        self.pieces = {"subject": subject, "mjml": mjml, "text": text}
         if self.problems:
             return None
         tokens: set[str] = set()

@@ -6,6 +6,8 @@ A function for `children.apart` stands here, and the dataclasses of its argument
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from .case_runs import BranchCover, CaseResult, Failure, Report, SlotShown, Suite, TierCover, suite_run
+from .cases import Arrangement, Case, Happened, SlotExpected, TextExpected, TierAsked
 from .checking import SHELL, block_problems, block_type_problems, template_problems
 from .compiling import BlockSource, TemplateSource, message_compiled
 from .contracts import CompiledSources, Problem, Rendered
@@ -13,6 +15,8 @@ from .fields import Field
 from .limits import Limits
 from .previews import PERSONAS, Persona, Preview, block_preview
 from .trials import TrialReport, message_try, trials_run
+from .starting import cases_start
+from .watching import Branch
 
 
 def job_name(job: Callable[..., Any]) -> str:
@@ -29,6 +33,8 @@ JOBS: Final[Mapping[str, Callable[..., Any]]] = {
         message_compiled,
         message_try,
         trials_run,
+        suite_run,
+        cases_start,
     )
 }
 TYPES: Final[Mapping[str, type[Any]]] = {
@@ -44,6 +50,20 @@ TYPES: Final[Mapping[str, type[Any]]] = {
         Rendered,
         TemplateSource,
         TrialReport,
+        Arrangement,
+        Branch,
+        BranchCover,
+        Case,
+        CaseResult,
+        Failure,
+        Happened,
+        Report,
+        SlotExpected,
+        SlotShown,
+        Suite,
+        TextExpected,
+        TierAsked,
+        TierCover,
     )
 }
 
@@ -53,6 +73,10 @@ def warm_up() -> None:
     template_problems(SHELL)
     for fault in ("{% if %}", "<p>", "{{ profile.a }}", "{% if profile.a > 1 %}x{% endif %}"):
         template_problems(TemplateSource("fault", fault, f"{SHELL.mjml}{fault}", fault))
+    static = TierAsked("static", "static", "block")
+    case = Case("warm up", texts={"html": TextExpected(("Good day",))}, slots={"block": SlotExpected("static")})
+    plain = BlockSource("0", "block", (), {"en": {}}, "<mj-section><mj-column /></mj-section>", "Good day")
+    cases_start(Suite(SHELL, None, Arrangement("", {"block": (static,)}), {"block": plain}, [case]))
     layout = "<mj-section><mj-column><mj-text>[[ words ]]</mj-text></mj-column></mj-section>"
     words = Field("words", "Words", "rich_text")
     block_type_problems([words], name="warm up", layout=layout, text_layout="[[ words ]]")

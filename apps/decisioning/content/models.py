@@ -178,7 +178,11 @@ class Template(models.Model):
 
 @append_only
 class TemplateVersion(models.Model):
-    """The three sources of a template since its version `number`, and the slots they name, in order."""
+    """The three sources of a template since its version `number`, the slots they name, in order, and its tests.
+
+    cases, arrangement: as `cases.py` writes them, with the ids of blocks, as text, for their names. They are part of
+    the digest, so that who approves agrees to them too; without any the digest is that of the sources alone.
+    """
 
     template = models.ForeignKey(Template, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
@@ -186,6 +190,8 @@ class TemplateVersion(models.Model):
     mjml = models.TextField()
     text = models.TextField()
     slots = models.JSONField()
+    cases = models.JSONField(default=list, blank=True)
+    arrangement = models.JSONField(default=dict, blank=True)
     digest = models.CharField(max_length=64)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now)
