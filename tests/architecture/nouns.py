@@ -43,6 +43,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "sql.py": "rules as SQL",
     },
     "decisioning/content": {
+        "case_files.py": "the files of template tests; pure",
         "case_runs.py": "running template tests, and what they cover; pure",
         "cases.py": "template tests as they are written; pure",
         "checking.py": "what is checked when a template or block is saved",

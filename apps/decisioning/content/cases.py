@@ -362,8 +362,8 @@ def _slots_read(reader: _Reader, data: Any, path: Path, arrangement: Arrangement
         if arrangement is not None and not standing:
             known = ", ".join(arrangement.slots) or "none"
             reader.wrong(here, f"is no slot of this template's arrangement: it has {known}")
-        blocks = {tier.block for tier in standing}
-        names = {tier.name for tier in standing}
+        blocks = sorted({tier.block for tier in standing})
+        names = sorted({tier.name for tier in standing})
         slots[name] = SlotExpected(
             tier=reader.text(values.get("tier"), (*here, "tier"), of=TIERS),
             name=reader.text(values.get("name"), (*here, "name"), of=names, what=f" in slot {name}"),

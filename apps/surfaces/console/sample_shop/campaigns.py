@@ -10,7 +10,10 @@ from django.contrib.contenttypes.models import ContentType
 
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_parse
+from apps.decisioning.content.case_files import cases_read
+from apps.decisioning.content.cases import arrangement_read
 from apps.decisioning.content.models import Brand, Template
+from apps.decisioning.content.notation import Reading
 from apps.decisioning.content.services import block_create, block_type_create, brand_create, template_create
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.services import playbook_create, playbook_publish, playbook_submit
@@ -153,7 +156,11 @@ def content_make(staff: Mapping[str, User], done: Callable[[str, int], None]) ->
         source: (_HERE / "content" / f"weekly_picks.{ending}").read_text("utf-8")
         for source, ending in (("subject", "subject"), ("mjml", "mjml"), ("text", "txt"))
     }
-    return brand, template_create(by=engineer, code="weekly_picks", name="Weekly picks", **sources)
+    arrangement, _ = arrangement_read(Reading({"brand": brand.code, "slots": WEEKLY_SLOTS}, "weekly picks"))
+    cases = cases_read(_HERE / "content" / "weekly_picks", arrangement)
+    return brand, template_create(
+        by=engineer, code="weekly_picks", name="Weekly picks", arrangement=arrangement, cases=cases, **sources
+    )
 
 
 def _read(name: str) -> dict[str, Any]:
