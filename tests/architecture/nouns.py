@@ -102,6 +102,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "slots.py": "the tiers of slots as a playbook pins them",
         "starting.py": "cases for what no case covers yet; pure",
         "tables.py": "tables, sources and colours on the admin's pages",
+        "template_tests.py": "the tests of a template's versions, read and run",
         "trials.py": "trial renders of what was compiled",
         "trying.py": "template tests in a child process",
         "watching.py": "the branches that a render takes, and its fallbacks; pure",

@@ -1,6 +1,7 @@
 """Template tests: read strictly, run as decisions would, and what they cover."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -206,7 +207,7 @@ def test_starting_cases_cover_what_no_case_covers_and_pass() -> None:
     assert list(start_apart(suite)[0]) == cases
 
 
-def starts_at(*rules: dict[str, object]) -> tuple[Suite, list[str]]:
+def starts_at(*rules: dict[str, Any]) -> tuple[Suite, list[str]]:
     tiers = [{"tier": "segment", "name": str(n), "block": f"B{n}", "when": rule} for n, rule in enumerate(rules)]
     suite = plain_suite(*tiers, STATIC)
     cases, problems = cases_start(suite)

@@ -8,10 +8,10 @@ from apps.decisioning.content import services
 from apps.decisioning.content.cases import Arrangement
 from apps.decisioning.content.contracts import digest_of
 from apps.decisioning.content.models import TemplateVersion
-from apps.decisioning.content.selectors import template_publish_problems, template_report, template_tests
+from apps.decisioning.content.template_tests import template_publish_problems, template_report, template_tests
 from apps.foundation.core.errors import Invalid, NotAllowed
 
-from .making import Sample, sources
+from .making import Sample
 from .suites import case_of, sample_suite
 
 pytestmark = pytest.mark.django_db
@@ -54,9 +54,7 @@ def test_tests_are_part_of_a_version_and_of_its_digest(sample: Sample) -> None:
 def test_new_sources_keep_the_tests_and_new_tests_the_sources(sample: Sample) -> None:
     version = tested(sample)
 
-    newer = services.template_version_create(
-        template_id=sample.template.pk, by=sample.engineer, **{**sources(), "subject": "Good evening"}
-    )
+    newer = services.template_version_create(template_id=sample.template.pk, by=sample.engineer, subject="Good evening")
 
     assert newer.number == 3
     assert newer.cases == version.cases
