@@ -14,8 +14,8 @@ from .contracts import CompiledSources, Problem, Rendered
 from .fields import Field
 from .limits import Limits
 from .previews import PERSONAS, Persona, Preview, block_preview
-from .trials import TrialReport, message_try, trials_run
 from .starting import cases_start
+from .trials import TrialReport, message_try, trials_run
 from .watching import Branch
 
 
