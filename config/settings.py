@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "apps.decisioning.playbooks",
     "apps.decisioning.decisions",
     "apps.delivery.channels",
+    "apps.delivery.webhooks",
     "apps.delivery.sending",
     "apps.insight.monitoring",
     "apps.surfaces.preferences",
@@ -155,6 +156,7 @@ CELERY_TASK_ROUTES = {
     "apps.data.imports.*": {"queue": "ingest"},
     "apps.decisioning.*": {"queue": "decide"},
     "apps.delivery.sending.tasks.window_send": {"queue": "send"},
+    "apps.delivery.webhooks.*": {"queue": "track"},
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -165,6 +167,8 @@ CELERY_BEAT_SCHEDULE = {
     "take up imports": {"task": "apps.data.imports.tasks.imports_sweep", "schedule": 60.0},
     "re-drive decisions": {"task": "apps.decisioning.decisions.tasks.decisions_sweep", "schedule": 10.0},
     "link the consent ledger": {"task": "apps.data.consent.tasks.ledger_link", "schedule": 10.0},
+    "carry news out": {"task": "apps.delivery.webhooks.tasks.webhooks_deliver", "schedule": 5.0},
+    "forget old news": {"task": "apps.delivery.webhooks.tasks.webhooks_forget", "schedule": crontab(minute=23)},
     "re-drive sending": {"task": "apps.delivery.sending.tasks.sending_sweep", "schedule": 10.0},
     "refresh recommendations": {
         "task": "apps.decisioning.recommendations.tasks.recommendations_refresh",
@@ -179,6 +183,12 @@ BLOCK_NAME_PATTERNS = patterns_read(env.json("BLOCK_NAME_PATTERNS", {}))
 # --- imports ---
 IMPORT_UPLOAD_LIMIT = env.int("IMPORT_UPLOAD_LIMIT", 2_000_000_000)
 """Bytes of a file that may be brought in through the admin; the commands take any size."""
+
+# --- webhooks ---
+WEBHOOK_INSIDE_HOSTS: list[str] = env.list("WEBHOOK_INSIDE_HOSTS", [])
+"""Hosts of one's own network that webhooks may go to; all others must have public addresses and TLS."""
+WEBHOOK_KEEP_DAYS = env.int("WEBHOOK_KEEP_DAYS", 30)
+"""Days after which news that was carried out, or given up, is deleted."""
 
 # --- sending ---
 SEND_WINDOW = env.int("SEND_WINDOW", 20)

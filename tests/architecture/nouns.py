@@ -7,6 +7,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "ids.py": "UUIDs of version 7",
         "live.py": "news for open pages, and the streams that carry it",
         "middleware.py": "the request's id",
+        "outbox.py": "news for the world outside, told in the transaction of what happened",
         "postgres.py": "COPY",
         "queue.py": "the one way to wake a task",
         "signing.py": "signed tokens and keyed digests",
@@ -117,6 +118,8 @@ NOUNS: dict[str, dict[str, str]] = {
         "breaker.py": "leaving a failing provider alone for a while",
         "mime.py": "the bytes of a message",
         "smtp.py": "hand-over by SMTP: one file for each channel",
+        "standard_webhooks.py": "signing and verifying webhooks; pure",
+        "webhook.py": "a POST to an address that was looked at",
     },
     "delivery/sending": {
         "claims.py": "taking messages to send, and giving them back",

@@ -93,5 +93,7 @@ ADMIN: dict[str, Kind] = {
     "profiles.profile": Kind(),
     "sending.dispatch": Kind(),
     "sending.message": Kind(),
+    "webhooks.webhookdelivery": Kind(view=_ADMINISTRATOR),
+    "webhooks.webhookendpoint": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
 }
 """`app.model` → who may. Nobody deletes in the admin what others refer to."""

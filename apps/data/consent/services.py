@@ -18,6 +18,7 @@ from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
 from apps.foundation.core.live import live_publish
+from apps.foundation.core.outbox import outbox_put
 from apps.foundation.core.signing import address_digest
 
 from .chain import chain_extend_soon
@@ -39,7 +40,8 @@ WITH new AS (
   RETURNING id, profile_id, occurred_at),
 pending AS (INSERT INTO consent_consentpending (record_id) SELECT id FROM new)
 INSERT INTO consent_consentstate (profile_id, purpose_id, channel, granted, record_id, changed_at)
-SELECT profile_id, %(purpose_id)s, %(channel)s, true, id, occurred_at FROM new RETURNING profile_id
+SELECT profile_id, %(purpose_id)s, %(channel)s, true, id, occurred_at FROM new
+RETURNING profile_id, record_id, changed_at
 """  # noqa: S608  # names of our own
 
 
@@ -151,7 +153,7 @@ def _record(purposes: Sequence[str], profile_id: int, choice: _Choice) -> int:
     if choice.occurred_at > now() + timedelta(minutes=5):
         raise Invalid("consent_in_future", "A choice can't lie in the future: check the date and its time zone")
     granted = choice.action == Action.GRANT
-    changed = 0
+    news: list[dict[str, Any]] = []
     with transaction.atomic():
         gate_lock(profile_ids=[profile_id])
         for purpose in purposes:
@@ -172,12 +174,25 @@ def _record(purposes: Sequence[str], profile_id: int, choice: _Choice) -> int:
                 channel=choice.channel,
                 defaults={"granted": granted, "record": record, "changed_at": choice.occurred_at},
             )
-            changed += 1
-        if changed:
+            news.append(_news(record.pk, profile_id, purpose, choice, choice.occurred_at))
+        if news:
             _gate_turn([profile_id])
+            outbox_put("consent.changed", news)
             transaction.on_commit(partial(_tell, profile_id))
             transaction.on_commit(chain_extend_soon)
-    return changed
+    return len(news)
+
+
+def _news(record_id: int, profile_id: int, purpose: str, choice: _Choice, occurred_at: datetime) -> dict[str, Any]:
+    """A change as the world outside is told of it. `record` grows with each change of a person."""
+    return {
+        "record": record_id,
+        "profile": profile_id,
+        "purpose": purpose,
+        "channel": str(choice.channel),
+        "granted": choice.action == Action.GRANT,
+        "occurred_at": occurred_at.isoformat(),
+    }
 
 
 def _gate_turn(profile_ids: Sequence[int]) -> None:
@@ -227,9 +242,13 @@ def consents_grant_new(
                 "confirmation": None if circumstances.confirmation is None else Json(circumstances.confirmation),
             }
             cursor.execute(_GRANT_NEW, values)
-            changed = [row[0] for row in cursor.fetchall()]
-        _gate_turn(changed)
+            changed = cursor.fetchall()
+        _gate_turn([profile_id for profile_id, _, _ in changed])
         if changed:
+            outbox_put(
+                "consent.changed",
+                [_news(record_id, profile_id, purpose, choice, moment) for profile_id, record_id, moment in changed],
+            )
             transaction.on_commit(chain_extend_soon)
     return len(changed)
 
@@ -250,6 +269,7 @@ def suppression_add(
         )
         if created:
             _gate_turn(holders)
+            outbox_put("suppression.added", [{"reason": str(reason), "kind": kind, "profiles": holders}])
             for profile_id in holders:
                 transaction.on_commit(partial(_tell, profile_id))
     return created

@@ -73,6 +73,8 @@ ROLES: tuple[Role, ...] = (
             *_rights("content", "market brand", "add change"),
             *_rights("imports", "import", "add change"),
             *_rights("consent", "suppression", "add"),
+            *_rights("webhooks", "webhookendpoint", "view add change"),
+            *_rights("webhooks", "webhookdelivery", "view"),
         ),
     ),
 )

@@ -17,6 +17,7 @@ from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Block, BlockType, Brand, Market, Persona, Template
 from apps.decisioning.playbooks.models import Playbook
 from apps.delivery.sending.models import Message, Sender
+from apps.delivery.webhooks.models import WebhookEndpoint
 from apps.foundation.accounts.models import User
 from apps.foundation.governance.models import AuditEntry
 
@@ -75,6 +76,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, Brand, _("Brands"), "storefront"),
                 _model(request, BlockType, _("Block types"), "category"),
                 _model(request, Purpose, _("Purposes"), "flag"),
+                _model(request, WebhookEndpoint, _("Webhooks"), "webhook"),
                 _model(request, User, _("Users"), "manage_accounts"),
             ],
         ),
