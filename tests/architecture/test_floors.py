@@ -15,7 +15,7 @@ FLOORS = ("surfaces", "insight", "delivery", "decisioning", "data", "foundation"
 HOUSE = {
     "surfaces": ("api", "console", "preferences", "tracking"),
     "insight": ("analytics", "monitoring"),
-    "delivery": ("sending", "channels"),
+    "delivery": ("sending", "webhooks", "channels"),
     "decisioning": ("decisions", "playbooks", "experiments", "recommendations", "content", "audiences"),
     "data": ("imports", "features", "events", "catalog", "consent", "profiles"),
     "foundation": ("governance", "accounts", "core"),
