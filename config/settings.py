@@ -164,6 +164,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "start due runs": {"task": "apps.decisioning.playbooks.tasks.runs_start_due", "schedule": 15.0},
+    "move journeys on": {"task": "apps.decisioning.playbooks.tasks.journeys_tick", "schedule": 10.0},
+    "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "take up imports": {"task": "apps.data.imports.tasks.imports_sweep", "schedule": 60.0},
     "re-drive decisions": {"task": "apps.decisioning.decisions.tasks.decisions_sweep", "schedule": 10.0},
     "link the consent ledger": {"task": "apps.data.consent.tasks.ledger_link", "schedule": 10.0},
@@ -189,6 +191,13 @@ WEBHOOK_INSIDE_HOSTS: list[str] = env.list("WEBHOOK_INSIDE_HOSTS", [])
 """Hosts of one's own network that webhooks may go to; all others must have public addresses and TLS."""
 WEBHOOK_KEEP_DAYS = env.int("WEBHOOK_KEEP_DAYS", 30)
 """Days after which news that was carried out, or given up, is deleted."""
+# --- triggers of playbooks ---
+TRIGGER_LATE_MINUTES = env.int("TRIGGER_LATE_MINUTES", 1440)
+"""An event that happened longer ago than this when it is looked at begins no journey."""
+TRIGGER_OVERLAP_MINUTES = env.int("TRIGGER_OVERLAP_MINUTES", 60)
+"""How far back of the last look events are looked for: a transaction that takes longer to record one is too late."""
+TRIGGER_AUDIENCE_MINUTES = env.int("TRIGGER_AUDIENCE_MINUTES", 5)
+"""Minutes between two looks at who entered an audience."""
 
 # --- sending ---
 SEND_WINDOW = env.int("SEND_WINDOW", 20)

@@ -109,8 +109,13 @@ NOUNS: dict[str, dict[str, str]] = {
         "watching.py": "the branches that a render takes, and its fallbacks; pure",
     },
     "decisioning/playbooks": {
+        "enrolment.py": "beginning journeys: who may, how often, once for each occasion",
+        "journeys.py": "moving people on through steps",
+        "moments.py": "waits and quiet hours in somebody's own time; pure",
         "schedules.py": "cron expressions and their instants",
         "specs.py": "the spec that pins a playbook",
+        "steps.py": "what steps may be, and the program that journeys follow; pure",
+        "triggers.py": "events, entries and calls that begin journeys",
     },
     "decisioning/decisions": {"registry.py": "what decisions ask of higher floors, filled in their ready()"},
     "delivery/channels": {

@@ -20,7 +20,10 @@ class Event(models.Model):
     properties = models.JSONField(default=dict, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["profile", "name", "occurred_at"], name="event_of_profile")]
+        indexes = [
+            models.Index(fields=["profile", "name", "occurred_at"], name="event_of_profile"),
+            models.Index(fields=["name", "recorded_at", "id"], name="event_as_recorded"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -54,6 +57,7 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["profile", "status", "placed_at"], name="order_of_profile"),
             models.Index(fields=["placed_at"], name="order_placed_at"),
+            models.Index(fields=["recorded_at", "id"], name="order_as_recorded"),
         ]
 
     def __str__(self) -> str:

@@ -7,11 +7,13 @@ there are experiments. Not sending is an outcome with a reason.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from apps.decisioning.audiences.contracts import PersonFacts, Rule
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.content.choosing import Tier, language_choose, tier_choose
 from apps.decisioning.playbooks.contracts import CapSpec, PlaybookSpec
+from apps.decisioning.playbooks.moments import Quiet, quiet_of, zone_choose
 from apps.decisioning.playbooks.rules import leading_slot
 from apps.decisioning.recommendations.contracts import ItemCard
 from apps.foundation.core.text import is_blank
@@ -23,12 +25,15 @@ NO_CONSENT = "no_consent"
 _LONGEST_VALUE = 500
 
 
+_UTC = ZoneInfo("UTC")
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A playbook version, ready to decide: what holds for everybody of a run.
 
     compiled: id of the compiled template by language; tokens: names of the profile values it prints, by language;
-    leading: the slot whose tier stands for the message.
+    leading: the slot whose tier stands for the message; zone: for the quiet hours of people whose own is not known.
     """
 
     slots: tuple[tuple[str, tuple[Tier, ...]], ...]
@@ -37,6 +42,8 @@ class Plan:
     tokens: Mapping[str, tuple[str, ...]]
     default_language: str
     cap: CapSpec | None
+    quiet: Quiet | None = None
+    zone: ZoneInfo = _UTC
     rules: tuple[Rule, ...] = ()
     sources: tuple[str, ...] = ()
     most_items: int = 0
@@ -96,6 +103,8 @@ def plan_make(spec: PlaybookSpec, compiled: Mapping[str, int], tokens: Mapping[s
         tokens={language: tuple(names) for language, names in tokens.items()},
         default_language=spec["brand"]["default_language"],
         cap=spec["cap"],
+        quiet=quiet_of(spec.get("quiet")),
+        zone=zone_choose("", spec.get("time_zone", "")),
         rules=tuple(tier.rule for tier in tiers if tier.rule is not None),
         sources=tuple(dict.fromkeys(tier.source for tier in tiers if tier.source is not None)),
         most_items=max((tier.count for tier in tiers), default=0),

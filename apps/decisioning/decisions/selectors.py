@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, Max, OuterRef
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from apps.data.consent.models import Purpose
 from apps.decisioning.audiences.rules import rule_parse, rule_reading
@@ -14,6 +14,8 @@ from apps.decisioning.content.models import BlockVersion
 from apps.decisioning.playbooks.contracts import PlaybookSpec, TierSpec
 from apps.decisioning.playbooks.models import Run, RunBatch
 from apps.decisioning.playbooks.rules import SOURCES, TIERS
+from apps.decisioning.playbooks.services import run_deadline
+from apps.decisioning.playbooks.steps import ONLY, message_spec, step_title
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import NotFound
 
@@ -31,6 +33,8 @@ OUTCOMES: dict[str, str] = {
     "suppressed": "the address is suppressed",
     "invalid_address": "no usable address",
     "frequency_cap": "had enough messages lately",
+    "quiet_hours": "quiet hours that end too late",
+    "too_late": "it was too late to send it",
 }
 """Outcomes and their words for people."""
 
@@ -44,8 +48,8 @@ def dispatch_terms(*, run_id: int) -> DispatchTerms:
     brand, cap = spec["brand"], spec["cap"]
     return DispatchTerms(
         run_id=run.pk,
-        label=f"{spec['name']}, {run.occasion_key}",
-        occasion=f"playbook:{run.playbook_id}:message:{spec['channel']}:{run.occasion_key}",
+        label=", ".join(filter(None, (spec["name"], step_title(spec, run.step), run.occasion_key))),
+        occasion=f"playbook:{run.playbook_id}:{run.step or ONLY}:{spec['channel']}:{run.occasion_key}",
         purpose=spec["purpose"],
         needs_consent=_needs_consent(spec["purpose"]),
         channel=spec["channel"],
@@ -55,7 +59,7 @@ def dispatch_terms(*, run_id: int) -> DispatchTerms:
         link_hosts=tuple(brand["link_hosts"]),
         cap_count=None if cap is None else cap["count"],
         cap_days=None if cap is None else cap["days"],
-        not_after=run.created_at + timedelta(hours=spec["send_within_hours"]),
+        not_after=run_deadline(run),
         cancelled=run.state == Run.State.CANCELLED,
     )
 
@@ -72,9 +76,16 @@ def runs_undecided() -> list[int]:
     quiet_since = now() - _QUIET
     return list(
         Run.objects.filter(state=Run.State.DECIDING, created_at__lt=quiet_since)
+        .exclude(~Exists(_open_batches()) & Exists(RunBatch.objects.filter(run=OuterRef("pk"), decided_at=None)))
         .exclude(Exists(RunBatch.objects.filter(run=OuterRef("pk"), decided_at__gt=quiet_since)))
         .values_list("pk", flat=True)
     )
+
+
+def _open_batches() -> QuerySet[RunBatch]:
+    """Those of a run that could be decided now; the others wait for the end of quiet hours."""
+    due = Q(not_before=None) | Q(not_before__lte=now())
+    return RunBatch.objects.filter(due, run=OuterRef("pk"), decided_at=None)
 
 
 def _needs_consent(purpose: str) -> bool:
@@ -175,7 +186,7 @@ def decision_explain(decision_id: UUID | str) -> Explanation:
     if decision is None:
         raise NotFound("decision_unknown", "There is no such decision")
     run, version = decision.run, decision.run.version
-    spec: PlaybookSpec = version.spec
+    spec = message_spec(version.spec, run.step)
     language = decision.inputs.get("language", "")
     return Explanation(
         decision_id=decision.pk,

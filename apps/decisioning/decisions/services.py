@@ -19,9 +19,13 @@ from apps.decisioning.audiences.contracts import PROFILE_COLUMNS
 from apps.decisioning.audiences.selectors import facts_load
 from apps.decisioning.content.models import CompiledTemplate
 from apps.decisioning.playbooks.contracts import PlaybookSpec
-from apps.decisioning.playbooks.models import PlaybookVersion, Run
+from apps.decisioning.playbooks.engine import QUIET_HOURS
+from apps.decisioning.playbooks.journeys import zones_read
+from apps.decisioning.playbooks.models import PlaybookVersion, Run, RunBatch
+from apps.decisioning.playbooks.moments import quiet_until
 from apps.decisioning.playbooks.services import run_finish
 from apps.decisioning.playbooks.specs import version_digest
+from apps.decisioning.playbooks.steps import message_spec
 from apps.decisioning.recommendations.contracts import ItemCard, PersonTaste
 from apps.decisioning.recommendations.selectors import latest_set, recommendations_for
 from apps.foundation.core.clock import now
@@ -39,18 +43,23 @@ logger = logging.getLogger(__name__)
 
 _COLUMNS = ["id", "run_id", "profile_id", "outcome", "compiled_id", "tier", "inputs", "reasons", "decided_at"]
 
+_NUMBER_LOCK = 7204  # class of the advisory locks under which batches get numbers
+
 _CLAIM = """
-SELECT batch.id, batch.profile_ids
+SELECT batch.id, batch.profile_ids, batch.withheld
 FROM playbooks_runbatch AS batch
-WHERE batch.id = %s AND batch.decided_at IS NULL
+WHERE batch.id = %s AND batch.decided_at IS NULL AND (batch.not_before IS NULL OR batch.not_before <= %s)
 FOR UPDATE SKIP LOCKED
 """
 # A cancellation changes the run's row and so waits for batches that are being decided; none begins after it.
 _RUN = """
-SELECT run.id, run.as_of, run.version_id, version.digest, version.spec->>'purpose', version.spec->>'channel'
-FROM playbooks_run AS run
+SELECT run.id, COALESCE(batch.as_of, run.as_of), run.version_id, version.digest, version.spec->>'purpose',
+       version.spec->>'channel', run.step,
+       COALESCE(run.send_until, run.created_at + (version.spec->>'send_within_hours')::int * interval '1 hour')
+FROM playbooks_runbatch AS batch
+JOIN playbooks_run AS run ON run.id = batch.run_id
 JOIN playbooks_playbookversion AS version ON version.id = run.version_id
-WHERE run.id = (SELECT run_id FROM playbooks_runbatch WHERE id = %s) AND run.state = 'deciding'
+WHERE batch.id = %s AND run.state = 'deciding'
 FOR SHARE OF run
 """
 
@@ -65,6 +74,8 @@ class _Occasion:
     digest: str
     purpose: str
     channel: str
+    step: str
+    deadline: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +90,36 @@ class Decided:
 
 
 @lru_cache(maxsize=64)
-def _plan(version_id: int, digest: str) -> Plan:
-    """The plan of a version, made once in each process. Raises Conflict if it is not what its digest says."""
+def _plan(version_id: int, digest: str, step: str) -> Plan:
+    """The plan of one message of a version, made once in each process. Raises Conflict if it is not what its digest
+    says."""
     version = PlaybookVersion.objects.get(pk=version_id)
     if version_digest(version) != digest:
         raise Conflict("version_tampered", f"{version} is not what was approved; nothing of it goes out")
-    return plan_load(version.spec, version.compiled)
+    return plan_load(message_spec(version.spec, step), version.compiled_steps.get(step, version.compiled))
 
 
 def plan_load(spec: PlaybookSpec, compiled: Mapping[str, int]) -> Plan:
-    """The plan of a spec with its compiled templates by language. Raises Invalid for a rule that can't be read."""
+    """The plan of one message of a spec (see `steps.message_spec`) with its compiled templates by language.
+
+    Raises Invalid for a rule that can't be read.
+    """
     tokens = dict(CompiledTemplate.objects.filter(pk__in=compiled.values()).values_list("language", "tokens"))
     return plan_make(spec, compiled, {language: tokens.get(language, []) for language in compiled})
 
 
-def batch_decide(*, batch_id: int) -> int | None:
+def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
     """Decide for the people of a batch and mark it decided, in one transaction. Returns how many.
 
-    None when there is nothing to do: another worker has it, it is decided, or its run was cancelled. Killed in the
-    middle, nothing is there and it is done again; done twice, nothing changes.
+    Who is in quiet hours that end in time is put into a batch of its own for then; if they end too late, the decision
+    is `quiet_hours`. at: the moment, now unless given.
+    None when there is nothing to do: another worker has it, it is decided, not due, or its run was cancelled. Killed
+    in the middle, nothing is there and it is done again; done twice, nothing changes.
     Raises Conflict when the version is not what was approved.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [batch_id])
+        decided_at = at or now()
+        cursor.execute(_CLAIM, [batch_id, decided_at])
         batch = cursor.fetchone()
         if batch is None:
             return None
@@ -110,28 +128,81 @@ def batch_decide(*, batch_id: int) -> int | None:
         if found is None:
             return None
         occasion = _Occasion(*found)
-        decided_at = now()
-        decided = people_decide(
-            cursor,
-            plan=_plan(occasion.version_id, occasion.digest),
-            purpose=occasion.purpose,
-            channel=occasion.channel,
-            profile_ids=batch[1],
-            as_of=occasion.as_of,
-            at=decided_at,
-        )
-        if len(decided.verdicts) < len(batch[1]):
-            logger.warning("run %s: %s people are gone", occasion.run_id, len(batch[1]) - len(decided.verdicts))
-        rows = [
-            _row(occasion.run_id, profile_id, verdict, decided.set_id, decided_at)
-            for profile_id, verdict in decided.verdicts
-        ]
+        _, people, withheld = batch
+        verdicts: list[tuple[int, Verdict]] = []
+        set_id: int | None = None
+        if withheld:
+            verdicts = [
+                (profile_id, Verdict(withheld, None, "", {}, {})) for profile_id in _still_there(cursor, people)
+            ]
+        else:
+            now_on, verdicts = _quiet_sort(cursor, occasion, people, decided_at)
+            decided = people_decide(
+                cursor,
+                plan=_plan(occasion.version_id, occasion.digest, occasion.step),
+                purpose=occasion.purpose,
+                channel=occasion.channel,
+                profile_ids=now_on,
+                as_of=occasion.as_of,
+                at=decided_at,
+            )
+            if len(decided.verdicts) < len(now_on):
+                logger.warning("run %s: %s people are gone", occasion.run_id, len(now_on) - len(decided.verdicts))
+            set_id = decided.set_id
+            verdicts += decided.verdicts
+        rows = [_row(occasion.run_id, profile_id, verdict, set_id, decided_at) for profile_id, verdict in verdicts]
         copy_rows(cursor, Decision._meta.db_table, _COLUMNS, rows)
         cursor.execute("UPDATE playbooks_runbatch SET decided_at = %s WHERE id = %s", [decided_at, batch_id])
         first_id = min((row[0] for row in rows), default=None)
         transaction.on_commit(lambda: _decisions_tell(occasion.run_id, first_id))
     run_finish(run_id=occasion.run_id)
     return len(rows)
+
+
+def _still_there(cursor: CursorWrapper, profile_ids: Sequence[int]) -> list[int]:
+    cursor.execute("SELECT id FROM profiles_profile WHERE id = ANY(%s) ORDER BY id", [list(profile_ids)])
+    return [row[0] for row in cursor.fetchall()]
+
+
+def _quiet_sort(
+    cursor: CursorWrapper, occasion: _Occasion, people: Sequence[int], at: datetime
+) -> tuple[list[int], list[tuple[int, Verdict]]]:
+    """Who can be decided about now, and the verdicts of those whose quiet hours end too late.
+
+    The others go into batches for when their quiet hours end, in the same transaction.
+    """
+    plan = _plan(occasion.version_id, occasion.digest, occasion.step)
+    if plan.quiet is None or not people:
+        return list(people), []
+    zones = zones_read(cursor, people)
+    awake: list[int] = []
+    late: list[tuple[int, Verdict]] = []
+    waiting: dict[datetime, list[int]] = {}
+    for profile_id in people:
+        end = quiet_until(plan.quiet, at=at, zone=zones.get(profile_id, plan.zone))
+        if end is None:
+            awake.append(profile_id)
+        elif end <= occasion.deadline:
+            waiting.setdefault(end, []).append(profile_id)
+        else:
+            reasons = {"quiet": {"until": end.isoformat(), "deadline": occasion.deadline.isoformat()}}
+            late.append((profile_id, Verdict(QUIET_HOURS, None, "", {}, reasons)))
+    if waiting:
+        # Two workers that put people off at once must not take the same number.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_NUMBER_LOCK, occasion.run_id % 2**31])
+        cursor.execute("SELECT max(number) FROM playbooks_runbatch WHERE run_id = %s", [occasion.run_id])
+        highest = cursor.fetchone()[0]
+        RunBatch.objects.bulk_create(
+            RunBatch(
+                run_id=occasion.run_id,
+                number=highest + place,
+                profile_ids=ids,
+                as_of=occasion.as_of,
+                not_before=end,
+            )
+            for place, (end, ids) in enumerate(sorted(waiting.items()), 1)
+        )
+    return awake, late
 
 
 def _decisions_tell(run_id: int, first_id: Any) -> None:
@@ -258,23 +329,23 @@ def _cards_read(
     return cards, newest.pk
 
 
-def run_decide(*, run_id: int) -> int:
+def run_decide(*, run_id: int, at: datetime | None = None) -> int:
     """Decide the open batches of a run, as long as there are any that nobody else has. Returns how many people.
 
-    Several workers at once share the work.
+    Several workers at once share the work. at: the moment, now unless given; batches that wait for later are left.
     """
     people = 0
     while True:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT id FROM playbooks_runbatch WHERE run_id = %s AND decided_at IS NULL"
-                " ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED",
-                [run_id],
+                " AND (not_before IS NULL OR not_before <= %s) ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED",
+                [run_id, at or now()],
             )
             batch = cursor.fetchone()
         if batch is None:
             break
-        done = batch_decide(batch_id=batch[0])
+        done = batch_decide(batch_id=batch[0], at=at)
         if done is None and not Run.objects.filter(pk=run_id, state=Run.State.DECIDING).exists():
             break
         people += done or 0

@@ -3,9 +3,10 @@
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from apps.data.consent.models import Channel, Purpose
+from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, Template
 from apps.foundation.core.clock import now
@@ -17,6 +18,9 @@ class Playbook(models.Model):
     class Trigger(models.TextChoices):
         HAND = "hand", "by hand"
         SCHEDULE = "schedule", "on a schedule"
+        EVENT = "event", "at an event"
+        AUDIENCE = "audience", "when somebody enters the audience"
+        API = "api", "over the API"
 
     class Budget(models.TextChoices):
         TRANSACTIONAL = "transactional", "transactional"
@@ -29,20 +33,42 @@ class Playbook(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="playbooks")
     trigger = models.CharField(max_length=10, choices=Trigger.choices, default=Trigger.HAND)
     schedule = models.CharField(max_length=100, blank=True, help_text="cron: minute hour day month weekday")
-    time_zone = models.CharField(max_length=50, default="UTC", help_text="of the schedule; IANA")
+    time_zone = models.CharField(
+        max_length=50, default="UTC", help_text="IANA; of the schedule, and of people whose own is not known"
+    )
+    event_name = models.CharField("event", max_length=120, blank=True, help_text="such as Cart Updated")
+    event_where = models.JSONField(
+        "only if", null=True, blank=True, help_text="a rule over the event's properties, as in audiences"
+    )
+    entry_existing = models.BooleanField(
+        "also those who are in it already", default=False, help_text="when it is published, not only who enters later"
+    )
+    again_after_days = models.PositiveSmallIntegerField(
+        "again after days", null=True, blank=True, help_text="empty: once per person; 0: each time"
+    )
     audience = models.ForeignKey(Audience, on_delete=models.PROTECT, related_name="playbooks")
     brand = models.ForeignKey(Brand, on_delete=models.PROTECT, related_name="playbooks")
     template = models.ForeignKey(Template, on_delete=models.PROTECT, related_name="playbooks")
     slots = models.JSONField(default=dict, help_text="for each slot of the template, its tiers in order")
+    steps = models.JSONField(
+        default=list, blank=True, help_text="see `steps.py`; empty: one message, of the template and slots above"
+    )
     purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, related_name="playbooks", default="marketing")
     channel = models.CharField(max_length=8, choices=Channel.choices, default=Channel.EMAIL)
     budget = models.CharField(max_length=14, choices=Budget.choices, default=Budget.BULK)
     kpi = models.CharField("main KPI", max_length=60, default="orders per message")
+    guardrails = models.JSONField(
+        default=list, blank=True, help_text="figures that must stay within a limit: see `rules.GUARDRAILS`"
+    )
     approval_path = models.JSONField(default=list, help_text="roles that must agree, such as brand_approver")
     cap_count = models.PositiveSmallIntegerField(
         "at most", null=True, blank=True, help_text="messages of this purpose to one person…"
     )
     cap_days = models.PositiveSmallIntegerField("in days", null=True, blank=True, help_text="…within so many days")
+    quiet_start = models.TimeField(
+        "quiet from", null=True, blank=True, help_text="on the person's wall, if their time zone is known"
+    )
+    quiet_end = models.TimeField("quiet until", null=True, blank=True)
     send_within_hours = models.PositiveSmallIntegerField(default=24, help_text="do not send after so many hours")
     published = models.ForeignKey(
         "PlaybookVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False
@@ -70,6 +96,17 @@ class Playbook(models.Model):
             models.CheckConstraint(
                 condition=~Q(trigger="schedule") | ~Q(schedule=""), name="playbook_schedule_is_given"
             ),
+            models.CheckConstraint(
+                condition=~Q(trigger="event") | ~Q(event_name=""),
+                name="playbook_event_is_given",
+                violation_error_message="Name the event that starts it",
+            ),
+            models.CheckConstraint(
+                condition=Q(quiet_start=None, quiet_end=None)
+                | Q(quiet_start__isnull=False, quiet_end__isnull=False) & ~Q(quiet_start=F("quiet_end")),
+                name="playbook_quiet_hours_are_whole",
+                violation_error_message="Give both ends of the quiet hours, not the same, or none",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -93,7 +130,10 @@ class PlaybookVersion(models.Model):
     playbook = models.ForeignKey(Playbook, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     spec = models.JSONField()
-    compiled = models.JSONField(help_text="ids of the compiled templates by language")
+    compiled = models.JSONField(help_text="ids of the compiled templates by language; of the first message")
+    compiled_steps = models.JSONField(
+        default=dict, help_text="by id of the step, ids of its compiled templates by language; empty for one message"
+    )
     digest = models.CharField(max_length=64)
     state = models.CharField(max_length=10, choices=State.choices, default=State.IN_REVIEW)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -119,8 +159,9 @@ class PlaybookVersion(models.Model):
 class Run(models.Model):
     """One occasion on which a published version goes out. The same occasion is the same run.
 
-    as_of: the moment whose facts the audience and the decisions look at; created: told by `run_start`, whether that
-    very call made it.
+    step: the step whose message it sends, "" for the occasion itself; as_of: the moment whose facts the audience and
+    the decisions look at; send_until: nothing of it goes out later, None for what the version says from its start;
+    created: told by `run_start`, whether that very call made it.
     """
 
     created = False
@@ -133,6 +174,7 @@ class Run(models.Model):
 
     playbook = models.ForeignKey(Playbook, on_delete=models.PROTECT, related_name="runs")
     version = models.ForeignKey(PlaybookVersion, on_delete=models.PROTECT, related_name="runs")
+    step = models.CharField(max_length=40, blank=True, default="", db_default="")
     occasion_key = models.CharField(max_length=120, help_text="the schedule's instant, or the caller's key")
     trigger = models.CharField(max_length=10, choices=Playbook.Trigger.choices)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNING)
@@ -143,23 +185,128 @@ class Run(models.Model):
     )
     created_at = models.DateTimeField(default=now)
     decided_at = models.DateTimeField(null=True, blank=True)
+    send_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["playbook", "occasion_key"], name="run_once_per_occasion")]
+        constraints = [
+            models.UniqueConstraint(fields=["playbook", "occasion_key", "step"], name="run_once_per_occasion_and_step")
+        ]
         ordering = ["-id"]
 
     def __str__(self) -> str:
-        return f"{self.playbook}, {self.occasion_key}"
+        return ", ".join(filter(None, (str(self.playbook), self.step, self.occasion_key)))
 
 
 class RunBatch(models.Model):
-    """A part of the audience's snapshot: the profiles to decide about in one go."""
+    """A part of the audience's snapshot: the profiles to decide about in one go.
+
+    as_of: the moment whose facts count for them, None for the run's; not_before: when quiet hours end for them;
+    withheld: why none of them gets anything, where that is known beforehand.
+    """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="batches")
     number = models.PositiveIntegerField()
     profile_ids = ArrayField(models.BigIntegerField())
+    as_of = models.DateTimeField(null=True, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True)
+    withheld = models.CharField(max_length=20, blank=True, default="", db_default="")
     decided_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "number"], name="run_batch_once")]
         indexes = [models.Index(fields=["run"], condition=Q(decided_at=None), name="run_batch_open")]
+
+
+class Journey(models.Model):
+    """One person on the way through the steps of a version, for one occasion. The same occasion is the same journey.
+
+    step: the one to take next, "" when there is none; reached_at: since when it could be taken; due_at: when it is
+    looked at again, None once the journey has ended; reason: why it ended early; history: what happened, each as
+    [moment, step, what]. entered_at: the moment of what started it, such as the event.
+    """
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "under way"
+        DONE = "done", "at the end"
+        EXITED = "exited", "left early"
+        CANCELLED = "cancelled", "cancelled"
+        FAILED = "failed", "stopped by a fault"
+
+    playbook = models.ForeignKey(Playbook, on_delete=models.PROTECT, related_name="journeys", db_index=False)
+    version = models.ForeignKey(PlaybookVersion, on_delete=models.PROTECT, related_name="+")
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="journeys", db_index=False)
+    occasion_key = models.CharField(max_length=260)
+    trigger = models.CharField(max_length=10, choices=Playbook.Trigger.choices)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
+    step = models.CharField(max_length=40, blank=True)
+    entered_at = models.DateTimeField()
+    reached_at = models.DateTimeField()
+    due_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=80, blank=True)
+    history = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["playbook", "profile", "occasion_key"], name="journey_once_per_person_and_occasion"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="active", due_at__isnull=False, ended_at=None)
+                | Q(~Q(state="active"), due_at=None, ended_at__isnull=False),
+                name="journey_is_due_until_it_ends",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["playbook", "due_at"], condition=Q(state="active"), name="journey_due"),
+            models.Index(fields=["profile", "playbook", "entered_at"], name="journey_of_person"),
+            models.Index(fields=["playbook", "state"], name="journey_counted"),
+        ]
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Journey {self.pk}"
+
+
+class Sighting(models.Model):
+    """An event that the trigger of a playbook has looked at, so that it looks at each one once. Kept for some days."""
+
+    playbook = models.ForeignKey(Playbook, on_delete=models.CASCADE, related_name="+", db_index=False)
+    event_key = models.CharField(max_length=260)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["playbook", "event_key"], name="sighting_once")]
+        indexes = [models.Index(fields=["seen_at"], name="sighting_old")]
+
+    def __str__(self) -> str:
+        return self.event_key
+
+
+class Member(models.Model):
+    """Somebody who was in a playbook's audience when it was last looked at."""
+
+    playbook = models.ForeignKey(Playbook, on_delete=models.CASCADE, related_name="+", db_index=False)
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["playbook", "profile"], name="member_once")]
+
+    def __str__(self) -> str:
+        return f"Profile {self.profile_id} in the audience of playbook {self.playbook_id}"
+
+
+class TriggerMark(models.Model):
+    """How far the trigger of a playbook has looked: events recorded up to then, or the audience as of then.
+
+    audience_rule: the rule that `Member` rows were found by, None before the first look.
+    """
+
+    playbook = models.OneToOneField(Playbook, on_delete=models.CASCADE, related_name="trigger_mark")
+    looked_at = models.DateTimeField()
+    audience_rule = models.JSONField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.playbook} up to {self.looked_at:%Y-%m-%d %H:%M:%S}"

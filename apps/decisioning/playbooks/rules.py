@@ -8,7 +8,7 @@ from typing import Any
 from apps.decisioning.audiences.rules import rule_parse
 from apps.foundation.core.errors import Invalid
 
-from .contracts import PlaybookSpec
+from .contracts import GuardrailSpec, PlaybookSpec
 from .errors import Problem
 
 TIERS: dict[str, str] = {
@@ -28,6 +28,14 @@ SOURCES: dict[str, str] = {
     "shop": "best sellers of the shop",
 }
 """Lists of recommendations and their words for people."""
+
+GUARDRAILS: dict[str, tuple[str, str]] = {
+    "unsubscribe_rate": ("unsubscribed, of those who got a message", "%"),
+    "complaint_rate": ("complained, of those who got a message", "%"),
+    "bounce_rate": ("bounced, of those who were sent a message", "%"),
+    "messages_per_person": ("messages of all playbooks to one person in a week", ""),
+}
+"""Guardrail KPIs: words for people, and the unit of their limit. The figure must stay at or below the limit."""
 
 MAX_COUNT = 12
 _KEYS = frozenset({"tier", "name", "block", "when", "source", "count"})
@@ -117,6 +125,25 @@ def _tier_read(
         },
         problems,
     )
+
+
+def guardrails_read(data: object) -> tuple[list[GuardrailSpec], list[Problem]]:
+    """Guardrails in their one spelling, and what is wrong with them."""
+    if not isinstance(data, list):
+        return [], [Problem("guardrails", 'Write a list, such as [{"kpi": "unsubscribe_rate", "limit": 0.5}]')]
+    read: list[GuardrailSpec] = []
+    problems = []
+    for index, one in enumerate(data):
+        kpi, limit = (one.get("kpi"), one.get("limit")) if isinstance(one, dict) else (None, None)
+        if not isinstance(kpi, str) or kpi not in GUARDRAILS:
+            problems.append(Problem(f"guardrails[{index}].kpi", f"Choose one of {', '.join(GUARDRAILS)}"))
+        elif isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit <= 100:
+            problems.append(Problem(f"guardrails[{index}].limit", "Write a number above 0, and at most 100"))
+        elif any(kpi == other["kpi"] for other in read):
+            problems.append(Problem(f"guardrails[{index}].kpi", f"{kpi} has a limit already"))
+        else:
+            read.append({"kpi": kpi, "limit": float(limit)})
+    return read, problems
 
 
 def leading_slot(spec: PlaybookSpec) -> str:

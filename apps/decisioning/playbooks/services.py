@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from itertools import islice
 from typing import Any, TypedDict, Unpack
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
 
 from apps.data.consent.models import Purpose
 from apps.decisioning.audiences.models import Audience
@@ -25,11 +24,14 @@ from apps.foundation.governance.models import Review
 from apps.foundation.governance.services import audit_record, review_request, review_void
 
 from .contracts import PlaybookSpec
+from .enrolment import audience_enrol
 from .errors import PlaybookInvalid, Problem
+from .journeys import journeys_cancel
 from .models import Playbook, PlaybookVersion, Run, RunBatch
 from .schedules import instants, occasion_of
-from .signals import run_batches_ready, run_cancelled, run_started
+from .signals import journeys_due, run_batches_ready, run_cancelled, run_started
 from .specs import playbook_problems, spec_build, version_digest, version_verify
+from .steps import in_one_go, message_steps
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ _MOST_SKIPPED = 1000
 
 
 class PlaybookFields(TypedDict, total=False):
-    """What a playbook is made of. slots: see `rules.slots_read`; purpose: its code."""
+    """What a playbook is made of. slots: see `rules.slots_read`; steps: see `steps.py`; purpose: its code."""
 
     code: str
     name: str
@@ -51,15 +53,23 @@ class PlaybookFields(TypedDict, total=False):
     trigger: str
     schedule: str
     time_zone: str
+    event_name: str
+    event_where: dict[str, Any] | None
+    entry_existing: bool
+    again_after_days: int | None
     audience: Audience
     brand: Brand
     template: Template
     slots: dict[str, list[dict[str, Any]]]
+    steps: list[dict[str, Any]]
     purpose: str | Purpose
     channel: str
     budget: str
     kpi: str
+    guardrails: list[dict[str, Any]]
     approval_path: list[str]
+    quiet_start: time | None
+    quiet_end: time | None
     cap_count: int | None
     cap_days: int | None
     send_within_hours: int
@@ -91,9 +101,8 @@ def _filled(playbook: Playbook, fields: PlaybookFields) -> Playbook:
 
 
 def _checked(playbook: Playbook) -> None:
-    missing = [
-        Problem(name, "This is needed") for name in ("audience", "brand", "template") if not _has(playbook, name)
-    ]
+    needed = ("audience", "brand") if playbook.steps else ("audience", "brand", "template")
+    missing = [Problem(name, "This is needed") for name in needed if not _has(playbook, name)]
     if problems := missing or playbook_problems(playbook):
         raise PlaybookInvalid(problems)
 
@@ -183,16 +192,26 @@ def playbook_submit(*, playbook_id: int, by: User, note: str = "") -> PlaybookVe
         playbook = _locked(playbook_id)
         _checked(playbook)
         spec, _ = built = spec_build(playbook)
-        compiled = message_compile(
-            template_version_id=spec["template_version"],
-            brand=spec["brand"],
-            slots=spec["slots"],
-            languages=spec["languages"],
-        )
+        compiled_steps = {
+            step: message_compile(
+                template_version_id=message["template_version"],
+                brand=spec["brand"],
+                slots=message["slots"],
+                languages=spec["languages"],
+            )
+            for step, message in message_steps(spec).items()
+        }
+        compiled = next(iter(compiled_steps.values()))
         pending = _pending_void(playbook, by)
         number = (playbook.versions.order_by("-number").values_list("number", flat=True).first() or 0) + 1
         version = PlaybookVersion.objects.create(
-            playbook=playbook, number=number, spec=spec, compiled=compiled, digest="", created_by=by
+            playbook=playbook,
+            number=number,
+            spec=spec,
+            compiled=compiled,
+            compiled_steps=compiled_steps if spec.get("steps") else {},
+            digest="",
+            created_by=by,
         )
         version.refresh_from_db()  # as JSONB keeps it: what is checked later is what was written down
         version.digest = version_digest(version)
@@ -219,8 +238,12 @@ def _authors(playbook: Playbook, built: tuple[PlaybookSpec, dict[tuple[str, int]
     if playbook.published is not None:
         old: PlaybookSpec = playbook.published.spec
         agreed = {("template", old["template_version"])} | {
-            ("block", tier["block_version"]) for tiers in old["slots"].values() for tier in tiers
+            ("block", tier["block_version"])
+            for message in message_steps(old).values()
+            for tiers in message["slots"].values()
+            for tier in tiers
         }
+        agreed |= {("template", message["template_version"]) for message in message_steps(old).values()}
     return {*playbook.editors, *(author for what, author in written.items() if what not in agreed)}
 
 
@@ -262,7 +285,7 @@ def playbook_publish(*, version_id: int, by: User) -> PlaybookVersion:
 
 
 def playbook_withdraw(*, playbook_id: int, by: User) -> int:
-    """Take a playbook out of service: nothing starts any more, and runs that may still send are cancelled.
+    """Take a playbook out of service: nothing starts any more; runs that may still send and journeys are cancelled.
 
     Returns how many runs were cancelled. Raises NotFound, NotAllowed, Conflict when it is not published.
     """
@@ -276,13 +299,17 @@ def playbook_withdraw(*, playbook_id: int, by: User) -> int:
         playbook.published = None
         playbook.save(update_fields=["published"])
         review_void(subject=version, by=by)
+        journeys = journeys_cancel(playbook_id=playbook.pk, at=now(), reason="the playbook was withdrawn")
         cancelled = 0
         for run in playbook.runs.exclude(state=Run.State.CANCELLED).select_related("version"):
-            if run.created_at + timedelta(hours=run.version.spec["send_within_hours"]) > now():
+            if run.state != Run.State.DECIDED or run_deadline(run) > now():
                 _cancel(run, by)
                 cancelled += 1
         audit_record(
-            action="playbooks.version.withdrawn", actor=by, subject=version, data={"runs_cancelled": cancelled}
+            action="playbooks.version.withdrawn",
+            actor=by,
+            subject=version,
+            data={"runs_cancelled": cancelled, "journeys_cancelled": journeys},
         )
     return cancelled
 
@@ -297,11 +324,13 @@ def run_start(
     trigger: str,
     by: User | None = None,
     as_of: datetime | None = None,
+    at: datetime | None = None,
 ) -> Run:
     """Start the run of a playbook for an occasion; the same occasion gives the same run (see `Run.created`).
 
-    by: who starts it, None for a schedule or the operator; as_of: the moment whose facts count, now unless told.
-    The audience is put down and decided by workers: see `run_plan`.
+    by: who starts it, None for a schedule or the operator; as_of: the moment whose facts count, `at` unless told;
+    at: the moment of the start, now unless given.
+    The audience is put down and decided by workers, or begins its journeys: see `run_plan`.
     Raises NotFound, NotAllowed, Invalid for a wrong key or moment, Conflict `playbook_not_published` or when what
     is published is not what was approved.
     """
@@ -314,14 +343,14 @@ def run_start(
         raise Invalid("as_of", "The moment must have a time zone and lie in the past")
     with transaction.atomic():
         playbook = _locked(playbook_id)
-        there = playbook.runs.filter(occasion_key=key).first()
+        there = playbook.runs.filter(occasion_key=key, step="").first()
         if there is not None:
             return there
         version = playbook.published
         if version is None or version.state != PlaybookVersion.State.PUBLISHED:
             raise Conflict("playbook_not_published", f"{playbook} is not published: it can't run")
         version_verify(version)
-        started_at = now()
+        started_at = at or now()
         run = Run.objects.create(
             playbook=playbook,
             version=version,
@@ -349,6 +378,8 @@ def run_plan(*, run_id: int) -> int:
         if run is None or cursor.fetchone() != (True,):
             return 0
         spec: PlaybookSpec = run.version.spec
+        if not in_one_go(spec):
+            return _journeys_begin(run)
         people = batches = 0
         ids = audience_ids(rule=rule_parse(spec["audience_rule"]), as_of=run.as_of, batch=BATCH)
         while chunk := list(islice(ids, 200)):  # COPY holds what it is given in memory
@@ -371,6 +402,22 @@ def run_plan(*, run_id: int) -> int:
     return people
 
 
+def _journeys_begin(run: Run) -> int:
+    """Begin a journey for everybody in the audience of a run, inside the transaction that plans it."""
+    begun = audience_enrol(
+        version=run.version, key=run.occasion_key, trigger=run.trigger, as_of=run.as_of, at=run.created_at
+    )
+    planned = Run.objects.filter(pk=run.pk, state=Run.State.PLANNING).update(
+        people=begun, state=Run.State.DECIDED, decided_at=now()
+    )
+    if not planned:  # cancelled meanwhile
+        transaction.set_rollback(True)
+        return 0
+    transaction.on_commit(lambda: journeys_due.send(Run))
+    transaction.on_commit(lambda: live_publish(f"run-{run.pk}"))
+    return begun
+
+
 def _batch_rows(run_id: int, first: int, chunk: list[list[int]]) -> Iterator[tuple[int, int, str]]:
     for number, ids in enumerate(chunk, first):
         yield run_id, number, "{" + ",".join(map(str, ids)) + "}"
@@ -383,23 +430,40 @@ def _batches_tell(run_id: int) -> None:
 
 def run_finish(*, run_id: int) -> bool:
     """Mark a run decided once no batch of it is open. Returns whether this call did."""
-    done = (
-        Run.objects.filter(pk=run_id, state=Run.State.DECIDING)
-        .exclude(Exists(RunBatch.objects.filter(run=OuterRef("pk"), decided_at=None)))
-        .update(state=Run.State.DECIDED, decided_at=now())
-    )
-    return done > 0
+    with transaction.atomic():
+        # Locked first, and only then looked at: who adds batches to a run holds this lock too.
+        run = Run.objects.select_for_update(no_key=True).filter(pk=run_id, state=Run.State.DECIDING).first()
+        if run is None or run.batches.filter(decided_at=None).exists():
+            return False
+        Run.objects.filter(pk=run_id).update(state=Run.State.DECIDED, decided_at=now())
+    return True
+
+
+def run_deadline(run: Run) -> datetime:
+    """The moment after which nothing of a run goes out. Its version is read too."""
+    if run.send_until is not None:
+        return run.send_until
+    return run.created_at + timedelta(hours=run.version.spec["send_within_hours"])
 
 
 def run_cancel(*, run_id: int, by: User) -> Run:
-    """Stop a run: nothing more of it is decided or handed over. Raises NotFound, NotAllowed."""
+    """Stop a run: nothing more of it is decided or handed over. Raises NotFound, NotAllowed.
+
+    The run of an occasion that people follow through steps takes their journeys and the runs of its steps with it.
+    """
     _may(by, "playbooks.run_playbook", "stop runs")
     with transaction.atomic():
-        run = Run.objects.filter(pk=run_id).first()
+        run = Run.objects.select_related("version").filter(pk=run_id).first()
         if run is None:
             raise NotFound("run_unknown", "There is no such run")
         if run.state != Run.State.CANCELLED:
             _cancel(run, by)
+        if not run.step and not in_one_go(run.version.spec):
+            journeys_cancel(
+                playbook_id=run.playbook_id, occasion_key=run.occasion_key, at=now(), reason="its run was cancelled"
+            )
+            for other in Run.objects.filter(playbook=run.playbook_id, occasion_key=run.occasion_key).exclude(step=""):
+                _cancel(other, by)
     return run
 
 
@@ -455,7 +519,9 @@ def _start_due(playbook_id: int, at: datetime) -> Run | None:
             audit_record(action="playbooks.schedule.skipped", actor=None, subject=playbook, data=skipped)
         if wanted is None:
             return None
-        return run_start(playbook_id=playbook_id, occasion_key=occasion_of(wanted), trigger=Playbook.Trigger.SCHEDULE)
+        return run_start(
+            playbook_id=playbook_id, occasion_key=occasion_of(wanted), trigger=Playbook.Trigger.SCHEDULE, at=at
+        )
 
 
 def _instants_give_up(playbook_id: int, at: datetime, error: DomainError) -> None:

@@ -10,3 +10,6 @@ run_batches_ready = Signal()
 
 run_cancelled = Signal()
 """`run_id`: nothing more of this run may go out. Sent inside the transaction that cancels it."""
+
+journeys_due = Signal()
+"""Journeys may have to be moved on. Sent on commit; the rows are the truth."""

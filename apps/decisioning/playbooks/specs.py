@@ -4,7 +4,8 @@ from typing import Any, cast
 
 from django.core.exceptions import ValidationError
 
-from apps.decisioning.audiences.rules import rule_parse
+from apps.decisioning.audiences.contracts import Attribute, rule_leaves
+from apps.decisioning.audiences.rules import rule_parse, rule_to_json
 from apps.decisioning.content.choosing import languages_common
 from apps.decisioning.content.models import Block, BlockVersion, CompiledTemplate, TemplateVersion
 from apps.decisioning.content.selectors import brand_spec
@@ -12,11 +13,12 @@ from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.governance.services import review_approved
 
-from .contracts import PlaybookSpec, TierSpec
+from .contracts import PlaybookSpec, StepSpec, TierSpec
 from .errors import Problem
 from .models import Playbook, PlaybookVersion
-from .rules import slots_read, spec_digest
+from .rules import guardrails_read, slots_read, spec_digest
 from .schedules import schedule_problem, zone_problem
+from .steps import TemplateSlots, steps_read, steps_walk
 
 
 def template_latest(playbook: Playbook) -> TemplateVersion | None:
@@ -31,20 +33,21 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
     """
     problems: list[Problem] = []
     try:
-        playbook.full_clean(exclude=["slots", "approval_path", "schedule", "time_zone"])
+        playbook.full_clean(
+            exclude=["slots", "steps", "guardrails", "event_where", "approval_path", "schedule", "time_zone"]
+        )
     except ValidationError as error:
         for field, messages in error.message_dict.items():
-            problems.extend(Problem("cap_count" if field == "__all__" else field, message) for message in messages)
+            problems.extend(
+                Problem(_field_of(message) if field == "__all__" else field, message) for message in messages
+            )
     if any(problem.field in ("template", "audience", "brand") for problem in problems):
         return problems
-    template = template_latest(playbook)
-    if template is None:
-        problems.append(Problem("template", "This template has no version yet"))
-    else:
-        blocks = dict(Block.objects.values_list("name", "pk"))
-        playbook.slots, found = slots_read(playbook.slots, template_slots=template.slots, blocks=blocks)
-        problems.extend(found)
+    problems.extend(_content_problems(playbook))
     problems.extend(_path_problems(playbook.approval_path))
+    problems.extend(_trigger_problems(playbook))
+    playbook.guardrails, found = guardrails_read(playbook.guardrails)
+    problems.extend(found)
     if problem := zone_problem(playbook.time_zone):
         problems.append(Problem("time_zone", problem))
     scheduled = playbook.trigger == Playbook.Trigger.SCHEDULE or playbook.schedule
@@ -56,6 +59,57 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
         rule_parse(playbook.audience.rule)
     except Invalid as error:
         problems.append(Problem("audience", f"Its rule can't be read: {error.message}"))
+    return problems
+
+
+def _field_of(message: str) -> str:
+    """The field that a broken constraint of several is told at."""
+    if "event" in message:
+        return "event_name"
+    return "quiet_start" if "quiet" in message else "cap_count"
+
+
+def _content_problems(playbook: Playbook) -> list[Problem]:
+    """What is wrong with its messages. With steps, template and slots become those of the first message."""
+    blocks = dict(Block.objects.values_list("name", "pk"))
+    if playbook.steps:
+        playbook.steps, problems = steps_read(playbook.steps, templates=templates_known(), blocks=blocks)
+        messages = [step for _, step in steps_walk(playbook.steps) if step["kind"] == "message"]
+        if messages and not problems:
+            playbook.template_id, playbook.slots = messages[0]["template"], messages[0]["slots"]
+            if len(playbook.steps) == 1:  # one message and nothing else needs no steps
+                playbook.steps = []
+        return problems
+    template = template_latest(playbook)
+    if template is None:
+        return [Problem("template", "This template has no version yet")]
+    playbook.slots, problems = slots_read(playbook.slots, template_slots=template.slots, blocks=blocks)
+    return problems
+
+
+def templates_known() -> list[TemplateSlots]:
+    """The templates that have a version, with the slots of their newest."""
+    newest = TemplateVersion.objects.order_by("template_id", "-number").distinct("template_id")
+    return [
+        TemplateSlots(template_id, code, tuple(slots))
+        for template_id, code, slots in newest.values_list("template_id", "template__code", "slots")
+    ]
+
+
+def _trigger_problems(playbook: Playbook) -> list[Problem]:
+    problems = []
+    if playbook.event_where is not None:
+        try:
+            rule = rule_parse(playbook.event_where)
+            if not all(isinstance(leaf, Attribute) for leaf in rule_leaves(rule)):
+                problems.append(
+                    Problem("event_where", "Only attribute may be asked for: it is a property of the event")
+                )
+            playbook.event_where = rule_to_json(rule)
+        except Invalid as error:
+            problems.append(Problem("event_where", error.message))
+    if playbook.again_after_days is not None and playbook.again_after_days > 3650:
+        problems.append(Problem("again_after_days", "Write a number of days up to 3650, or leave it empty"))
     return problems
 
 
@@ -80,7 +134,16 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
     """
     template = template_latest(playbook)
     assert template is not None  # noqa: S101  # playbook_problems saw to it
-    wanted = {tier["block"] for tiers in playbook.slots.values() for tier in tiers}
+    used = {step["template"] for _, step in steps_walk(playbook.steps) if step["kind"] == "message"}
+    templates: dict[int, TemplateVersion] = {template.template_id: template} | {
+        version.template_id: version
+        for version in TemplateVersion.objects.filter(template__in=used)
+        .order_by("template_id", "-number")
+        .distinct("template_id")
+    }
+    messages = [step for _, step in steps_walk(playbook.steps) if step["kind"] == "message"]
+    chosen = [playbook.slots, *(step["slots"] for step in messages)]
+    wanted = {tier["block"] for slots in chosen for tiers in slots.values() for tier in tiers}
     versions: dict[int, BlockVersion] = {
         version.block_id: version
         for version in BlockVersion.objects.filter(block__in=wanted)
@@ -104,20 +167,7 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
         audience_rule=playbook.audience.rule,
         template_version=template.pk,
         brand=brand_spec(brand),
-        slots={
-            name: [
-                TierSpec(
-                    tier=tier["tier"],
-                    name=tier["name"],
-                    block_version=versions[tier["block"]].pk,
-                    when=tier["when"],
-                    source=tier["source"],
-                    count=tier["count"],
-                )
-                for tier in tiers
-            ]
-            for name, tiers in playbook.slots.items()
-        },
+        slots=_slots_pinned(playbook.slots, versions),
         languages=languages_offered(list(versions.values()), brand.default_language),
         cap=None
         if playbook.cap_count is None or playbook.cap_days is None
@@ -125,9 +175,53 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
         send_within_hours=playbook.send_within_hours,
         kpi=playbook.kpi,
         approval_path=playbook.approval_path,
+        steps=_steps_pinned(playbook.steps, versions, {pk: one.pk for pk, one in templates.items()}),
+        event={"name": playbook.event_name, "where": playbook.event_where}
+        if playbook.trigger == Playbook.Trigger.EVENT
+        else None,
+        entry_existing=playbook.entry_existing,
+        again_after_days=playbook.again_after_days,
+        quiet=None
+        if playbook.quiet_start is None or playbook.quiet_end is None
+        else {"start": f"{playbook.quiet_start:%H:%M}", "end": f"{playbook.quiet_end:%H:%M}"},
+        guardrails=playbook.guardrails,
     )
     written = {("block", version.pk): version.created_by_id for version in versions.values()}
-    return spec, {("template", template.pk): template.created_by_id, **written}
+    written |= {("template", one.pk): one.created_by_id for one in templates.values()}
+    return spec, written
+
+
+def _slots_pinned(slots: dict[str, Any], versions: dict[int, BlockVersion]) -> dict[str, list[TierSpec]]:
+    return {
+        name: [
+            TierSpec(
+                tier=tier["tier"],
+                name=tier["name"],
+                block_version=versions[tier["block"]].pk,
+                when=tier["when"],
+                source=tier["source"],
+                count=tier["count"],
+            )
+            for tier in tiers
+        ]
+        for name, tiers in slots.items()
+    }
+
+
+def _steps_pinned(
+    steps: list[dict[str, Any]], versions: dict[int, BlockVersion], templates: dict[int, int]
+) -> list[StepSpec]:
+    pinned: list[StepSpec] = []
+    for step in steps:
+        kept: dict[str, Any] = {key: value for key, value in step.items() if key not in ("template", "slots")}
+        if step["kind"] == "message":
+            kept["template_version"] = templates[step["template"]]
+            kept["slots"] = _slots_pinned(step["slots"], versions)
+        for way in ("then", "else"):
+            if way in step:
+                kept[way] = _steps_pinned(step[way], versions, templates)
+        pinned.append(cast(StepSpec, kept))
+    return pinned
 
 
 def languages_offered(versions: list[BlockVersion], default: str) -> list[str]:
@@ -137,7 +231,14 @@ def languages_offered(versions: list[BlockVersion], default: str) -> list[str]:
 
 def version_digest(version: PlaybookVersion) -> str:
     """The digest of a version as it is stored now."""
-    ids: dict[str, int] = version.compiled
+    ids: dict[str, int] = {
+        **version.compiled,
+        **{
+            f"{step}/{language}": pk
+            for step, of_step in version.compiled_steps.items()
+            for language, pk in of_step.items()
+        },
+    }
     digests = dict(CompiledTemplate.objects.filter(pk__in=ids.values()).values_list("pk", "digest"))
     return spec_digest(
         cast("dict[str, Any]", version.spec), {language: digests.get(pk, "") for language, pk in ids.items()}

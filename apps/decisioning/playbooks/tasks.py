@@ -4,7 +4,7 @@ from celery import shared_task
 
 from apps.foundation.core.clock import now
 
-from . import services
+from . import journeys, services, triggers
 
 
 @shared_task
@@ -17,3 +17,15 @@ def run_plan(run_id: int) -> None:
 def runs_start_due() -> None:
     """Start what schedules ask for. Beat calls it every few seconds."""
     services.runs_start_due(at=now())
+
+
+@shared_task
+def journeys_tick() -> None:
+    """Move on whoever is due. Beat calls it every few seconds, and whoever begins a journey."""
+    journeys.journeys_advance(at=now())
+
+
+@shared_task
+def triggers_tick(name: str = "") -> None:
+    """Look for what begins journeys; for one event, when it was just recorded. Beat calls it every few seconds."""
+    triggers.triggers_look(at=now(), name=name)

@@ -87,11 +87,17 @@ def dispatch_take_up(*, run_id: int, first_id: UUID | None = None) -> int:
 
 
 def _dispatch_locked(run_id: int) -> Dispatch:
-    """The run's dispatch, made if need be, its row locked: take-ups and orders of one run come one after the other."""
+    """The run's dispatch, made if need be, its row locked: take-ups and orders of one run come one after the other.
+
+    A run to which people are added may go on for longer than it said at first.
+    """
     found = Dispatch.objects.select_for_update(no_key=True).filter(run_id=run_id).first()
-    if found is not None:
-        return found
     terms = dispatch_terms(run_id=run_id)
+    if found is not None:
+        if terms.not_after > found.not_after:
+            found.not_after = terms.not_after
+            found.save(update_fields=["not_after"])
+        return found
     Dispatch.objects.bulk_create(
         [
             Dispatch(

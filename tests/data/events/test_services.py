@@ -1,0 +1,48 @@
+"""Recording events: once for each sender's id, and told to those who wait for them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from apps.data.events.models import Event
+from apps.data.events.services import event_record
+from apps.data.events.signals import events_recorded
+from apps.foundation.core.errors import Invalid
+from tests.factories import make_profile
+
+AT = datetime(2025, 3, 3, 9, tzinfo=UTC)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_id_is_recorded_once_and_told_once() -> None:
+    told: list[list[str]] = []
+
+    def note(names: list[str], **kwargs: object) -> None:
+        told.append(names)
+
+    person = make_profile()
+    events_recorded.connect(note)
+    try:
+        first = event_record(profile_id=person.pk, name="Cart Updated", message_id="m", occurred_at=AT)
+        again = event_record(profile_id=person.pk, name="Other", message_id="m", occurred_at=AT)
+    finally:
+        events_recorded.disconnect(note)
+    assert (first, again, told) == (True, False, [["Cart Updated"]])
+    assert Event.objects.get().name == "Cart Updated"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": " "},
+        {"name": "x" * 121},
+        {"message_id": ""},
+        {"occurred_at": datetime(2025, 1, 1)},  # noqa: DTZ001  # naive on purpose
+        {"recorded_at": datetime(2020, 1, 1, tzinfo=UTC)},
+    ],
+)
+def test_what_is_no_event_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(Invalid):
+        event_record(**{"profile_id": None, "name": "A", "message_id": "1", "occurred_at": AT, **wrong})  # type: ignore[arg-type]
+    assert Event.objects.count() == 0
