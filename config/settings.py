@@ -157,6 +157,8 @@ CELERY_TASK_ROUTES = {
     "apps.decisioning.*": {"queue": "decide"},
     "apps.delivery.sending.tasks.window_send": {"queue": "send"},
     "apps.delivery.webhooks.*": {"queue": "track"},
+    "apps.surfaces.console.tasks.dry_run_go": {"queue": "decide"},
+    "apps.surfaces.console.tasks.own_test_hand_over": {"queue": "send"},
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -172,6 +174,7 @@ CELERY_BEAT_SCHEDULE = {
     "carry news out": {"task": "apps.delivery.webhooks.tasks.webhooks_deliver", "schedule": 5.0},
     "forget old news": {"task": "apps.delivery.webhooks.tasks.webhooks_forget", "schedule": crontab(minute=23)},
     "re-drive sending": {"task": "apps.delivery.sending.tasks.sending_sweep", "schedule": 10.0},
+    "re-drive rehearsals": {"task": "apps.surfaces.console.tasks.rehearsals_sweep", "schedule": 20.0},
     "refresh recommendations": {
         "task": "apps.decisioning.recommendations.tasks.recommendations_refresh",
         "schedule": crontab(minute=7),
@@ -181,6 +184,14 @@ CELERY_BEAT_SCHEDULE = {
 # --- content ---
 BLOCK_NAME_PATTERNS = patterns_read(env.json("BLOCK_NAME_PATTERNS", {}))
 """What a block may be called, by tier (`foundation`, `campaign`, `personal`, `*` for the others): pattern and words."""
+
+# --- rehearsals ---
+DRY_RUN_PEOPLE = env.int("DRY_RUN_PEOPLE", 20_000)
+"""People whom a dry run decides about: all of a smaller audience, of a larger one so many drawn by lot."""
+DRY_RUN_KEEP_HOURS = env.int("DRY_RUN_KEEP_HOURS", 72)
+"""How long a dry run keeps who its samples are; its figures stay."""
+TEST_SENDS_PER_HOUR = env.int("TEST_SENDS_PER_HOUR", 20)
+"""Tests that one member of staff may have sent to themselves within an hour."""
 
 # --- imports ---
 IMPORT_UPLOAD_LIMIT = env.int("IMPORT_UPLOAD_LIMIT", 2_000_000_000)

@@ -46,6 +46,20 @@ def audience_sample(*, rule: Rule, as_of: datetime, size: int) -> list[int]:
         return sorted(profile_id for (profile_id,) in cursor.fetchall())
 
 
+def audience_draw(*, rule: Rule, as_of: datetime, size: int) -> tuple[int, list[int]]:
+    """How many people are in an audience, and the ids of at most `size` of them in an order drawn by lot.
+
+    So the first of them, however few, stand for all. The same lot each time.
+    """
+    people = audience_from(rule, as_of)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT p.id {people.text} ORDER BY md5(p.id::text), p.id LIMIT %s", (*people.params, size + 1))
+        ids = [profile_id for (profile_id,) in cursor.fetchall()]
+    if len(ids) <= size:
+        return len(ids), ids
+    return max(audience_count(rule=rule, as_of=as_of), len(ids)), ids[:size]
+
+
 @dataclass(frozen=True, slots=True)
 class Glance:
     """What a look at an audience tells: its size, everybody's number, and some ids."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from apps.decisioning.content.contracts import Rendered
 from apps.delivery.channels.contracts import Envelope, Receipt
 
 
@@ -36,6 +37,24 @@ class Claimed:
     dated_at: datetime | None
     inputs: str
     address: str
+
+
+@dataclass(frozen=True, slots=True)
+class LetterTerms:
+    """Who a message is from. list_label: its purpose, "" for mail that nobody can leave."""
+
+    from_name: str
+    from_email: str
+    reply_to: str
+    list_label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A person's message: as it reads, and as bytes."""
+
+    rendered: Rendered
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +121,12 @@ class RunCounts:
     def finished(self) -> bool:
         """Whether nothing waits and nothing is under way."""
         return not self.queued and not self.sending
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast messages were handed over lately. runs, messages: what it was measured on."""
+
+    runs: int
+    messages: int
+    per_second: float

@@ -22,10 +22,46 @@ from apps.delivery.channels.mime import Letter, letter_bytes
 from apps.foundation.core.errors import Conflict, NotFound, PermanentError
 from apps.foundation.core.signing import signing_key_id
 
-from .contracts import Claimed, Prepared
+from .contracts import Claimed, LetterTerms, Made, Prepared
 from .models import Dispatch, Message
 
 logger = logging.getLogger(__name__)
+
+
+def message_make(
+    *,
+    message_id: UUID,
+    compiled_id: int | None,
+    inputs: Mapping[str, Any],
+    links: Mapping[str, str],
+    terms: LetterTerms,
+    address: str,
+    dated_at: datetime,
+    subject_prefix: str = "",
+) -> Made:
+    """A message out of what was decided: for customers, for dry runs and for tests alike. Nothing is written.
+
+    links: `unsubscribe` and `preferences`. Raises RenderError, PermanentError (`invalid_address`).
+    """
+    if compiled_id is None:
+        raise RenderError("no_template", "The decision names no template")
+    rendered = render(compiled_load(compiled_id), {**inputs, "links": links})
+    content = letter_bytes(
+        Letter(
+            message_id=message_id,
+            from_name=terms.from_name,
+            from_email=terms.from_email,
+            reply_to=terms.reply_to,
+            to=address,
+            subject=subject_prefix + rendered.subject,
+            text=rendered.text,
+            html=rendered.html,
+            dated_at=dated_at,
+            unsubscribe_url=links["unsubscribe"] if terms.list_label else "",
+            list_label=terms.list_label,
+        )
+    )
+    return Made(rendered, content)
 
 
 def _content(
@@ -39,30 +75,25 @@ def _content(
     key_id: str,
     dated_at: datetime,
 ) -> bytes:
-    """The bytes. Raises RenderError, PermanentError (`invalid_address`), BadToken when the key is gone."""
-    if compiled_id is None:
-        raise RenderError("no_template", "The decision names no template")
-    unsubscribe = unsubscribe_url(profile_id=profile_id, message_id=message_id, key_id=key_id)
-    links = {
-        "unsubscribe": unsubscribe,
-        "preferences": preferences_url(profile_id=profile_id, message_id=message_id, key_id=key_id),
-    }
-    rendered = render(compiled_load(compiled_id), {**inputs, "links": links})
-    return letter_bytes(
-        Letter(
-            message_id=message_id,
+    """The bytes. Raises as `message_make`, and BadToken when the key is gone."""
+    made = message_make(
+        message_id=message_id,
+        compiled_id=compiled_id,
+        inputs=inputs,
+        links={
+            "unsubscribe": unsubscribe_url(profile_id=profile_id, message_id=message_id, key_id=key_id),
+            "preferences": preferences_url(profile_id=profile_id, message_id=message_id, key_id=key_id),
+        },
+        terms=LetterTerms(
             from_name=dispatch.from_name,
             from_email=dispatch.from_email,
             reply_to=dispatch.reply_to,
-            to=address,
-            subject=rendered.subject,
-            text=rendered.text,
-            html=rendered.html,
-            dated_at=dated_at,
-            unsubscribe_url=unsubscribe if dispatch.needs_consent else "",
             list_label=dispatch.purpose if dispatch.needs_consent else "",
-        )
+        ),
+        address=address,
+        dated_at=dated_at,
     )
+    return made.content
 
 
 def message_prepare(claimed: Claimed, dispatch: Dispatch, *, address: str, at: datetime) -> Prepared:

@@ -32,7 +32,9 @@ _SEE = (
     *_rights("decisions", "decision", "view"),
     *_rights("sending", "dispatch message deliveryattempt", "view"),
     *_rights("governance", "review approval auditentry", "view"),
+    *_rights("console", "dryrun", "view"),
 )
+_REHEARSE = _rights("console", "dryrun testsend", "make")
 
 ROLES: tuple[Role, ...] = (
     Role(
@@ -41,6 +43,7 @@ ROLES: tuple[Role, ...] = (
         "writes blocks, sets up audiences and playbooks, asks for approval",
         (
             *_SEE,
+            *_REHEARSE,
             *_rights("content", "block persona", "add change"),
             *_rights("audiences", "audience", "add change"),
             *_rights("playbooks", "playbook", "add change"),
@@ -51,15 +54,15 @@ ROLES: tuple[Role, ...] = (
         "engineer",
         "Engineer",
         "owns templates and block types",
-        (*_SEE, *_rights("content", "template blocktype persona", "add change")),
+        (*_SEE, *_REHEARSE, *_rights("content", "template blocktype persona", "add change")),
     ),
-    Role("brand_approver", "Brand approver", "agrees to content for the brand", _SEE),
-    Role("legal_approver", "Legal approver", "agrees to content for the law", _SEE),
+    Role("brand_approver", "Brand approver", "agrees to content for the brand", (*_SEE, *_REHEARSE)),
+    Role("legal_approver", "Legal approver", "agrees to content for the law", (*_SEE, *_REHEARSE)),
     Role(
         "publisher",
         "Publisher",
         "publishes what was approved, starts and stops runs",
-        (*_SEE, "playbooks.publish_playbook", "playbooks.run_playbook"),
+        (*_SEE, *_REHEARSE, "playbooks.publish_playbook", "playbooks.run_playbook"),
     ),
     Role("analyst", "Analyst", "reads everything, changes nothing", _SEE),
     Role(
@@ -68,6 +71,7 @@ ROLES: tuple[Role, ...] = (
         "looks after people, brands, imports and suppressions",
         (
             *_SEE,
+            *_REHEARSE,
             *_rights("accounts", "user", "view add change"),
             *_rights("auth", "group", "view"),
             *_rights("content", "market brand", "add change"),

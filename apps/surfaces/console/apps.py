@@ -3,3 +3,6 @@ from django.apps import AppConfig
 
 class ConsoleConfig(AppConfig):
     name = "apps.surfaces.console"
+
+    def ready(self) -> None:
+        from . import receivers  # noqa: F401  # connects them; models are loaded only now

@@ -1,0 +1,46 @@
+"""A playbook pinned as it would be handed in at this moment, without a version being made of it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+
+from apps.decisioning.content.models import CompiledTemplate
+from apps.decisioning.content.services import message_compile
+
+from .contracts import PlaybookSpec
+from .errors import PlaybookInvalid
+from .models import Playbook
+from .rules import spec_digest
+from .specs import playbook_problems, spec_build
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What a version would bind. compiled: ids by language; digest: that which the version would have."""
+
+    spec: PlaybookSpec
+    compiled: dict[str, int]
+    digest: str
+
+
+def playbook_pin(playbook: Playbook) -> Pinned:
+    """Pin the newest versions of all that a playbook uses, and compile it.
+
+    Raises PlaybookInvalid, Invalid (what content refuses): exactly what would keep it from being handed in.
+    """
+    if problems := playbook_problems(playbook):
+        raise PlaybookInvalid(problems)
+    built, _ = spec_build(playbook)
+    compiled = message_compile(
+        template_version_id=built["template_version"],
+        brand=built["brand"],
+        slots=built["slots"],
+        languages=built["languages"],
+    )
+    spec = json.loads(json.dumps(built))  # as the database gives it back: the digest is of that
+    digests = dict(CompiledTemplate.objects.filter(pk__in=compiled.values()).values_list("pk", "digest"))
+    return Pinned(
+        spec=cast(PlaybookSpec, spec),
+        compiled=compiled,
+        digest=spec_digest(cast("dict[str, Any]", spec), {language: digests[pk] for language, pk in compiled.items()}),
+    )
