@@ -26,6 +26,7 @@ _REVIEWS = ("governance.view_review",)
 ROUTES: dict[str, str | tuple[str, ...]] = {
     "p/<str:token>": TOKEN,
     "u/<str:token>": TOKEN,
+    "t/<str:token>": TOKEN,
     "healthz": PUBLIC,
     "live/run/<int:run_id>/": _RUNS,
     "console/": PUBLIC,  # leads to the admin's first page, which asks who is there

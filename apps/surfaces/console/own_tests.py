@@ -19,6 +19,7 @@ from apps.data.consent.links import LinkScope, trial_link_url
 from apps.decisioning.audiences.contracts import Attribute, Consent, Count, PersonFacts, rule_leaves
 from apps.decisioning.content.choosing import Tier
 from apps.decisioning.content.errors import RenderError
+from apps.decisioning.content.models import Persona as OwnPersona
 from apps.decisioning.content.previews import PERSONAS, Persona
 from apps.decisioning.content.trials import sample_items
 from apps.decisioning.decisions.engine import SEND, Person, Plan, Verdict, decide
@@ -48,6 +49,7 @@ State = TestSend.State
 
 PREFIX: Final = "[Test] "
 """Before the subject, so that nobody takes it for the real one."""
+_MOST_PERSONAS = 200
 _HOUR = timedelta(hours=1)
 _QUIET = timedelta(seconds=20)
 _LOST = timedelta(minutes=20)
@@ -70,8 +72,9 @@ class Wish:
 
 
 def personas() -> Sequence[Persona]:
-    """The invented people to look as."""
-    return PERSONAS
+    """The invented people to look as: those that come with Tessera, and staff's own."""
+    own = OwnPersona.objects.order_by("name")[:_MOST_PERSONAS]
+    return [*PERSONAS, *(Persona(f"own-{one.pk}", one.name, one.profile) for one in own)]
 
 
 def own_test_make(*, by: User, playbook_id: int, wish: Wish, version_id: int | None = None) -> TestSend:

@@ -6,4 +6,5 @@ app_name = "preferences"
 urlpatterns = [
     path("p/<str:token>", views.preferences, name="preferences"),
     path("u/<str:token>", views.unsubscribe, name="unsubscribe"),
+    path("t/<str:token>", views.trial, name="trial"),
 ]

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.data.consent.links import LinkScope, link_read, preferences_url
+from apps.data.consent.links import LinkScope, link_read, preferences_url, trial_link_read
 from apps.data.consent.models import Channel, ConsentRecord
 from apps.data.consent.services import consent_grant, consent_withdraw, consent_withdraw_all
 from apps.foundation.core.signing import BadToken
@@ -179,3 +179,27 @@ def unsubscribe(request: HttpRequest, token: str, profile_id: int, message_id: U
     if one_click:
         return HttpResponse("Unsubscribed.\n", content_type="text/plain; charset=utf-8")
     return render(request, "preferences/unsubscribed.html", {**context, "was_on": was_on})
+
+
+@csrf_exempt
+def trial(request: HttpRequest, token: str) -> HttpResponse:
+    """Where the links of a message lead that was only a test: it says so, and nothing changes for anybody.
+
+    A provider's POST (RFC 8058) gets the plain 200 that it gets for a real message.
+    """
+    response = _trial_answer(request, token)
+    for name, value in _HEADERS.items():
+        response[name] = value
+    return response
+
+
+def _trial_answer(request: HttpRequest, token: str) -> HttpResponse:
+    if request.method not in _METHODS:
+        return HttpResponseNotAllowed(_METHODS)
+    try:
+        of, _test_id = trial_link_read(token)
+    except BadToken:
+        return render(request, "preferences/bad_link.html", status=404)
+    if request.method == "POST":
+        return HttpResponse("This was a test: nothing was changed.\n", content_type="text/plain; charset=utf-8")
+    return render(request, "preferences/trial.html", {"leaves": of == LinkScope.UNSUBSCRIBE})

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from apps.data.consent.links import LinkScope, link_read, preferences_url, unsubscribe_url
+from apps.data.consent.links import LinkScope, link_read, preferences_url, trial_link_url, unsubscribe_url
 from apps.data.consent.models import Channel, ConsentRecord, ConsentState, Suppression
 from apps.data.consent.services import suppression_add
 from apps.data.profiles.models import Profile
@@ -349,3 +349,20 @@ def test_any_flipped_bit_of_a_token_is_refused(client: Client, data: st.DataObje
 
     with pytest.raises(BadToken):
         link_read(LinkScope.PREFERENCES, raw.decode("latin-1"))
+
+
+@pytest.mark.parametrize("of", [LinkScope.UNSUBSCRIBE, LinkScope.PREFERENCES])
+def test_the_links_of_a_test_say_so_and_change_nothing(client: Client, of: LinkScope) -> None:
+    make_profile(consent=("marketing",))
+    before, path = everything(), urlsplit(trial_link_url(of, test_id=uuid4())).path
+
+    page = client.get(path)
+    posted = client.post(path, ONE_CLICK, content_type=FORM)
+
+    assert (page.status_code, posted.status_code) == (200, 200)
+    assert "This was a test" in page.content.decode()
+    assert ("leave in one step" in page.content.decode()) is (of == LinkScope.UNSUBSCRIBE)
+    assert posted.content == b"This was a test: nothing was changed.\n"
+    assert page["Referrer-Policy"] == "no-referrer"
+    assert client.put(path).status_code == 405
+    assert everything() == before
