@@ -304,7 +304,9 @@ def test_one_at_a_time_for_a_playbook() -> None:
 @pytest.mark.django_db
 def test_a_tampered_version_is_not_looked_at() -> None:
     playbook = make_published()
-    PlaybookVersion.objects.filter(pk=playbook.published_id).update(spec={**playbook.published.spec, "kpi": "other"})  # type: ignore[union-attr]
+    version = playbook.published
+    assert version is not None
+    PlaybookVersion.objects.filter(pk=version.pk).update(spec={**version.spec, "kpi": "other"})
 
     with pytest.raises(Conflict):
         dry_run_start(playbook_id=playbook.pk, by=make_user(), version_id=playbook.published_id)
