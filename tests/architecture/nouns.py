@@ -147,6 +147,8 @@ NOUNS: dict[str, dict[str, str]] = {
         "messages.py": "one message, and why it looks so",
         "navigation.py": "the sidebar",
         "own_tests.py": "tests that staff send to themselves",
+        "rehearsals.py": "what the pages of dry runs and tests show",
+        "rehearsing.py": "pages of dry runs and of tests to oneself",
         "reviews.py": "reviews as their answerers see them",
         "templatetags/__init__.py": "Django's name for the folder",
         "templatetags/tessera.py": "filters for staff pages",

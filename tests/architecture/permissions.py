@@ -23,12 +23,18 @@ _STEER_RUNS = ("playbooks.view_run", "playbooks.run_playbook")
 _MESSAGES = ("sending.view_message", "decisions.view_decision")
 _REVIEWS = ("governance.view_review",)
 
+_DRY_RUNS = ("playbooks.view_playbook", "console.view_dryrun")
+_MAKE_DRY_RUNS = (*_DRY_RUNS, "console.make_dryrun")
+_TESTS = ("playbooks.view_playbook", "console.make_testsend")
+
 ROUTES: dict[str, str | tuple[str, ...]] = {
     "p/<str:token>": TOKEN,
     "u/<str:token>": TOKEN,
     "t/<str:token>": TOKEN,
     "healthz": PUBLIC,
     "live/run/<int:run_id>/": _RUNS,
+    "live/dry-run/<uuid:dry_run_id>/": _DRY_RUNS,
+    "live/test/<uuid:test_send_id>/": _TESTS,
     "console/": PUBLIC,  # leads to the admin's first page, which asks who is there
     "console/runs/": _RUNS,
     "console/runs/<int:run_id>/": _RUNS,
@@ -37,6 +43,13 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "console/runs/<int:run_id>/cancel/": _STEER_RUNS,
     "console/runs/<int:run_id>/messages/": _RUNS + _MESSAGES,
     "console/messages/<uuid:decision_id>/": _MESSAGES,
+    "console/playbooks/<int:playbook_id>/dry-runs/": _DRY_RUNS,  # making one asks for more: test_rehearsing.py
+    "console/playbooks/<int:playbook_id>/test/": _TESTS,
+    "console/dry-runs/<uuid:dry_run_id>/": _DRY_RUNS,
+    "console/dry-runs/<uuid:dry_run_id>/stop/": _MAKE_DRY_RUNS,
+    "console/dry-runs/<uuid:dry_run_id>/go-on/": _MAKE_DRY_RUNS,
+    "console/dry-runs/<uuid:dry_run_id>/samples/<int:position>/": (*_DRY_RUNS, "profiles.view_profile"),
+    "console/tests/<uuid:test_send_id>/": _TESTS,
     "console/reviews/": _REVIEWS,
     "console/reviews/<int:review_id>/": _REVIEWS,
     "admin/": STAFF,

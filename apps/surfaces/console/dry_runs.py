@@ -224,8 +224,9 @@ def _people_count(
 ) -> tuple[Tally, dict[Kind, list[int]]]:
     """Decide for people, make their messages, and count. Messages are made in memory and forgotten."""
     tally, kinds = Tally(people=len(profile_ids)), dict[Kind, list[int]]()
+    messages = list(messages_of(dry_run))
     began = perf_counter()
-    for message in messages_of(dry_run):
+    for message in messages:
         spec = message.spec
         decided = people_decide(
             cursor,

@@ -1,7 +1,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from . import views
+from . import rehearsing, views
 
 app_name = "console"
 urlpatterns = [
@@ -13,6 +13,13 @@ urlpatterns = [
     path("runs/<int:run_id>/cancel/", views.run_stop, name="run_stop"),
     path("runs/<int:run_id>/messages/", views.run_message_list, name="run_messages"),
     path("messages/<uuid:decision_id>/", views.message, name="message"),
+    path("playbooks/<int:playbook_id>/dry-runs/", rehearsing.dry_run_list, name="dry_runs"),
+    path("playbooks/<int:playbook_id>/test/", rehearsing.test_send, name="test_send"),
+    path("dry-runs/<uuid:dry_run_id>/", rehearsing.dry_run, name="dry_run"),
+    path("dry-runs/<uuid:dry_run_id>/stop/", rehearsing.dry_run_halt, name="dry_run_stop"),
+    path("dry-runs/<uuid:dry_run_id>/go-on/", rehearsing.dry_run_resume, name="dry_run_go_on"),
+    path("dry-runs/<uuid:dry_run_id>/samples/<int:position>/", rehearsing.dry_run_sample, name="dry_run_sample"),
+    path("tests/<uuid:test_send_id>/", rehearsing.test_sent, name="test_sent"),
     path("reviews/", views.reviews, name="reviews"),
     path("reviews/<int:review_id>/", views.review, name="review"),
 ]

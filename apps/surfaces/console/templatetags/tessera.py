@@ -22,3 +22,15 @@ def duration(seconds: float) -> str:
 def grouped(number: int) -> str:
     """A count for people: `12,345`."""
     return f"{number:,}"
+
+
+@register.filter
+def kilobytes(size: int) -> str:
+    """Bytes for people, as Gmail counts: `31.4 kB` of 1,024 bytes each."""
+    return f"{size / 1024:,.1f} kB"
+
+
+@register.filter
+def entry(values: dict[str, str], name: str) -> str:
+    """What a dictionary holds under a name, "" when nothing."""
+    return values.get(name, "")
