@@ -101,7 +101,8 @@ class Document:
         try:
             html: str = mrml.to_html(self._write(root), None, _NO_FONTS).content
         except OSError as error:
-            self.problems.append(Problem("mjml", 0, "", f"the MJML renderer refuses it: {error}"))
+            at = self._refused(root)
+            self._problem(at.at, f"<{at.tag}>", f"the MJML renderer refuses what is in it: {error}")
             return ""
         # Only styles can hold braces here (text and attributes have them as references); none may become Jinja.
         html = _CSS_BRACE.sub("{ ", html)
@@ -304,6 +305,17 @@ class Document:
             )
 
     # --- writing ---
+
+    def _refused(self, root: Node) -> Node:
+        """The part of the body that mrml refuses also when it stands alone: its errors say no place."""
+        for body in root.children:
+            for part in body.children if isinstance(body, Node) and body.tag == "mj-body" else ():
+                if isinstance(part, Node):
+                    try:
+                        mrml.to_html(f"<mjml><mj-body>{self._write(part)}</mj-body></mjml>", None, _NO_FONTS)
+                    except OSError:
+                        return part
+        return root
 
     def _write(self, node: Node) -> str:
         attributes = "".join(f' {name}="{_quote(value.strip())}"' for name, value in node.attributes.items())

@@ -4,13 +4,14 @@ import email
 import email.policy
 import email.utils
 import hashlib
+import unicodedata
 from datetime import UTC, datetime
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.delivery.channels.mime import Letter, header_clean, letter_bytes
@@ -150,6 +151,36 @@ def test_any_subject_and_name_read_back_the_same(subject: str, name: str) -> Non
     assert mailbox(content) == (header_clean(name), "news@shop.example")
     assert "\r" not in header_clean(subject)
     assert "\n" not in header_clean(subject)
+
+
+TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+tricks = st.lists(
+    st.one_of(
+        st.text(max_size=20),
+        st.characters(categories=["Cc", "Cf", "Zl", "Zp", "Cs"]),
+        st.sampled_from(["=?", "?=", "=?utf-8?q?", "=?utf-8?b?QmNjOiBhQGIu?=", "=0D=0ABcc:_a@b.example", "\r\n", "\n",
+                         "Bcc: a@b.example", "\x85", "\u2028", "\u202e", "\0", "<a@b.example>", ",", '"', "\\", ":"]),
+    ),
+    max_size=12,
+).map("".join)  # fmt: skip
+
+
+@given(subject=tricks, name=tricks)
+@settings(max_examples=60, deadline=None)
+def test_no_trick_makes_a_header_however_often_it_is_decoded(subject: str, name: str) -> None:
+    """Python 3.11's own parser, then its writer, which makes headers of what was encoded (CVE-2024-6923)."""
+    message = parsed(letter_bytes(letter(subject=subject, from_name=name)))
+    for _ in range(3):
+        assert message.keys() == HEADERS
+        assert [one.addr_spec for one in message["From"].addresses] == ["news@shop.example"]
+        for header in ("Subject", "From"):
+            value = str(message[header])
+            assert not any(unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") for c in value)
+            assert not any(
+                c in value for c in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+            )
+            assert "=?" not in value
+        message = parsed(message.as_bytes())
 
 
 @given(text=st.text(max_size=2000), html=st.text(max_size=2000))
