@@ -15,6 +15,7 @@ from apps.foundation.core.text import is_blank
 
 from .contracts import BrandSpec, CompiledSources, Problem
 from .fields import Field, language_chain, part_of_value, pieces_of_value, plain_value, values_of
+from .labels import label_text
 from .mjml import Document
 from .pieces import Kind, Piece, SourceRefused, pieces_fill, pieces_read, pieces_strip, source_of
 from .plain_text import html_words
@@ -27,6 +28,10 @@ _BRAND_VALUES = frozenset({"name", "from_name", "postal_address", "shop_url"})
 _SLOT = "slot:"
 _SLOT_TEXT = "slot-text:"
 _SLOT_END = "end of slot"
+_LABEL = (
+    '<mj-section padding="0 24px 16px" css-class="automatic"><mj-column><mj-text font-size="13px" line-height="19px"'
+    ' padding="0 8px" color="#55645f">{}</mj-text></mj-column></mj-section>'
+)
 _PLAIN_IN_CODE = frozenset("\"'\\{}[]%#\n\r")
 
 
@@ -42,7 +47,10 @@ class TemplateSource:
 
 @dataclass(frozen=True, slots=True)
 class BlockSource:
-    """A block version: what it says in each language, with the fields and layouts of its type at that time."""
+    """A block version: what it says in each language, with the fields and layouts of its type at that time.
+
+    labels: what the customer must read below it, of `labels.LABELS`.
+    """
 
     id: str
     name: str
@@ -50,6 +58,7 @@ class BlockSource:
     content: Mapping[str, Mapping[str, Any]]
     layout: str
     text_layout: str
+    labels: tuple[str, ...] = ()
 
     @property
     def products(self) -> str:
@@ -287,12 +296,29 @@ class Compilation:
         )
         if is_blank(html_words(shown) if markup and "<mj-image" not in shown else shown):
             self.problems.append(Problem(where, 0, "", f"({language}) would leave slot {slot} empty: fill its fields"))
+        pieces += self._labels(block, target, words, where)
         if words and target == "mjml":
             return [
                 Piece(piece.kind, escape(piece.text), piece.where, piece.line) if piece.kind is Kind.DATA else piece
                 for piece in pieces
             ]
         return pieces
+
+    def _labels(self, block: BlockSource, target: Target, words: bool, where: str) -> list[Piece]:
+        """The lines by which customers learn that a model chose or wrote a block, below it.
+
+        Where only words can stand (a subject, the line beside it in the inbox) there is no room for them, so a block
+        that can stand nowhere else and needs one is refused.
+        """
+        if target == "subject" or words:
+            if block.labels and is_blank(block.layout):
+                mend = "needs a label for customers, and a line has no place for one: use a type with a layout"
+                self.problems.append(Problem(f"block {block.name}", 0, "", mend))
+            return []
+        said = [label_text(label, brand=self._brand, language=self._language) for label in block.labels]
+        if target == "text":
+            return [Piece(Kind.DATA, f"\n({text})\n", where, 0) for text in said]
+        return [Piece(Kind.DATA, _LABEL.format(escape(text)), where, 0) for text in said]
 
 
 def message_compiled(

@@ -9,6 +9,7 @@ from typing import Any, Final
 from .case_runs import BranchCover, CaseResult, Failure, Report, SlotShown, Suite, TierCover, suite_run
 from .cases import Arrangement, Case, Happened, SlotExpected, TextExpected, TierAsked
 from .checking import SHELL, block_problems, block_type_problems, template_problems
+from .clients import ClientNote
 from .compiling import BlockSource, TemplateSource, message_compiled
 from .contracts import CompiledSources, Problem, Rendered
 from .fields import Field
@@ -41,6 +42,7 @@ TYPES: Final[Mapping[str, type[Any]]] = {
     kind.__name__: kind
     for kind in (
         BlockSource,
+        ClientNote,
         CompiledSources,
         Field,
         Limits,

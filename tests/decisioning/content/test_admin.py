@@ -8,7 +8,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
-from apps.decisioning.content.models import Block, BlockType, BlockVersion, Brand, Template, TemplateVersion
+from apps.decisioning.content.models import Block, BlockType, BlockVersion, Brand, Persona, Template, TemplateVersion
 from apps.foundation.accounts.models import User
 from apps.foundation.governance.models import AuditEntry
 from tests.factories import make_user
@@ -166,36 +166,91 @@ def test_help_of_a_field_is_text_and_no_markup(client: Client, sample: Sample) -
 
 def preview(client: Client, user: User, **data: Any) -> Any:
     kind = BlockType.objects.get(code="hero")
-    given = {"preview_language": "en", "preview_persona": "anna", "preview_size": "phone", **data}
+    given = {"preview_language": "en", "preview_persona": "anna", **data}
     return page(client, user, reverse("admin:content_block_preview", args=[kind.pk]), given)
 
 
 def test_the_preview_shows_what_is_not_saved_yet(client: Client, sample: Sample) -> None:
     before = list(BlockVersion.objects.values())
 
-    shown = preview(client, sample.editor, **block_data(sample, content__en__headline="Not saved")).content.decode()
+    shown = preview(client, sample.editor, **block_data(sample, content__en__headline="Not saved")).json()
 
-    assert "sandbox" in shown
-    assert "Not saved" in shown
-    assert "Hello Anna" in shown
+    assert shown["problems"] == []
+    assert "Not saved" in shown["html"]
+    assert "Hello Anna" in shown["html"]
+    assert shown["text"].startswith("Not saved")
+    assert shown["counts"]["content__en__headline"] == {"used": 9, "limit": 70}
+    assert {row["code"]: (row["done"], row["asked"]) for row in shown["languages"]} == {
+        "de": (5, 5), "en": (5, 5), "fr": (5, 5),
+    }  # fmt: skip
+    assert shown["size"]["over"] is False
     assert list(BlockVersion.objects.values()) == before
 
 
-def test_the_preview_keeps_hostile_content_inside_its_frame(client: Client, sample: Sample) -> None:
+def test_the_preview_keeps_hostile_content_text(client: Client, sample: Sample) -> None:
     data = block_data(sample, content__en__headline='"><script>x</script>')
 
-    shown = preview(client, sample.editor, **data, preview_persona="hostile").content.decode()
+    html = preview(client, sample.editor, **data, preview_persona="hostile").json()["html"]
 
-    assert "<script>" not in shown
-    assert "&amp;lt;script&amp;gt;" in shown
+    assert "<script" not in html
+    assert "&lt;script&gt;x" in html
+    assert "{{7*7}}" in html
 
 
-def test_the_preview_tells_what_is_wrong(client: Client, sample: Sample) -> None:
-    shown = preview(client, sample.editor, **block_data(sample, content__en__link="")).content.decode()
-    empty = preview(client, sample.editor, preview_language="it").content.decode()
+def test_the_preview_tells_what_is_wrong_at_its_field(client: Client, sample: Sample) -> None:
+    data = block_data(
+        sample, content__en__link="", content__de__headline="x" * 71, content__fr__body="{{ profile.first_name }}",
+        name="[Hero]",
+    )  # fmt: skip
 
-    assert "Where the button goes: is required" in shown
-    assert "Nothing is written in Italian (it) yet" in empty
+    told = {problem["field"]: problem for problem in preview(client, sample.editor, **data).json()["problems"]}
+
+    assert told["content__en__link"]["text"] == "Is required"
+    assert told["content__en__link"]["missing"]
+    assert told["content__de__headline"]["text"] == "Has 71 characters, 70 are allowed: shorten it"
+    assert "may be blank" in told["content__fr__body"]["text"]
+    assert told["name"]["text"] == "Is not as names of this tier are. Begin with a letter or digit; no brackets."
+
+
+def test_a_language_that_nobody_wrote_says_what_people_get(client: Client, sample: Sample) -> None:
+    data = {"content__de-AT__headline": "", "content__it__headline": ""}
+
+    shown = preview(client, sample.editor, **block_data(sample, **data), preview_language="de-AT").json()
+    empty = preview(client, sample.editor, preview_language="it", content__it__headline=" ").json()
+
+    notes = {row["code"]: row["note"] for row in shown["languages"]}
+    assert notes["de-AT"] == "Nothing is written. People who speak it get German (de)."
+    assert notes["it"] == "Nothing is written. People who speak it get English (en)."
+    assert "Gute Dinge" in shown["html"]
+    assert (empty["html"], empty["problems"]) == ("", [])
+    assert empty["languages"][0]["note"].endswith("write English (en).")
+
+
+@pytest.mark.parametrize(
+    ("how", "holds"),
+    [
+        ({"preview_pictures": "off"}, "img-src 'none'"),
+        ({"preview_dark": "inverted"}, "filter:invert(1) hue-rotate(180deg)"),
+        ({"preview_dark": "own"}, ":root{color-scheme:dark}"),
+    ],
+)
+def test_the_preview_simulates_what_clients_do(client: Client, sample: Sample, how: dict[str, str], holds: str) -> None:
+    plain = preview(client, sample.editor, **block_data(sample)).json()["html"]
+
+    assert holds not in plain
+    assert holds in preview(client, sample.editor, **block_data(sample), **how).json()["html"]
+
+
+def test_a_persona_of_ones_own_is_offered(client: Client, sample: Sample) -> None:
+    data = {"name": "Lisa", "description": "", "profile": "first_name: Lisa\npoints: 12\nloyal: yes"}
+    answer = page(client, sample.editor, reverse("admin:content_persona_add"), data)
+
+    persona = Persona.objects.get()
+    assert answer.status_code == 302
+    assert persona.profile == {"first_name": "Lisa", "points": 12, "loyal": True}
+    shown = preview(client, sample.editor, **block_data(sample), preview_persona=f"own-{persona.pk}").json()
+    assert "Hello Lisa" in shown["html"]
+    assert b"first_name: Lisa" in page(client, sample.editor, change(persona)).content
 
 
 def test_only_editors_ask_for_previews(client: Client, sample: Sample) -> None:

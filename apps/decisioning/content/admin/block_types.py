@@ -3,15 +3,20 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils.safestring import SafeString
 
+from apps.decisioning.content.errors import BreaksBlocks
 from apps.decisioning.content.fields import fields_read
 from apps.decisioning.content.forms import BlockTypeForm
 from apps.decisioning.content.models import BlockType
-from apps.decisioning.content.tables import limits_shown, source_shown, table_shown
+from apps.decisioning.content.tables import language_title, limits_shown, source_shown, table_shown
+from apps.foundation.core.errors import DomainError
 
 from .saving import FIT, ServiceAdmin
+
+MOST_SHOWN = 100
 
 
 @admin.register(BlockType)
@@ -19,6 +24,11 @@ class BlockTypeAdmin(ServiceAdmin):
     """Kinds of blocks: their fields, fixed and flexible, and how they look."""
 
     form = BlockTypeForm
+
+    class Media:
+        css = {"all": ["tessera/content.css", "tessera/editor.css"]}
+        js = ["tessera/fields_builder.js"]
+
     list_display = ("name", "code", "fields_listed", "blocks_counted", "owner", "updated_at")
     list_select_related = ("owner",)
     search_fields = ("name", "code", "description")
@@ -73,3 +83,27 @@ class BlockTypeAdmin(ServiceAdmin):
         blocks = obj.blocks.count() if change and form.has_changed() else 0
         if blocks:
             messages.info(request, f"Versions of its {blocks} blocks stay as they are; each takes this up when saved.")
+
+    def refused(self, request: HttpRequest, error: DomainError) -> HttpResponse:
+        """A change that would break blocks is shown with what it would break, and asked about."""
+        if not isinstance(error, BreaksBlocks):
+            return super().refused(request, error)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "This change breaks one block"
+            if error.blocks == 1
+            else f"This change breaks {error.blocks} blocks",
+            "opts": self.opts,
+            "blocks": error.blocks,
+            "breaks": [{**one, "language": language_title(one["language"])} for one in error.breaks[:MOST_SHOWN]],
+            "more": max(0, len(error.breaks) - MOST_SHOWN),
+            "untried": error.untried,
+            "digest": error.digest,
+            "given": [
+                (name, value)
+                for name, values in request.POST.lists()
+                for value in values
+                if name not in ("csrfmiddlewaretoken", "confirmed", "_back")
+            ],
+        }
+        return render(request, "content/block_type_breaks.html", context, status=409)

@@ -1,11 +1,10 @@
-"""Blocks in the admin, with their preview, and their versions."""
+"""Blocks in the admin: the editor with its live preview, and their versions."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils.html import format_html
@@ -13,56 +12,35 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from apps.decisioning.content.children import apart
-from apps.decisioning.content.contracts import BrandSpec
 from apps.decisioning.content.errors import ContentMisbehaved
 from apps.decisioning.content.fields import Field, fields_read, language_is_valid
-from apps.decisioning.content.forms import BlockForm, block_form_class, content_of
+from apps.decisioning.content.forms import BlockForm, block_form_class
+from apps.decisioning.content.forms.blocks import languages_posted
+from apps.decisioning.content.labels import WRITTEN
 from apps.decisioning.content.models import Block, BlockType, BlockVersion, Brand
-from apps.decisioning.content.previews import PERSONAS, Persona, Preview, block_preview
-from apps.decisioning.content.selectors import brand_spec, languages_written
+from apps.decisioning.content.previews import PERSONAS, Preview, block_preview
+from apps.decisioning.content.selectors import brand_spec, fields_written, languages_written, tags_used
 from apps.decisioning.content.tables import content_table_shown, language_title, source_shown, table_shown
+from apps.decisioning.content.taxonomy import name_rule
 
+from .block_editor import empty_panel, panels, personas_offered, preview_answer
 from .saving import FIT, LINK, MORE_LANGUAGES, ServiceAdmin, VersionAdmin
-
-
-def _preview(
-    *,
-    name: str,
-    fields: Sequence[Field],
-    layout: str,
-    text_layout: str,
-    content: Mapping[str, Mapping[str, Any]],
-    language: str,
-    persona: Persona,
-    brand: BrandSpec | None,
-) -> Preview:
-    """`block_preview` in a child process: what is shown is not saved, so nothing has looked at it yet."""
-    try:
-        return apart(
-            block_preview,
-            name=name,
-            fields=fields,
-            layout=layout,
-            text_layout=text_layout,
-            content=content,
-            language=language,
-            persona=persona,
-            brand=brand,
-        )
-    except ContentMisbehaved as error:
-        return Preview([error.problem])
 
 
 @admin.register(Block)
 class BlockAdmin(ServiceAdmin):
     """Blocks: a form made from the type, for each language, with the block beside it as people will see it."""
 
-    list_display = ("name", "type", "tier", "tags_listed", "owner", "updated_at")
+    list_display = ("name", "type", "tier", "languages_shown", "tags_listed", "owner", "updated_at")
     list_select_related = ("type", "owner")
     list_filter = ("type", "tier")
     search_fields = ("name",)
     search_help_text = "name"
     change_form_template = "content/block_form.html"
+
+    class Media:
+        css = {"all": ["tessera/content.css", "tessera/editor.css"]}
+        js = ["tessera/editor.js"]
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(require_POST(self.preview_view))
@@ -101,8 +79,7 @@ class BlockAdmin(ServiceAdmin):
         return super().get_form(request, obj, change, **{**kwargs, "fields": BlockForm.Meta.fields})
 
     def _languages(self, request: HttpRequest, content: dict[str, Any]) -> list[str]:
-        added = request.GET.get("language", "")
-        wanted = [*languages_written(), *content, *([added] if language_is_valid(added) else [])]
+        wanted = [*languages_written(), *content, *languages_posted(request.POST)]
         return list(dict.fromkeys(wanted))
 
     def get_fieldsets(self, request: HttpRequest, obj: Block | None = None) -> Any:
@@ -113,16 +90,8 @@ class BlockAdmin(ServiceAdmin):
                 ("The block", {"classes": (FIT,), "fields": about}),
                 ("What it says", {"classes": (FIT,), "fields": ("content_shown", "versions_shown")}),
             ]
-        facts = ("valid_from", "valid_until", "written_by_model")
-        about = ("name", "tier", "tags_line", *facts, "base", *(("type", "owner") if obj is not None else ()))
-        sets: list[Any] = [("The block", {"classes": (FIT,), "fields": about})]
-        for language in form.languages:
-            names = tuple(name for name in form.base_fields if name.startswith(f"content__{language}__"))
-            if names:
-                sets.append((language_title(language), {"classes": (FIT,), "fields": names}))
-        if obj is not None:
-            sets.append(("Versions", {"classes": (FIT,), "fields": ("versions_shown",)}))
-        return sets
+        # One set of all fields: the page lays them out by itself, with a panel for each language.
+        return [(None, {"fields": tuple(form.base_fields)})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Block | None = None) -> Any:
         return ("type", "owner", "versions_shown", "content_shown", "tags_listed", "updated_at")
@@ -134,19 +103,43 @@ class BlockAdmin(ServiceAdmin):
         form = context["adminform"].form
         if isinstance(form, BlockForm):
             obj = kwargs.get("obj")
-            if obj is not None:
+            if obj is not None and not form.is_bound:
                 form.fields["tags_line"].initial = ", ".join(obj.tags)
+            newest = obj.versions.first() if obj is not None else None
+            brands = list(Brand.objects.order_by("pk"))
             context |= {
                 "preview_url": reverse(f"{self.admin_site.name}:content_block_preview", args=[form.block_type.pk]),
+                "panels": panels(form, newest.content if newest is not None else {}),
+                "empty_panel": empty_panel(form.block_type, form.declared),
                 "languages": [(language, language_title(language)) for language in form.languages],
-                "personas": PERSONAS,
+                "personas": personas_offered(),
+                "brands": brands,
                 "block_type": form.block_type,
+                "block": obj,
+                "newest": newest,
+                "type_moved": newest is not None and newest.fields != form.block_type.fields,
+                "name_said": name_rule(obj.tier if obj is not None else Block.Tier.CAMPAIGN)[1],
+                "tags_used": tags_used(),
                 "more_languages": [
-                    (code, language_title(code)) for code in MORE_LANGUAGES if code not in form.languages
+                    (code, language_title(code))
+                    for code in ("en", "de", "fr", *MORE_LANGUAGES, "de-AT", "de-CH", "fr-CH", "en-GB", "pt-BR")
+                    if code not in form.languages
                 ],
-                "products": any(field.kind == "products" for field in form.declared),
+                "versions": self.versions_shown(obj) if obj is not None else "",
             }
         return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description="Languages")
+    def languages_shown(self, block: Block) -> SafeString:
+        newest = block.versions.first()
+        if newest is None:
+            return SafeString("—")
+        fields = fields_read(newest.fields, [])
+        cells = []
+        for language, values in newest.content.items():
+            done, asked = fields_written(fields, values)
+            cells.append(language if done == asked else f"{language} {done}/{asked}")
+        return SafeString(format_html("{}", ", ".join(cells)))
 
     @admin.display(description="Tags")
     def tags_listed(self, block: Block) -> str:
@@ -176,34 +169,28 @@ class BlockAdmin(ServiceAdmin):
         return table_shown(("Version", "Languages", "Made by", "On"), rows)
 
     def preview_view(self, request: HttpRequest, type_id: int) -> HttpResponse:
-        """The block in the form, not saved, as one of the personas would see it: a fragment for the form."""
+        """What is wrong with the form as it stands, not saved, and how it looks to a persona: JSON for the page."""
         if not (self.has_add_permission(request) or self.has_change_permission(request)):
             raise PermissionDenied
         block_type = BlockType.objects.filter(pk=type_id).first()
-        if block_type is None:
-            raise Http404
-        declared = fields_read(block_type.fields, [])
         language = request.POST.get("preview_language", "")
-        if not language_is_valid(language):
+        if block_type is None or not language_is_valid(language):
             raise Http404
-        brand = Brand.objects.order_by("pk").first()
-        content = content_of(declared, [language], request.POST)
-        if not content:
-            note = f"Nothing is written in {language_title(language)} yet. People get the brand's language instead."
-            return render(request, "content/block_preview.html", {"note": note})
-        preview = _preview(
-            name=request.POST.get("name", "")[:120] or "this block",
-            fields=declared,
-            layout=block_type.layout,
-            text_layout=block_type.text_layout,
-            content=content,
-            language=language,
-            persona=next((p for p in PERSONAS if p.code == request.POST.get("preview_persona")), PERSONAS[0]),
-            brand=brand_spec(brand) if brand is not None else None,
+        wanted = request.POST.get("preview_brand", "")
+        brands = Brand.objects.order_by("pk")
+        brand = (brands.filter(pk=int(wanted)).first() if wanted.isdecimal() and len(wanted) < 10 else None) or (
+            brands.first()
         )
-        size = request.POST.get("preview_size", "phone")
-        context = {"preview": preview, "size": size if size in ("phone", "desktop", "text") else "phone"}
-        return render(request, "content/block_preview.html", context)
+        personas = {persona.code: persona for persona in personas_offered()}
+        answer = preview_answer(
+            block_type=block_type,
+            declared=fields_read(block_type.fields, []),
+            data=request.POST.dict(),
+            languages=languages_posted(request.POST),
+            spec=brand_spec(brand) if brand is not None else None,
+            persona=personas.get(request.POST.get("preview_persona", ""), PERSONAS[0]),
+        )
+        return JsonResponse(answer)
 
 
 @admin.register(BlockVersion)
@@ -214,7 +201,10 @@ class BlockVersionAdmin(VersionAdmin):
     list_select_related = ("block", "created_by")
     search_fields = ("block__name",)
     ordering = ("-id",)
-    fields = ("block", "number", "looks_shown", "content_shown", "digest", "created_by", "created_at")
+    fields = (
+        "block", "number", "looks_shown", "content_shown", "valid_from", "valid_until", "written_by_model", "digest",
+        "created_by", "created_at",
+    )  # fmt: skip
     readonly_fields = ("content_shown", "looks_shown")
 
     @admin.display(description="Text")
@@ -225,17 +215,23 @@ class BlockVersionAdmin(VersionAdmin):
     def looks_shown(self, version: BlockVersion) -> SafeString:
         brand = Brand.objects.order_by("pk").first()
         language = next(iter(version.content), "en")
-        preview = _preview(
-            name=version.block.name,
-            fields=fields_read(version.fields, []),
-            layout=version.layout,
-            text_layout=version.text_layout,
-            content=version.content,
-            language=language,
-            persona=PERSONAS[0],
-            brand=brand_spec(brand) if brand is not None else None,
-        )
-        if preview.problems or not preview.html:
+        declared: list[Field] = fields_read(version.fields, [])
+        try:
+            preview = apart(
+                block_preview,
+                name=version.block.name,
+                fields=declared,
+                layout=version.layout,
+                text_layout=version.text_layout,
+                content=version.content,
+                language=language,
+                persona=PERSONAS[0],
+                brand=brand_spec(brand) if brand is not None else None,
+                labels=[WRITTEN] if version.written_by_model else [],
+            )
+        except ContentMisbehaved as error:
+            preview = Preview([error.problem])
+        if not preview.html:
             return source_shown(preview.text or "\n".join(str(problem) for problem in preview.problems))
         return format_html(
             '<iframe class="t-frame t-frame-whole" sandbox title="{}" srcdoc="{}"></iframe>',

@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin
 
 from apps.decisioning.content.forms import ServiceForm
@@ -48,9 +48,13 @@ class ServiceAdmin(ModelAdmin):
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().changeform_view(request, *args, **kwargs)
-        except DomainError as error:  # lost a race between the form's check and the service's
-            messages.error(request, error.message)
-            return HttpResponseRedirect(request.get_full_path())
+        except DomainError as error:
+            return self.refused(request, error)
+
+    def refused(self, request: HttpRequest, error: DomainError) -> HttpResponse:
+        """The answer where the service refuses what the form took: it lost a race between the two checks."""
+        messages.error(request, error.message)
+        return HttpResponseRedirect(request.get_full_path())
 
 
 class VersionAdmin(ReadOnlyAdmin):

@@ -1,14 +1,18 @@
 """The form of a block type."""
 
+from typing import Any
+
 from django import forms
+from django.core.exceptions import ValidationError
 from unfold.widgets import (
     UnfoldAdminTextareaWidget,
 )
 
 from apps.decisioning.content import services
+from apps.decisioning.content.errors import BreaksBlocks
 from apps.decisioning.content.models import BlockType
 
-from .inputs import JsonField
+from .inputs import FieldsBuilder, JsonField
 from .saving import ServiceForm, code_area
 
 
@@ -23,18 +27,25 @@ class BlockTypeForm(ServiceForm):
     )
     text_layout = forms.CharField(strip=False, widget=code_area(8), help_text="The same as plain text.")
 
+    asks_later = (BreaksBlocks,)
+
     class Meta:
         model = BlockType
         fields = ("code", "name", "description", "fields", "layout", "text_layout")
         field_classes = {"fields": JsonField}
-        widgets = {"fields": code_area(12), "description": UnfoldAdminTextareaWidget({"rows": 2})}
+        widgets = {"fields": FieldsBuilder, "description": UnfoldAdminTextareaWidget({"rows": 2})}
         help_texts = {
             "fields": (
-                'A list: [{"name": "headline", "label": "Headline", "kind": "text", "max_length": 60}, …]. '
-                "kind: text, rich_text, image, link, colour, choice (with choices), number, products. "
+                "As JSON: a list of objects with name, label, kind, and the limits of the kind. "
                 'With "fixed": true and a value (one, or one for each language) only this page changes it.'
             )
         }
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if "_back" in self.data:  # from the page that asks about blocks that would break
+            raise ValidationError("Nothing is saved yet. Change what you like, and save again.")
+        return data
 
     def service(self) -> BlockType:
         values = {name: self.cleaned_data[name] for name in self.Meta.fields if name in self.cleaned_data}
@@ -43,7 +54,9 @@ class BlockTypeForm(ServiceForm):
         if self.instance.pk is None:
             return services.block_type_create(by=self.user, **values)
         values.pop("code", None)
-        return services.block_type_update(block_type_id=self.instance.pk, by=self.user, **values)
+        return services.block_type_update(
+            block_type_id=self.instance.pk, by=self.user, confirmed=self.data.get("confirmed", ""), **values
+        )
 
     def field_of(self, where: str) -> str | None:
         if where.endswith(", layout"):

@@ -188,9 +188,7 @@ def block_form_class(
 def content_fields(field: Field, language: str, value: Any) -> dict[str, forms.Field]:
     """The form's fields for a field of the type in a language, by name: one, of an image four."""
     name = content_name(language, field)
-    attributes: dict[str, Any] = {"lang": language, "data-content": ""}
-    if field.limits_in(language).max_length and field.kind in ("text", "rich_text"):
-        attributes["data-limit"] = str(field.limits_in(language).max_length)
+    attributes: dict[str, Any] = {"lang": language, **_described(name)}
     # The service says what is missing, in the languages that are written in.
     common: dict[str, Any] = {"label": field.label, "required": False, "help_text": escape(_help(field, language))}
     if field.kind == "image":
@@ -203,7 +201,7 @@ def content_fields(field: Field, language: str, value: Any) -> dict[str, forms.F
                 label="Alternative text",
                 required=False,
                 initial=image["alt"],
-                widget=UnfoldAdminTextInputWidget(attributes),
+                widget=UnfoldAdminTextInputWidget({**attributes, **_described(f"{name}__alt")}),
                 help_text="What the picture shows, for those who don't see it.",
             ),
             **{
@@ -211,7 +209,7 @@ def content_fields(field: Field, language: str, value: Any) -> dict[str, forms.F
                     label=side.capitalize(),
                     required=False,
                     initial=image["width" if side == "width" else "height"] or "",
-                    widget=UnfoldAdminTextInputWidget(pixels),
+                    widget=UnfoldAdminTextInputWidget({**pixels, **_described(f"{name}__{side}")}),
                     help_text="Pixels.",
                 )
                 for side in ("width", "height")
@@ -233,6 +231,11 @@ def content_fields(field: Field, language: str, value: Any) -> dict[str, forms.F
     else:
         widget = UnfoldAdminTextInputWidget(attributes)
     return {name: forms.CharField(widget=widget, strip=True, initial=value, **common)}
+
+
+def _described(name: str) -> dict[str, str]:
+    """What stands below an input says what is allowed and what is wrong."""
+    return {"aria-describedby": f"id_{name}_help id_{name}_told"}
 
 
 def _help(field: Field, language: str) -> str:

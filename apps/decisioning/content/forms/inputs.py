@@ -5,6 +5,12 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString, mark_safe
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from apps.decisioning.content.limits import ALL_LIMITS, KINDS, LIMITS
+from apps.decisioning.content.readability import FORMULAS
 
 from .saving import MAX_JSON
 
@@ -41,7 +47,7 @@ def _declaration(fields: Any) -> str:
     """A type's fields for reading and editing: one a line, name and kind first."""
     if not isinstance(fields, list) or not all(isinstance(field, dict) for field in fields):
         return json.dumps(fields, indent=2, ensure_ascii=False)
-    order = ("name", "label", "kind", "fixed", "value", "required", "max_length", "choices", "help")
+    order = ("name", "label", "kind", "fixed", "value", "required", *ALL_LIMITS, "by_language", "help")
     lines = [
         json.dumps(
             {key: field[key] for key in (*order, *sorted(set(field) - set(order))) if key in field}, ensure_ascii=False
@@ -49,6 +55,22 @@ def _declaration(fields: Any) -> str:
         for field in fields
     ]
     return "[\n" + ",\n".join(f"  {line}" for line in lines) + "\n]" if lines else "[]"
+
+
+class FieldsBuilder(UnfoldAdminTextareaWidget):
+    """The fields of a type as JSON, and on a page with scripts as rows to add, move, fill in and remove."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"rows": 14, "class": "t-code", "spellcheck": "false", "wrap": "off", **(attrs or {})})
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        known = {
+            "kinds": KINDS,
+            "limits": LIMITS,
+            "formulas": {language: formula.name for language, formula in FORMULAS.items()},
+        }
+        context = {"textarea": super().render(name, value, attrs, renderer), "known": known}
+        return mark_safe(render_to_string("content/parts/fields_builder.html", context))  # noqa: S308  # our own
 
 
 class LinesField(forms.CharField):

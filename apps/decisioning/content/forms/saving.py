@@ -26,6 +26,7 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
 
     user: User
     tells_lines = True  # of a source, whose lines people see
+    asks_later: tuple[type[DomainError], ...] = ()  # refusals that a page of its own asks about, once the form is fine
 
     def service(self) -> Any:
         """Save by the service, as `user`; the row."""
@@ -44,6 +45,8 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
                 self.service()
                 transaction.set_rollback(True)
         except DomainError as error:
+            if isinstance(error, self.asks_later):
+                return
             problems = error.extra.get("problems") or [{"where": "", "line": 0, "token": "", "mend": error.message}]
             for problem in problems:
                 field = self.field_of(problem["where"])

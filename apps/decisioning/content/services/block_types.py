@@ -1,16 +1,20 @@
 """Writes about block types."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
 
+from apps.decisioning.content.breaking import type_impact
 from apps.decisioning.content.checking import block_type_problems
 from apps.decisioning.content.children import apart
 from apps.decisioning.content.contracts import Problem, problems_refuse
+from apps.decisioning.content.errors import BreaksBlocks
 from apps.decisioning.content.fields import fields_read
 from apps.decisioning.content.models import BlockType
 from apps.foundation.accounts.models import User
 from apps.foundation.core.text import is_blank
+from apps.foundation.governance.services import audit_record
 
 from .rows import assign, created, known, locked, may, saved
 
@@ -44,11 +48,29 @@ def block_type_create(*, by: User, code: str, name: str, owner: User | None = No
     return created(block_type, by, "content.block_type.created", f"There is a block type {code} already")
 
 
-def block_type_update(*, block_type_id: int, by: User, **values: Any) -> BlockType:
-    """Change a block type. Versions of blocks keep the fields and layouts that they were made with."""
+def block_type_update(*, block_type_id: int, by: User, confirmed: str = "", **values: Any) -> BlockType:
+    """Change a block type. Versions of blocks keep the fields and layouts that they were made with.
+
+    A change that breaks blocks raises BreaksBlocks, with what would be broken and a digest of it; the same change
+    with that digest as `confirmed` is made. Raises Invalid, NotFound, NotAllowed too.
+    """
     may(by, "change_blocktype", "change block types")
     with transaction.atomic():
         block_type = locked(BlockType, block_type_id)
+        before = BlockType.objects.get(pk=block_type_id)
         changed = assign(block_type, known(values, _TYPE_FIELDS))
         _type_check(block_type)
-        return saved(block_type, changed, by, "content.block_type.changed")
+        looks = {"fields": block_type.fields, "layout": block_type.layout, "text_layout": block_type.text_layout}
+        impact = type_impact(before, **looks)
+        if impact.breaks and confirmed != impact.digest(looks):
+            breaks = [asdict(one) for one in impact.breaks]
+            raise BreaksBlocks(impact.blocks, breaks, digest=impact.digest(looks), untried=impact.untried)
+        row = saved(block_type, changed, by, "content.block_type.changed")
+        if impact.breaks:
+            audit_record(
+                action="content.block_type.broke_blocks",
+                actor=by,
+                subject=row,
+                data={"blocks": sorted({one.block_id for one in impact.breaks}), "confirmed": confirmed},
+            )
+        return row
