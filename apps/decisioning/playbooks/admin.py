@@ -105,7 +105,7 @@ class PlaybookAdmin(ModelAdmin):
     warn_unsaved_form = True
     compressed_fields = False
     fieldsets = _FIELDS
-    actions_detail = ("ask_approval", "publish", "start_run", "withdraw")
+    actions_detail = ("dry_run", "test_send", "ask_approval", "publish", "start_run", "withdraw")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Playbook]:
         newest = PlaybookVersion.objects.filter(playbook=OuterRef("pk")).order_by("-number")
@@ -242,6 +242,12 @@ class PlaybookAdmin(ModelAdmin):
     def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("playbooks.run_playbook")
 
+    def has_rehearse_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("console.view_dryrun")
+
+    def has_test_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("console.make_testsend")
+
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Only the buttons that lead anywhere now."""
         playbook = Playbook.objects.filter(pk=object_id).first()
@@ -254,6 +260,18 @@ class PlaybookAdmin(ModelAdmin):
 
     def _approved(self, playbook: Playbook) -> PlaybookVersion | None:
         return playbook.versions.filter(state=PlaybookVersion.State.APPROVED).first()
+
+    @action(  # type: ignore[untyped-decorator]  # unfold has no types
+        description="Dry run", url_path="dry-run", permissions=["rehearse"], icon="science"
+    )
+    def dry_run(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return HttpResponseRedirect(reverse("console:dry_runs", args=[object_id]))
+
+    @action(  # type: ignore[untyped-decorator]  # unfold has no types
+        description="Send me a test", url_path="test", permissions=["test"], icon="forward_to_inbox"
+    )
+    def test_send(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return HttpResponseRedirect(reverse("console:test_send", args=[object_id]))
 
     @action(  # type: ignore[untyped-decorator]  # unfold has no types
         description="Ask for approval",

@@ -16,6 +16,7 @@ from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.services import playbook_submit, playbook_update
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
+from apps.foundation.governance.models import Review
 from apps.surfaces.console.dry_runs import dry_run_go, dry_run_start
 from apps.surfaces.console.models import DryRun, DryRunSample, TestSend
 from apps.surfaces.console.own_tests import Wish, own_test_make
@@ -380,3 +381,36 @@ def test_streams_are_for_those_who_may_see(playbook: Playbook) -> None:
     assert signed_in(make_user()).get(f"/live/test/{test.pk}/").status_code == 403
     assert signed_in(user).get(f"/live/dry-run/{uuid4()}/").status_code == 403
     assert Client().get(f"/live/dry-run/{dry_run.pk}/").status_code == 403
+
+
+def test_reviewers_see_the_dry_run_of_exactly_what_they_are_asked_about(playbook: Playbook) -> None:
+    make_profile(consent=("marketing",))
+    make_profile()
+    version = playbook_submit(playbook_id=playbook.pk, by=playbook.owner)
+    approver = signed_in(make_user("brand_approver"))
+    path = reverse("console:review", args=[Review.objects.get().pk])
+
+    assert "None was made yet." in words(approver, path)
+    made = approver.post(reverse("console:dry_runs", args=[playbook.pk]), {"version": version.pk})
+    dry_run = DryRun.objects.get()
+    dry_run_go(dry_run_id=dry_run.pk)
+    text = words(approver, path)
+
+    assert made["Location"] == page_of(dry_run)
+    assert dry_run.digest == version.digest
+    assert "It is of exactly what is handed in: the digests are the same." in text
+    assert "Would get it 1 Withheld 1 most: never agreed to it" in text
+    DryRun.objects.filter(pk=dry_run.pk).update(digest="0" * 64)
+    assert "It is of other content than this: make a new one." in words(approver, path)
+
+
+def test_the_playbooks_page_leads_to_both(playbook: Playbook) -> None:
+    client = signed_in(make_user())
+    page = client.get(reverse("admin:playbooks_playbook_change", args=[playbook.pk])).content.decode()
+    links = re.findall(r'href="([^"]*(?:dry-run|test)/?)"', page)
+
+    assert len(links) == 2
+    assert [client.get(link)["Location"] for link in links] == [
+        reverse("console:dry_runs", args=[playbook.pk]),
+        reverse("console:test_send", args=[playbook.pk]),
+    ]

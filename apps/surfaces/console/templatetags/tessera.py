@@ -1,9 +1,34 @@
 """Filters for staff pages."""
 
+from typing import Any
+
 from django import template
+from django.template import Context
 from django.utils.translation import ngettext
 
+from apps.decisioning.playbooks.models import PlaybookVersion
+from apps.surfaces.console.rehearsals import dry_run_for, figures_of
+
 register = template.Library()
+
+
+@register.inclusion_tag("console/parts/rehearsal_card.html", takes_context=True)
+def rehearsal_card(context: Context, version: PlaybookVersion) -> dict[str, Any]:
+    """What the dry run of a version says, in short, for those who are asked to agree to it."""
+    user = context["request"].user
+    if not user.has_perms(["playbooks.view_playbook", "console.view_dryrun"]):
+        return {"hidden": True}
+    found, standing = dry_run_for(version)
+    return {
+        "hidden": False,
+        "version": version,
+        "dry_run": found,
+        "standing": standing,
+        "figures": figures_of(found) if found is not None else None,
+        "may_make": user.has_perm("console.make_dryrun"),
+        "may_test": user.has_perm("console.make_testsend"),
+        "csrf_token": context.get("csrf_token"),
+    }
 
 
 @register.filter
