@@ -9,6 +9,7 @@ from django.apps import apps
 from apps.data.consent.models import Action, Channel, ConsentRecord, ConsentState, Gate
 from apps.data.profiles.models import Identifier, Profile
 from apps.decisioning.audiences.models import Audience
+from apps.decisioning.content.models import Block
 from apps.decisioning.content.services import block_create, block_type_create, brand_create, template_create
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.services import playbook_create, playbook_publish, playbook_submit
@@ -25,6 +26,11 @@ _number = count(1)
 def make_purposes() -> None:
     """The purposes that a migration brings, also after a test that emptied the tables."""
     import_module("apps.data.consent.migrations.0002_purposes").purposes_add(apps, None)
+
+
+def make_paths() -> None:
+    """The approval paths that a migration brings, also after a test that emptied the tables."""
+    import_module("apps.decisioning.content.migrations.0010_approval_paths").paths_add(apps, None)
 
 
 def make_user(role: str = "local_editor", **fields: str) -> User:
@@ -95,6 +101,7 @@ def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
     """A playbook that can be handed in: two heroes by country, three products by tiers, for everybody."""
     number = next(_number)
     make_purposes()
+    make_paths()
     root = User.objects.create_superuser(f"content-{number}@staff.example", "a long enough password")
     brand = brand_create(
         by=root,
@@ -159,9 +166,7 @@ def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
 
 def approve(version: PlaybookVersion) -> PlaybookVersion:
     """Have others agree to a version that was handed in."""
-    review = Review.objects.get(object_id=version.pk, content_type__model="playbookversion", state=Review.State.OPEN)
-    for role in review.path:
-        review_answer(review_id=review.pk, by=make_user(role), verdict=Approval.Verdict.APPROVE)
+    agree(Review.objects.get(object_id=version.pk, content_type__model="playbookversion", state=Review.State.OPEN))
     version.refresh_from_db()
     return version
 
@@ -173,3 +178,28 @@ def make_published(**fields: Any) -> Playbook:
     playbook_publish(version_id=version.pk, by=make_user("publisher"))
     playbook.refresh_from_db()
     return playbook
+
+
+def make_block(*, by: User | None = None, tags: tuple[str, ...] = (), words: str = "New teas", **fields: Any) -> Block:
+    """A block of one line of text, a draft."""
+    number = next(_number)
+    make_paths()
+    root = User.objects.create_superuser(f"types-{number}@staff.example", "a long enough password")
+    kind = block_type_create(
+        by=root,
+        code=f"line-{number}",
+        name=f"Line {number}",
+        fields=[{"name": "words", "label": "Words", "kind": "text", "max_length": 200}],
+        layout=_SECTION.format("<mj-text>[[ words ]]</mj-text>"),
+        text_layout="[[ words ]]",
+    )
+    values: dict[str, Any] = {"name": f"Line {number}", "content": {"en": {"words": words}}, "tags": list(tags)}
+    return block_create(by=by or root, type_id=kind.pk, **{**values, **fields})
+
+
+def agree(review: Review) -> Review:
+    """Have others agree to a review, role by role in its order."""
+    for role in review.roles:
+        review_answer(review_id=review.pk, by=make_user(role), verdict=Approval.Verdict.APPROVE)
+    review.refresh_from_db()
+    return review

@@ -17,6 +17,12 @@ NOUNS: dict[str, dict[str, str]] = {
         "rights.py": "who may do what to which object",
         "roles.py": "the table of roles and their rights",
     },
+    "foundation/governance": {
+        "history.py": "what an object said before, from its versions or from django-reversion",
+        "notices.py": "news for staff",
+        "registry.py": "what other apps tell of their objects",
+        "workflow.py": "from draft to published",
+    },
     "data/profiles": {
         "countries.py": "names and codes of countries",
         "normalize.py": "one spelling for each address, number, country and language",
@@ -60,6 +66,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "frames.py": "what goes over the pipes to a child process",
         "inspection.py": "a rendered message looked at from outside",
         "jobs.py": "what a child process can be asked to do",
+        "governing.py": "what content tells governance",
         "filters.py": "the one table of filters, for checking and for rendering",
         "labels.py": "what customers read where a model chose or wrote",
         "limits.py": "what a block type may say of a field",
@@ -115,6 +122,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "enrolment.py": "beginning journeys: who may, how often, once for each occasion",
         "journeys.py": "moving people on through steps",
         "moments.py": "waits and quiet hours in somebody's own time; pure",
+        "governing.py": "what playbooks tell governance",
         "schedules.py": "cron expressions and their instants",
         "pinning.py": "a playbook pinned without a version of it",
         "specs.py": "the spec that pins a playbook",

@@ -57,7 +57,7 @@ def test_signing_in_and_opening_a_message_by_keyboard_alone(desktop: Page) -> No
 def test_approving_by_keyboard_alone(desktop: Page) -> None:
     run = make_run()
     review = review_request(
-        subject=run.version, digest=run.version.digest, path=["brand_approver"], by=run.version.created_by
+        subject=run.version, digest=run.version.digest, path=[["brand_approver"]], by=run.version.created_by
     )
     sign_in(desktop, make_user("brand_approver"))
     desktop.goto(f"/console/reviews/{review.pk}/")
@@ -79,7 +79,7 @@ def test_pages_are_accessible_at_both_widths(desktop: Page, part: str) -> None:
         withheld = make_decision(run=run, outcome="no_consent")
         make_message(run=run, state="queued")
         review = review_request(
-            subject=run.version, digest=run.version.digest, path=["brand_approver"], by=run.version.created_by
+            subject=run.version, digest=run.version.digest, path=[["brand_approver"]], by=run.version.created_by
         )
         addresses["runs"] = ["/admin/", "/console/runs/", f"/console/runs/{run.pk}/"]
         addresses["people"] = [

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, NotRequired, TypedDict
 
 from apps.foundation.core.errors import Invalid
@@ -87,6 +88,38 @@ def digest_of(value: object) -> str:
     """SHA-256, in hex, over `value` as canonical JSON (sorted keys, no spaces, UTF-8)."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def block_digest(
+    content: object,
+    fields: object,
+    layout: str,
+    text_layout: str,
+    *,
+    valid_from: datetime | None,
+    valid_until: datetime | None,
+    written_by_model: bool,
+) -> str:
+    """What binds a version of a block: all that it says, the fields and layouts it says it in, and its facts.
+
+    Facts that say nothing stay out of it, so that versions made before there were any keep their digest.
+    """
+    whole: dict[str, object] = {"content": content, "fields": fields, "layout": layout, "text_layout": text_layout}
+    for name, moment in (("valid_from", valid_from), ("valid_until", valid_until)):
+        if moment is not None:
+            whole[name] = moment.astimezone(UTC).isoformat()  # as the database gives it back
+    if written_by_model:
+        whole["written_by_model"] = True
+    return digest_of(whole)
+
+
+def template_digest(subject: str, mjml: str, text: str, *, arrangement: object, cases: object) -> str:
+    """What binds a version of a template: its three sources, and its tests.
+
+    Without tests it is that of the sources alone, as it was before there were any.
+    """
+    sources: dict[str, object] = {"subject": subject, "mjml": mjml, "text": text}
+    return digest_of({**sources, "arrangement": arrangement, "cases": cases} if arrangement or cases else sources)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

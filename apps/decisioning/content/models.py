@@ -125,6 +125,7 @@ class BlockVersion(models.Model):
     valid_until = models.DateTimeField(null=True, blank=True)
     written_by_model = models.BooleanField(default=False)
     digest = models.CharField(max_length=64)
+    why = models.CharField("why it was made", max_length=400, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now)
 
@@ -193,6 +194,7 @@ class TemplateVersion(models.Model):
     cases = models.JSONField(default=list, blank=True)
     arrangement = models.JSONField(default=dict, blank=True)
     digest = models.CharField(max_length=64)
+    why = models.CharField("why it was made", max_length=400, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from .checking import SHELL, STAND_IN, TEXT_SHELL, block_beside
 from .clients import ClientNote, client_notes
-from .compiling import BlockSource, Compilation
+from .compiling import BlockSource, Compilation, TemplateSource
 from .contracts import BrandSpec, Problem
 from .errors import RenderError
 from .fields import Field, content_problems, language_chain
@@ -153,3 +153,25 @@ def preview_looked_at(preview: Preview, *, dark: str, pictures: bool) -> Preview
     return (
         replace(preview, html=html_looked_at(preview.html, dark=dark, pictures=pictures)) if preview.html else preview
     )
+
+
+def template_preview(
+    *, template: TemplateSource, slots: Sequence[str], language: str, persona: Persona, brand: BrandSpec | None
+) -> Preview:
+    """A template with a plain block in each slot, which says the slot's name, as `persona` would see it."""
+    spec = brand or STAND_IN
+    section = "<mj-section><mj-column><mj-text>Slot: {}</mj-text></mj-column></mj-section>"
+    standing = {
+        slot: [BlockSource("1", slot, (), {language: {}}, section.format(slot), f"Slot: {slot}")] for slot in slots
+    }
+    work = Compilation(template, brand=spec, slots=standing, language=language, hosts=None)
+    sources = work.compile()
+    if sources is None:
+        return Preview(work.problems)
+    profile = {token: persona.profile.get(token) for token in sources.tokens}
+    shown = {slot: {"block": "1", "items": sample_items(spec["shop_url"])} for slot in slots}
+    try:
+        out = render(sources, {"profile": profile, "slots": shown, "links": LINKS})
+    except RenderError as error:
+        return Preview([Problem(template.name, 0, "", error.message)])
+    return Preview((), html=out.html, text=f"Subject: {out.subject}\n\n{out.text}")

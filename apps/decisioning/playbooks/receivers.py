@@ -7,19 +7,10 @@ from django.dispatch import receiver
 
 from apps.data.events.signals import events_recorded
 from apps.foundation.core.queue import enqueue_on_commit
-from apps.foundation.governance.models import Review
-from apps.foundation.governance.signals import review_closed
 
 from .models import Playbook
-from .services import review_followed
 from .signals import journeys_due, run_started
 from .tasks import journeys_tick, run_plan, triggers_tick
-
-
-@receiver(review_closed, dispatch_uid="playbooks")
-def version_follows_review(*, review: Review, **kwargs: Any) -> None:
-    """An answered review moves its version, in the same transaction."""
-    review_followed(review=review)
 
 
 @receiver(run_started, dispatch_uid="playbooks")

@@ -6,22 +6,22 @@ from datetime import datetime, time, timedelta
 from itertools import islice
 from typing import Any, TypedDict, Unpack
 
-from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 
 from apps.data.consent.models import Purpose
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.audiences.selectors import audience_ids
-from apps.decisioning.content.models import Brand, Template
+from apps.decisioning.content.models import BlockVersion, Brand, Template, TemplateVersion
 from apps.decisioning.content.services import message_compile
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
 from apps.foundation.core.live import live_publish
 from apps.foundation.core.postgres import copy_rows
-from apps.foundation.governance.models import Review
-from apps.foundation.governance.services import audit_record, review_request, review_void
+from apps.foundation.governance.history import revision_begin, revision_keep
+from apps.foundation.governance.services import audit_record
+from apps.foundation.governance.workflow import head_edited, head_withdraw, version_publish, version_submit
 
 from .contracts import PlaybookSpec
 from .enrolment import audience_enrol
@@ -30,7 +30,14 @@ from .journeys import journeys_cancel
 from .models import Playbook, PlaybookVersion, Run, RunBatch
 from .schedules import instants, occasion_of
 from .signals import journeys_due, run_batches_ready, run_cancelled, run_started
-from .specs import playbook_problems, spec_build, version_digest, version_verify
+from .specs import (
+    block_versions_pinned,
+    playbook_problems,
+    spec_build,
+    template_versions_pinned,
+    version_digest,
+    version_verify,
+)
 from .steps import in_one_go, message_steps
 
 logger = logging.getLogger(__name__)
@@ -121,17 +128,23 @@ def playbook_create(*, by: User, **fields: Unpack[PlaybookFields]) -> Playbook:
         playbook = _filled(Playbook(owner=by, editors=[by.pk]), fields)
         _checked(playbook)
         playbook.save()
+        revision_keep(row=playbook, by=by)
         audit_record(action="playbooks.playbook.created", actor=by, subject=playbook)
     return playbook
 
 
 def playbook_update(
-    *, playbook_id: int, by: User, seen_at: datetime | None = None, **fields: Unpack[PlaybookFields]
+    *,
+    playbook_id: int,
+    by: User,
+    seen_at: datetime | None = None,
+    why: str = "",
+    **fields: Unpack[PlaybookFields],
 ) -> list[PlaybookVersion]:
     """Edit a playbook. What is published stays published, as it was agreed to; the edit is a new draft.
 
     Voids the approval, open or given, of versions not yet published (promise 5), and returns those versions.
-    seen_at: the playbook's `updated_at` when the editor opened it.
+    seen_at: the playbook's `updated_at` when the editor opened it; why: for the history.
     Raises NotFound, NotAllowed, PlaybookInvalid, Conflict when somebody else edited it since `seen_at`.
     """
     _may(by, "playbooks.change_playbook", "edit playbooks")
@@ -146,10 +159,14 @@ def playbook_update(
         changed = sorted(name for name, value in after.items() if value != before[name])
         if not changed:
             return []
+        revision_begin(playbook)
         playbook.updated_at = now()
         playbook.editors = sorted({*playbook.editors, by.pk})
         playbook.save()
-        voided = _pending_void(playbook, by)
+        revision_keep(row=playbook, by=by, why=why)
+        voided: list[PlaybookVersion] = head_edited(
+            head=playbook, by=by, why=f"The playbook was edited: {', '.join(changed)}"
+        )
         audit_record(
             action="playbooks.playbook.changed",
             actor=by,
@@ -168,17 +185,6 @@ def _values(playbook: Playbook) -> dict[str, Any]:
     }
 
 
-def _pending_void(playbook: Playbook, by: User | None) -> list[PlaybookVersion]:
-    pending = list(
-        playbook.versions.filter(state__in=[PlaybookVersion.State.IN_REVIEW, PlaybookVersion.State.APPROVED])
-    )
-    for version in pending:
-        review_void(subject=version, by=by)
-        PlaybookVersion.objects.filter(pk=version.pk).update(state=PlaybookVersion.State.VOID)
-        version.state = PlaybookVersion.State.VOID
-    return pending
-
-
 def playbook_submit(*, playbook_id: int, by: User, note: str = "") -> PlaybookVersion:
     """Hand a playbook in: pin the newest versions of all it uses, compile, and ask for approval.
 
@@ -191,7 +197,7 @@ def playbook_submit(*, playbook_id: int, by: User, note: str = "") -> PlaybookVe
     with transaction.atomic():
         playbook = _locked(playbook_id)
         _checked(playbook)
-        spec, _ = built = spec_build(playbook)
+        spec, _ = spec_build(playbook)
         compiled_steps = {
             step: message_compile(
                 template_version_id=message["template_version"],
@@ -202,7 +208,6 @@ def playbook_submit(*, playbook_id: int, by: User, note: str = "") -> PlaybookVe
             for step, message in message_steps(spec).items()
         }
         compiled = next(iter(compiled_steps.values()))
-        pending = _pending_void(playbook, by)
         number = (playbook.versions.order_by("-number").values_list("number", flat=True).first() or 0) + 1
         version = PlaybookVersion.objects.create(
             playbook=playbook,
@@ -216,46 +221,27 @@ def playbook_submit(*, playbook_id: int, by: User, note: str = "") -> PlaybookVe
         version.refresh_from_db()  # as JSONB keeps it: what is checked later is what was written down
         version.digest = version_digest(version)
         version.save(update_fields=["digest"])
-        for older in pending:
-            if older.digest == version.digest:
-                raise Conflict("version_waits_already", f"Exactly this was handed in already, as {older}")
-        review_request(
-            subject=version,
-            digest=version.digest,
-            path=spec["approval_path"],
-            by=by,
-            note=note,
-            authors=_authors(playbook, built),
-        )
+        waiting = (PlaybookVersion.State.IN_REVIEW, PlaybookVersion.State.APPROVED)
+        older = playbook.versions.filter(state__in=waiting, digest=version.digest).exclude(pk=version.pk).first()
+        if older is not None:
+            raise Conflict("version_waits_already", f"Exactly this was handed in already, as {older}")
+        version_submit(version=version, by=by, note=note)
         audit_record(action="playbooks.version.submitted", actor=by, subject=version, data={"digest": version.digest})
     return version
 
 
-def _authors(playbook: Playbook, built: tuple[PlaybookSpec, dict[tuple[str, int], int]]) -> set[int]:
-    """Whose work is new since what is published: of the playbook, and of the content it uses."""
-    _, written = built
-    agreed: set[tuple[str, int]] = set()
+def version_authors(version: PlaybookVersion) -> set[int]:
+    """Whose work is new in a version since what is published: of the playbook, and of the content it uses."""
+    playbook = version.playbook
+    pinned, template = block_versions_pinned(version.spec), template_versions_pinned(version.spec)
     if playbook.published is not None:
-        old: PlaybookSpec = playbook.published.spec
-        agreed = {("template", old["template_version"])} | {
-            ("block", tier["block_version"])
-            for message in message_steps(old).values()
-            for tiers in message["slots"].values()
-            for tier in tiers
-        }
-        agreed |= {("template", message["template_version"]) for message in message_steps(old).values()}
-    return {*playbook.editors, *(author for what, author in written.items() if what not in agreed)}
-
-
-def review_followed(*, review: Review) -> None:
-    """Take over what a review of a version came to, inside the transaction that closed it."""
-    if review.content_type_id != ContentType.objects.get_for_model(PlaybookVersion).pk:
-        return
-    state = {
-        Review.State.APPROVED.value: PlaybookVersion.State.APPROVED,
-        Review.State.REFUSED.value: PlaybookVersion.State.REFUSED,
-    }[review.state]
-    PlaybookVersion.objects.filter(pk=review.object_id, state=PlaybookVersion.State.IN_REVIEW).update(state=state)
+        pinned -= block_versions_pinned(playbook.published.spec)
+        template -= template_versions_pinned(playbook.published.spec)
+    return {
+        *playbook.editors,
+        *BlockVersion.objects.filter(pk__in=pinned).values_list("created_by_id", flat=True),
+        *TemplateVersion.objects.filter(pk__in=template).values_list("created_by_id", flat=True),
+    }
 
 
 def playbook_publish(*, version_id: int, by: User) -> PlaybookVersion:
@@ -263,55 +249,44 @@ def playbook_publish(*, version_id: int, by: User) -> PlaybookVersion:
 
     Raises NotFound, NotAllowed, Conflict when it is not approved or not what was approved.
     """
-    _may(by, "playbooks.publish_playbook", "publish playbooks")
-    with transaction.atomic():
-        found = PlaybookVersion.objects.filter(pk=version_id).first()
-        if found is None:
-            raise NotFound("version_unknown", "There is no such version")
-        playbook = _locked(found.playbook_id)
-        version = PlaybookVersion.objects.get(pk=version_id)
-        if version.state != PlaybookVersion.State.APPROVED:
-            raise Conflict("playbook_not_approved", f"{version} is {version.get_state_display()}, not approved")
-        version_verify(version)
-        playbook.versions.filter(state=PlaybookVersion.State.PUBLISHED).update(state=PlaybookVersion.State.RETIRED)
-        version.state, version.published_by, version.published_at = PlaybookVersion.State.PUBLISHED, by, now()
-        version.save(update_fields=["state", "published_by", "published_at"])
-        playbook.published = version
-        playbook.schedule_seen_at = version.published_at
-        playbook.editors = []
-        playbook.save(update_fields=["published", "schedule_seen_at", "editors"])
-        audit_record(action="playbooks.version.published", actor=by, subject=version, data={"digest": version.digest})
+    version = PlaybookVersion.objects.filter(pk=version_id).first()
+    if version is None:
+        raise NotFound("version_unknown", "There is no such version")
+    version_publish(version=version, by=by)
+    version.refresh_from_db()
     return version
 
 
-def playbook_withdraw(*, playbook_id: int, by: User) -> int:
+def version_published(playbook: Playbook, version: PlaybookVersion, by: User) -> None:
+    """What follows when governance publishes a version of a locked playbook, in that transaction."""
+    version.published_by, version.published_at = by, now()
+    version.save(update_fields=["published_by", "published_at"])
+    playbook.published, playbook.schedule_seen_at, playbook.editors = version, version.published_at, []
+    playbook.save(update_fields=["published", "schedule_seen_at", "editors"])
+
+
+def playbook_withdraw(*, playbook_id: int, by: User, why: str = "") -> int:
     """Take a playbook out of service: nothing starts any more; runs that may still send and journeys are cancelled.
 
     Returns how many runs were cancelled. Raises NotFound, NotAllowed, Conflict when it is not published.
     """
-    _may(by, "playbooks.publish_playbook", "withdraw playbooks")
-    with transaction.atomic():
-        playbook = _locked(playbook_id)
-        version = playbook.published
-        if version is None:
-            raise Conflict("playbook_not_published", f"{playbook} is not published")
-        PlaybookVersion.objects.filter(pk=version.pk).update(state=PlaybookVersion.State.RETIRED)
-        playbook.published = None
-        playbook.save(update_fields=["published"])
-        review_void(subject=version, by=by)
-        journeys = journeys_cancel(playbook_id=playbook.pk, at=now(), reason="the playbook was withdrawn")
-        cancelled = 0
-        for run in playbook.runs.exclude(state=Run.State.CANCELLED).select_related("version"):
-            if run.state != Run.State.DECIDED or run_deadline(run) > now():
-                _cancel(run, by)
-                cancelled += 1
-        audit_record(
-            action="playbooks.version.withdrawn",
-            actor=by,
-            subject=version,
-            data={"runs_cancelled": cancelled, "journeys_cancelled": journeys},
-        )
-    return cancelled
+    playbook = Playbook.objects.filter(pk=playbook_id).first()
+    if playbook is None:
+        raise NotFound("playbook_unknown", "There is no such playbook")
+    return int(head_withdraw(head=playbook, by=by, why=why)["runs_cancelled"])
+
+
+def version_withdrawn(playbook: Playbook, version: PlaybookVersion, by: User) -> dict[str, int]:
+    """What follows when governance withdraws what is live of a locked playbook, in that transaction."""
+    playbook.published = None
+    playbook.save(update_fields=["published"])
+    journeys = journeys_cancel(playbook_id=playbook.pk, at=now(), reason="the playbook was withdrawn")
+    cancelled = 0
+    for run in playbook.runs.exclude(state=Run.State.CANCELLED).select_related("version"):
+        if run.state != Run.State.DECIDED or run_deadline(run) > now():
+            _cancel(run, by)
+            cancelled += 1
+    return {"runs_cancelled": cancelled, "journeys_cancelled": journeys}
 
 
 # --- runs ---

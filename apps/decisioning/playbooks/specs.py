@@ -229,6 +229,23 @@ def languages_offered(versions: list[BlockVersion], default: str) -> list[str]:
     return languages_common([version.content for version in versions], default)
 
 
+def block_versions_pinned(spec: Any) -> set[int]:
+    """The ids of all versions of blocks that a spec pins, wherever in it."""
+    return _pinned(spec, "block_version")
+
+
+def template_versions_pinned(spec: Any) -> set[int]:
+    """The ids of all versions of templates that a spec pins, wherever in it."""
+    return _pinned(spec, "template_version")
+
+
+def _pinned(data: Any, key: str) -> set[int]:
+    if isinstance(data, dict):
+        own = {data[key]} if isinstance(data.get(key), int) else set()
+        return own.union(*(_pinned(value, key) for value in data.values()))
+    return set().union(*(_pinned(value, key) for value in data)) if isinstance(data, list) else set()
+
+
 def version_digest(version: PlaybookVersion) -> str:
     """The digest of a version as it is stored now."""
     ids: dict[str, int] = {

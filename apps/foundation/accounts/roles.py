@@ -31,7 +31,7 @@ _SEE = (
     *_rights("playbooks", "playbook playbookversion run", "view"),
     *_rights("decisions", "decision", "view"),
     *_rights("sending", "dispatch message deliveryattempt", "view"),
-    *_rights("governance", "review approval auditentry", "view"),
+    *_rights("governance", "review approval auditentry approvalpath publication", "view"),
     *_rights("console", "dryrun", "view"),
 )
 _REHEARSE = _rights("console", "dryrun testsend", "make")
@@ -62,7 +62,8 @@ ROLES: tuple[Role, ...] = (
         "publisher",
         "Publisher",
         "publishes what was approved, starts and stops runs",
-        (*_SEE, *_REHEARSE, "playbooks.publish_playbook", "playbooks.run_playbook"),
+    *_rights("governance", "review approval auditentry approvalpath publication", "view"),
+    *_rights("console", "dryrun", "view"),
     ),
     Role("analyst", "Analyst", "reads everything, changes nothing", _SEE),
     Role(
@@ -73,6 +74,7 @@ ROLES: tuple[Role, ...] = (
             *_SEE,
             *_REHEARSE,
             *_rights("accounts", "user", "view add change"),
+            *_rights("governance", "approvalpath", "add change"),
             *_rights("auth", "group", "view"),
             *_rights("content", "market brand", "add change"),
             *_rights("imports", "import", "add change"),

@@ -17,7 +17,8 @@ from apps.foundation.accounts.services import role_codes
 from apps.foundation.core.admin import ReadOnlyAdmin
 
 from .models import Approval, AuditEntry, Review
-from .selectors import review_standing, reviews_newest
+from .rules import roles_asked
+from .selectors import path_words, review_standing, reviews_newest
 
 _STATE_COLOURS = {
     Review.State.OPEN: "info",
@@ -89,10 +90,10 @@ class ReviewAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Waits for")
     def waits_for(self, review: Review) -> str:
-        given = {answer.role for answer in review.approvals.all() if answer.verdict == Approval.Verdict.APPROVE}
+        given = [answer.role for answer in review.approvals.all() if answer.verdict == Approval.Verdict.APPROVE]
         if review.state != Review.State.OPEN:
             return "nobody"
-        return ", ".join(_title(role) for role in review.path if role not in given)
+        return ", ".join(map(_title, roles_asked(review.path, given)))
 
     @admin.display(description="Digest")
     def digest_shown(self, review: Review) -> str:
@@ -100,7 +101,7 @@ class ReviewAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Must agree")
     def path_shown(self, review: Review) -> str:
-        return ", ".join(map(_title, review.path))
+        return path_words(review.path)
 
     @admin.display(description="Answer")
     def answer(self, review: Review) -> str:

@@ -7,10 +7,19 @@ from django.dispatch import receiver
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.signals import user_changed
 
+from .models import Review
 from .services import audit_record
+from .signals import review_closed
+from .workflow import review_mirrored
 
 
 @receiver(user_changed, dispatch_uid="governance")
 def account_goes_into_audit(*, user: User, by: User | None, action: str, data: dict[str, Any], **kwargs: Any) -> None:
     """Changes of accounts and roles are in the audit log, in the transaction that makes them."""
     audit_record(action=f"accounts.user.{action}", actor=by, subject=user, data=data)
+
+
+@receiver(review_closed, dispatch_uid="governance")
+def version_follows_review(*, review: Review, **kwargs: Any) -> None:
+    """An answered review moves its version, in the same transaction."""
+    review_mirrored(review)

@@ -1,4 +1,4 @@
-"""Asking for review, agreeing, and writing the audit log."""
+"""Asking for review, agreeing, commenting, and writing the audit log."""
 
 from collections.abc import Collection
 from typing import Any
@@ -12,7 +12,10 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.foundation.core.middleware import request_id
 
-from .models import Approval, AuditEntry, Review
+from .models import Approval, AuditEntry, Review, ReviewComment
+from .notices import comment_tell, review_tell_closed, review_tell_waiting
+from .registry import Steps, workflow_of
+from .rules import roles_asked
 from .signals import review_closed
 
 
@@ -36,19 +39,22 @@ def review_request(
     *,
     subject: models.Model,
     digest: str,
-    path: list[str],
+    path: Steps,
     by: User,
     note: str = "",
     authors: Collection[int] = (),
+    tags: Collection[str] = (),
 ) -> Review:
     """Ask others to agree to `subject` at `digest`.
 
-    path: the roles that must agree, each by somebody of its own; authors: ids of those whose work it is beside `by`.
+    path: steps in order, each with the roles that must agree, each by somebody of its own; authors: ids of those
+    whose work it is beside `by`; tags: from which the path followed.
     Raises Invalid for an empty path or one that names a role twice, Conflict when one is open already.
     """
-    if not path:
+    roles = [role for step in path for role in step]
+    if not roles or not all(path):
         raise Invalid("review_path_empty", "Name at least one role that must agree")
-    if len(set(path)) < len(path):
+    if len(set(roles)) < len(roles):
         raise Invalid("review_path_repeats", "Name each role once: one person per role must agree")
     try:
         with transaction.atomic():
@@ -57,13 +63,15 @@ def review_request(
                 object_id=subject.pk,
                 subject_label=str(subject)[:200],
                 digest=digest,
-                path=path,
+                path=[list(step) for step in path],
+                tags=sorted(tags),
                 note=note,
                 requested_by=by,
                 authors=sorted({by.pk, *authors}),
                 requested_at=now(),
             )
             audit_record(action="governance.review.requested", actor=by, subject=subject, data={"digest": digest})
+            review_tell_waiting(review)
     except IntegrityError:
         raise Conflict("review_open_already", "A review of this is open already") from None
     return review
@@ -72,18 +80,31 @@ def review_request(
 def roles_missing(review: Review) -> list[str]:
     """The roles whose agreement a review still waits for, in the order of its path."""
     given = set(review.approvals.filter(verdict=Approval.Verdict.APPROVE).values_list("role", flat=True))
-    return [role for role in review.path if role not in given]
+    return [role for role in review.roles if role not in given]
+
+
+def _asked(review: Review) -> list[str]:
+    given = review.approvals.filter(verdict=Approval.Verdict.APPROVE).values_list("role", flat=True)
+    return roles_asked(review.path, list(given))
 
 
 def review_answer(
-    *, review_id: int, by: User, verdict: Approval.Verdict, role: str | None = None, comment: str = ""
+    *,
+    review_id: int,
+    by: User,
+    verdict: Approval.Verdict,
+    role: str | None = None,
+    comment: str = "",
+    digest: str | None = None,
 ) -> Review:
-    """Agree to a review, or ask for changes, in a role that it waits for (the first such by default).
+    """Agree to a review, or ask for changes, in a role whose turn it is (the first such by default).
+
+    digest: what the one who answers looked at; an answer to anything else is refused.
 
     The review is approved with the last role's agreement, refused with the first refusal; both send the signal
     `review_closed` inside this transaction, so that what follows is in it too.
-    Raises NotAllowed for one's own request or work and for a role one does not have, Conflict when it is closed,
-    Invalid for a refusal without a comment, NotFound.
+    Raises NotAllowed for one's own request or work and for a role one does not have, Conflict when it is closed, or
+    when what is there is not what was handed in, Invalid for a refusal without a comment, NotFound.
     """
     if verdict == Approval.Verdict.REFUSE and not comment.strip():
         raise Invalid("comment_missing", "Say what should change")
@@ -98,11 +119,15 @@ def review_answer(
         if review.approvals.filter(by=by).exists():
             raise Conflict("answered_already", "You answered this review already; another person must agree too")
         held = role_codes(by) if by.is_active else frozenset()
-        mine = [code for code in roles_missing(review) if (by.is_superuser and by.is_active) or code in held]
+        if digest is not None and digest != review.digest:
+            raise Conflict("review_of_other_content", "This is not what you looked at: look at it again first")
+        mine = [code for code in _asked(review) if (by.is_superuser and by.is_active) or code in held]
         if role is not None:
             mine = [code for code in mine if code == role]
         if not mine:
             raise NotAllowed("role_not_asked", "This review does not wait for a role of yours")
+        if verdict == Approval.Verdict.APPROVE:
+            _unchanged(review)
         Approval.objects.create(
             review=review,
             role=mine[0],
@@ -120,6 +145,9 @@ def review_answer(
             review.closed_at = now()
             review.save(update_fields=["state", "closed_at"])
             review_closed.send(Review, review=review)
+            review_tell_closed(review, by=by, comment=comment)
+        else:
+            review_tell_waiting(review)
         audit_record(
             action=f"governance.review.{verdict.value}d",
             actor=by,
@@ -129,17 +157,30 @@ def review_answer(
     return review
 
 
-def review_void(*, subject: models.Model, by: User | None) -> int:
-    """Void the open and approved reviews of an object that was edited or withdrawn. Returns how many."""
+def _unchanged(review: Review) -> None:
+    model = review.content_type.model_class()
+    flow = workflow_of(model) if model is not None else None
+    if flow is not None and flow.digest(review.subject) != review.digest:
+        raise Conflict(
+            "version_tampered",
+            f"{review.subject_label} is not what was handed in: its content was changed behind the review",
+        )
+
+
+def review_comment(*, review_id: int, by: User, text: str) -> ReviewComment:
+    """Say something about a review without answering it. Raises Invalid for nothing said, NotAllowed, NotFound."""
+    if not text.strip():
+        raise Invalid("comment_missing", "Write something first")
+    if not by.is_active or not by.has_perm("governance.view_review"):
+        raise NotAllowed("not_allowed", "You may not see this review")
     with transaction.atomic():
-        voided = Review.objects.filter(
-            content_type=ContentType.objects.get_for_model(subject),
-            object_id=subject.pk,
-            state__in=[Review.State.OPEN, Review.State.APPROVED],
-        ).update(state=Review.State.VOID, closed_at=now())
-        if voided:
-            audit_record(action="governance.review.voided", actor=by, subject=subject)
-    return voided
+        review = Review.objects.filter(pk=review_id).first()
+        if review is None:
+            raise NotFound("review_unknown", "There is no such review")
+        comment = ReviewComment.objects.create(review=review, by=by, at=now(), text=text.strip()[:4000])
+        audit_record(action="governance.review.commented", actor=by, subject=review)
+        comment_tell(comment)
+    return comment
 
 
 def review_approved(*, subject: models.Model, digest: str) -> bool:

@@ -123,7 +123,7 @@ def review_row(review: Review, user: User, roles: frozenset[str] | None = None) 
             comment=said[role].comment if role in said else "",
             mine=role in standing.mine,
         )
-        for role in review.path
+        for role in review.roles
     ]
     return ReviewRow(review, parts, bool(standing.mine), standing.why_not)
 

@@ -24,7 +24,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.data.profiles.models import Profile
 from apps.decisioning.playbooks.models import PlaybookVersion, Run
 from apps.decisioning.playbooks.services import run_cancel
-from apps.foundation.core.errors import DomainError, NotAllowed, NotFound
+from apps.foundation.core.errors import Conflict, DomainError, NotAllowed, NotFound
 from apps.foundation.core.live import hub
 from apps.foundation.governance.models import Approval, Review
 from apps.foundation.governance.services import review_answer
@@ -197,7 +197,7 @@ def review(request: StaffRequest, review_id: int) -> HttpResponse:
         except NotAllowed as error:
             problem, status = error.message, 403
         except DomainError as error:
-            problem, status = error.message, 409 if error.code == "review_closed" else 400
+            problem, status = error.message, 409 if isinstance(error, Conflict) else 400
         else:
             notices.success(request, _("Your answer is recorded."))
             return HttpResponseRedirect(request.path)

@@ -120,7 +120,7 @@ def test_a_version_pins_what_it_uses() -> None:
     assert version.spec["languages"] == ["en", "de"]
     assert sorted(version.compiled) == ["de", "en"]
     review = _review(version)
-    assert (review.digest, review.path) == (version.digest, ["brand_approver"])
+    assert (review.digest, review.path) == (version.digest, [["brand_approver"]])
 
     hero = Block.objects.get(pk=version.playbook.slots["hero"][1]["block"])
     root = User.objects.get(email__startswith="content-")

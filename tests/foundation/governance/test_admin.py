@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 def _reviews(count: int) -> list[Review]:
     return [
-        review_request(subject=make_user("analyst"), digest="a" * 64, path=["brand_approver"], by=make_user())
+        review_request(subject=make_user("analyst"), digest="a" * 64, path=[["brand_approver"]], by=make_user())
         for _ in range(count)
     ]
 

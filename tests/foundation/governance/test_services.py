@@ -7,7 +7,8 @@ from apps.foundation.accounts.models import User
 from apps.foundation.core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
 from apps.foundation.governance.models import Approval, AuditEntry, Review
 from apps.foundation.governance.selectors import review_standing, reviews_waiting_for
-from apps.foundation.governance.services import review_answer, review_approved, review_request, review_void
+from apps.foundation.governance.services import review_answer, review_approved, review_request
+from apps.foundation.governance.workflow import review_end
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -21,7 +22,11 @@ def _review(
 ) -> Review:
     # any model can be a subject; governance knows none of them
     return review_request(
-        subject=subject or make_user("analyst"), digest=DIGEST, path=path or ["brand_approver"], by=by, authors=authors
+        subject=subject or make_user("analyst"),
+        digest=DIGEST,
+        path=[path or ["brand_approver"]],
+        by=by,
+        authors=authors,
     )
 
 
@@ -133,9 +138,9 @@ def test_an_approval_holds_for_its_digest_only_and_until_it_is_void() -> None:
     assert not review_approved(subject=subject, digest="b" * 64)
     assert not review_approved(subject=editor, digest=DIGEST)
 
-    assert review_void(subject=subject, by=editor) == 1
+    review.refresh_from_db()
+    review_end(review=review, by=editor, why="It was edited")
     assert not review_approved(subject=subject, digest=DIGEST)
-    assert review_void(subject=subject, by=editor) == 0
     assert AuditEntry.objects.filter(action="governance.review.voided").count() == 1
 
 
@@ -150,7 +155,7 @@ def test_a_review_can_be_asked_for_once_at_a_time() -> None:
 @pytest.mark.parametrize(("path", "code"), [([], "review_path_empty"), (["legal_approver"] * 2, "review_path_repeats")])
 def test_a_path_names_roles_each_once(path: list[str], code: str) -> None:
     with pytest.raises(Invalid) as refused:
-        review_request(subject=make_user("analyst"), digest=DIGEST, path=path, by=make_user())
+        review_request(subject=make_user("analyst"), digest=DIGEST, path=[path], by=make_user())
     assert refused.value.code == code
 
 

@@ -44,7 +44,7 @@ def test_what_waits_runs_and_is_wrong() -> None:
     run = make_run(people=2, name="Spring letter")
     make_message(run=run)
     make_message(run=run, state="uncertain")
-    review_request(subject=run.version, digest=run.version.digest, path=["brand_approver"], by=run.version.created_by)
+    review_request(subject=run.version, digest=run.version.digest, path=[["brand_approver"]], by=run.version.created_by)
     Import.objects.create(kind="orders", file_name="orders.csv", path="x", digest="d" * 64, state="failed")
 
     page = first_page(make_user("brand_approver"))

@@ -262,7 +262,7 @@ def one_playbook_is_published_as_others_agreed_and_one_waits() -> None:
     waiting = PlaybookVersion.objects.get(playbook__code="lapsed-buyers-winback")
     assert waiting.state == PlaybookVersion.State.IN_REVIEW
     review = Review.objects.get(state=Review.State.OPEN)
-    assert (review.subject, review.path) == (waiting, ["brand_approver"])
+    assert (review.subject, review.path) == (waiting, [["brand_approver"]])
     assert not Run.objects.exists()
 
 

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from apps.data.consent.links import preferences_url, unsubscribe_url
 from apps.decisioning.playbooks.models import Run
+from apps.decisioning.playbooks.specs import version_digest
 from apps.delivery.sending.models import DeliveryAttempt, Dispatch, Message
 from apps.foundation.accounts.models import User
 from apps.foundation.governance.models import Approval, AuditEntry, Review
@@ -26,8 +27,9 @@ def signed_in(user: User) -> Client:
 
 
 def make_review(run: Run, path: tuple[str, ...] = ("brand_approver",)) -> Review:
+    digest = version_digest(run.version)
     return review_request(
-        subject=run.version, digest=run.version.digest, path=list(path), by=run.version.created_by, note="Please look"
+        subject=run.version, digest=digest, path=[list(path)], by=run.version.created_by, note="Please look"
     )
 
 
@@ -340,7 +342,7 @@ def test_review_shows_exactly_what_is_approved() -> None:
     assert "Country is AT" in page
     assert "0 people at this moment" in page
     assert "at most 1 in 7 days" in page
-    assert run.version.digest in page
+    assert review.digest in page
     assert "Ask for changes" in page
 
 

@@ -48,11 +48,11 @@ def block_type_create(*, by: User, code: str, name: str, owner: User | None = No
     return created(block_type, by, "content.block_type.created", f"There is a block type {code} already")
 
 
-def block_type_update(*, block_type_id: int, by: User, confirmed: str = "", **values: Any) -> BlockType:
+def block_type_update(*, block_type_id: int, by: User, confirmed: str = "", why: str = "", **values: Any) -> BlockType:
     """Change a block type. Versions of blocks keep the fields and layouts that they were made with.
 
-    A change that breaks blocks raises BreaksBlocks, with what would be broken and a digest of it; the same change
-    with that digest as `confirmed` is made. Raises Invalid, NotFound, NotAllowed too.
+    why: for the history. A change that breaks blocks raises BreaksBlocks, with what would be broken and a digest of
+    it; the same change with that digest as `confirmed` is made. Raises Invalid, NotFound, NotAllowed too.
     """
     may(by, "change_blocktype", "change block types")
     with transaction.atomic():
@@ -65,7 +65,7 @@ def block_type_update(*, block_type_id: int, by: User, confirmed: str = "", **va
         if impact.breaks and confirmed != impact.digest(looks):
             breaks = [asdict(one) for one in impact.breaks]
             raise BreaksBlocks(impact.blocks, breaks, digest=impact.digest(looks), untried=impact.untried)
-        row = saved(block_type, changed, by, "content.block_type.changed")
+        row = saved(block_type, changed, by, "content.block_type.changed", why)
         if impact.breaks:
             audit_record(
                 action="content.block_type.broke_blocks",

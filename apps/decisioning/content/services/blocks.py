@@ -10,7 +10,7 @@ from django.db import transaction
 from apps.decisioning.content.checking import block_problems
 from apps.decisioning.content.children import apart
 from apps.decisioning.content.compiling import BlockSource
-from apps.decisioning.content.contracts import Problem, digest_of, problems_refuse
+from apps.decisioning.content.contracts import Problem, block_digest, problems_refuse
 from apps.decisioning.content.fields import content_problems, fields_read
 from apps.decisioning.content.models import Block, BlockType, BlockVersion, Market
 from apps.decisioning.content.taxonomy import name_fault
@@ -19,6 +19,7 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, NotFound
 from apps.foundation.core.text import is_blank
 from apps.foundation.governance.services import audit_record
+from apps.foundation.governance.workflow import head_edited
 
 from .rows import assign, created, known, locked, may, saved
 
@@ -46,6 +47,7 @@ def block_create(
     market: Market | None = None,
     owner: User | None = None,
     facts: VersionFacts | None = None,
+    why: str = "",
 ) -> Block:
     """A block with its first version, of a market or of all.
 
@@ -58,17 +60,22 @@ def block_create(
     _block_check(block, named=True)
     with transaction.atomic():
         created(block, by, "content.block.created", f"There is a block {name!r} already: choose another name")
-        _block_version_add(block, content, facts, by)
+        _block_version_add(block, content, facts, by, why)
     return block
 
 
 def block_update(*, block_id: int, by: User, **values: Any) -> Block:
-    """Change a block's name, tier or tags; what it says is in its versions. Raises Invalid, NotFound, NotAllowed."""
+    """Change a block's name, tier or tags; what it says is in its versions. Voids approvals of what is not published.
+
+    Raises Invalid, NotFound, NotAllowed.
+    """
     may(by, "change_block", "change blocks")
     with transaction.atomic():
         block = locked(Block, block_id)
         changed = assign(block, known(values, _BLOCK_FIELDS))
         _block_check(block, named="name" in changed or "tier" in changed)
+        if changed:
+            head_edited(head=block, by=by, why=f"The block was edited: {', '.join(changed)}")
         return saved(block, changed, by, "content.block.changed")
 
 
@@ -94,11 +101,12 @@ def block_version_create(
     by: User,
     base: int | None = None,
     facts: VersionFacts | None = None,
+    why: str = "",
 ) -> BlockVersion:
     """What a block says from now on, with the fields and layouts that its type has now.
 
     content: values of the flexible fields, by language; base: number of the version that was edited; facts: None
-    keeps those of the newest version.
+    keeps those of the newest version; why: for the history. Voids approvals of what is not published.
     Raises Invalid with every problem, Conflict when somebody made a newer version meanwhile, NotFound, NotAllowed.
     """
     may(by, "change_block", "change blocks")
@@ -110,11 +118,11 @@ def block_version_create(
                 "block_changed_meanwhile",
                 f"Somebody saved version {newest} meanwhile: look at it, then enter your change again",
             )
-        return _block_version_add(block, content, facts, by)
+        return _block_version_add(block, content, facts, by, why)
 
 
 def _block_version_add(
-    block: Block, content: Mapping[str, Mapping[str, Any]], facts: VersionFacts | None, by: User
+    block: Block, content: Mapping[str, Mapping[str, Any]], facts: VersionFacts | None, by: User, why: str
 ) -> BlockVersion:
     block_type = block.type
     problems: list[Problem] = []
@@ -133,7 +141,15 @@ def _block_version_add(
         source = BlockSource("1", block.name, tuple(fields), kept, block_type.layout, block_type.text_layout)
         problems.extend(apart(block_problems, source, language=language))
     problems_refuse("block_refused", problems, "The block can't be saved")
-    digest = _digest(kept, block_type, facts)
+    digest = block_digest(
+        kept,
+        block_type.fields,
+        block_type.layout,
+        block_type.text_layout,
+        valid_from=facts.valid_from,
+        valid_until=facts.valid_until,
+        written_by_model=facts.written_by_model,
+    )
     if newest is not None and newest.digest == digest:
         return newest
     version = BlockVersion.objects.create(
@@ -147,8 +163,10 @@ def _block_version_add(
         valid_until=facts.valid_until,
         written_by_model=facts.written_by_model,
         digest=digest,
+        why=why.strip()[:400],
         created_by=by,
     )
+    head_edited(head=block, by=by, why=f"{version} was saved")
     Block.objects.filter(pk=block.pk).update(updated_at=now())
     audit_record(
         action="content.block.version_made", actor=by, subject=block, data={"number": version.number, "digest": digest}
@@ -160,20 +178,3 @@ def _stripped(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _stripped(part) for key, part in value.items()}
     return value.strip() if isinstance(value, str) else value
-
-
-def _digest(content: Mapping[str, Any], block_type: BlockType, facts: VersionFacts) -> str:
-    """Facts that say nothing stay out of it, so that versions made before there were any keep their digest."""
-    whole: dict[str, Any] = {
-        "content": content,
-        "fields": block_type.fields,
-        "layout": block_type.layout,
-        "text_layout": block_type.text_layout,
-    }
-    if facts.valid_from:
-        whole["valid_from"] = facts.valid_from.isoformat()
-    if facts.valid_until:
-        whole["valid_until"] = facts.valid_until.isoformat()
-    if facts.written_by_model:
-        whole["written_by_model"] = True
-    return digest_of(whole)

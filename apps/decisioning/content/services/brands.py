@@ -79,11 +79,14 @@ def brand_create(*, by: User, code: str, owner: User | None = None, **values: An
     return created(brand, by, "content.brand.created", f"There is a brand {code} already")
 
 
-def brand_update(*, brand_id: int, by: User, **values: Any) -> Brand:
-    """Change fields of a brand. Published versions keep the brand as it was. Raises Invalid, NotFound, NotAllowed."""
+def brand_update(*, brand_id: int, by: User, why: str = "", **values: Any) -> Brand:
+    """Change fields of a brand. why: for the history. Published versions keep the brand as it was.
+
+    Raises Invalid, NotFound, NotAllowed.
+    """
     may(by, "change_brand", "change brands")
     with transaction.atomic():
         brand = locked(Brand, brand_id)
         changed = assign(brand, known(values, _BRAND_FIELDS - {"code"}))
         _brand_check(brand)
-        return saved(brand, changed, by, "content.brand.changed")
+        return saved(brand, changed, by, "content.brand.changed", why)

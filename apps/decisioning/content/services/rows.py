@@ -10,6 +10,8 @@ from apps.decisioning.content.contracts import Problem, problems_as_data
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.foundation.governance.history import Kept, revision_begin, revision_keep
+from apps.foundation.governance.registry import histories_of
 from apps.foundation.governance.services import audit_record
 
 M = TypeVar("M", bound=models.Model)
@@ -42,7 +44,7 @@ def assign(row: models.Model, values: Mapping[str, Any]) -> list[str]:
     return changed
 
 
-def created(row: M, by: User, action: str, taken: str) -> M:
+def created(row: M, by: User, action: str, taken: str, why: str = "") -> M:
     try:
         row.full_clean(validate_unique=False, validate_constraints=False)
         with transaction.atomic():
@@ -53,11 +55,23 @@ def created(row: M, by: User, action: str, taken: str) -> M:
     except IntegrityError:
         raise Conflict("name_taken", taken) from None
     audit_record(action=action, actor=by, subject=row)
+    _keep(row, by, why)
     return row
 
 
-def saved(row: M, changed: Sequence[str], by: User, action: str) -> M:
+def _keep(row: models.Model, by: User, why: str) -> None:
+    if _kept(type(row)):
+        revision_keep(row=row, by=by, why=why)
+
+
+def _kept(model: type[models.Model]) -> bool:
+    return any(isinstance(source, Kept) for source in histories_of(model))
+
+
+def saved(row: M, changed: Sequence[str], by: User, action: str, why: str = "") -> M:
     if changed:
+        if _kept(type(row)):
+            revision_begin(row)
         try:
             row.full_clean(validate_unique=False, validate_constraints=False)
             with transaction.atomic():
@@ -69,4 +83,5 @@ def saved(row: M, changed: Sequence[str], by: User, action: str) -> M:
         except IntegrityError:
             raise Conflict("name_taken", "That name is in use already: choose another") from None
         audit_record(action=action, actor=by, subject=row, data={"changed": list(changed)})
+        _keep(row, by, why)
     return row

@@ -9,13 +9,14 @@ from apps.decisioning.content.cases import MAX_CASES, Arrangement, Case, arrange
 from apps.decisioning.content.checking import template_problems
 from apps.decisioning.content.children import apart
 from apps.decisioning.content.compiling import TemplateSource, sources_tidy
-from apps.decisioning.content.contracts import Problem, digest_of, problems_refuse
+from apps.decisioning.content.contracts import Problem, problems_refuse, template_digest
 from apps.decisioning.content.models import Block, Brand, Template, TemplateVersion
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.core.text import is_blank
 from apps.foundation.governance.services import audit_record
+from apps.foundation.governance.workflow import head_edited
 
 from .rows import assign, created, known, locked, may, saved
 
@@ -31,6 +32,7 @@ def template_create(
     owner: User | None = None,
     arrangement: Arrangement | None = None,
     cases: Sequence[Case] | None = None,
+    why: str = "",
 ) -> Template:
     """A template with its first version. Raises Invalid with every problem, Conflict for a code in use, NotAllowed.
 
@@ -44,19 +46,24 @@ def template_create(
         template = Template(code=code, name=name, owner=owner or by)
         created(template, by, "content.template.created", f"There is a template {code} already")
         _template_version_add(
-            template, subject=subject, mjml=mjml, text=text, arrangement=arrangement, cases=cases, by=by
+            template, subject=subject, mjml=mjml, text=text, arrangement=arrangement, cases=cases, by=by, why=why
         )
     return template
 
 
 def template_update(*, template_id: int, by: User, **values: Any) -> Template:
-    """Change a template's name; its sources are in its versions. Raises Invalid, NotFound, NotAllowed."""
+    """Change a template's name; its sources are in its versions. Voids approvals of what is not published.
+
+    Raises Invalid, NotFound, NotAllowed.
+    """
     may(by, "change_template", "change templates")
     with transaction.atomic():
         template = locked(Template, template_id)
         changed = assign(template, known(values, frozenset({"name"})))
         if is_blank(template.name):
             raise Invalid("template_refused", "Give the template a name")
+        if changed:
+            head_edited(head=template, by=by, why="The template was renamed")
         return saved(template, changed, by, "content.template.changed")
 
 
@@ -70,11 +77,13 @@ def template_version_create(
     arrangement: Arrangement | None = None,
     cases: Sequence[Case] | None = None,
     base: int | None = None,
+    why: str = "",
 ) -> TemplateVersion:
     """New sources or tests of a template, checked as `checking.py` says; what is not given stays as it was.
 
-    base: number of the version that was edited. Raises Invalid `template_refused` with every problem (source, line,
-    token, mend) in `extra["problems"]`, Conflict when somebody made a newer version meanwhile, NotFound, NotAllowed.
+    base: number of the version that was edited; why: for the history. Voids approvals of what is not published.
+    Raises Invalid `template_refused` with every problem (source, line, token, mend) in `extra["problems"]`, Conflict
+    when somebody made a newer version meanwhile, NotFound, NotAllowed.
     """
     may(by, "change_template", "change templates")
     with transaction.atomic():
@@ -86,7 +95,7 @@ def template_version_create(
                 f"Somebody saved version {newest} meanwhile: look at it, then enter your change again",
             )
         return _template_version_add(
-            template, subject=subject, mjml=mjml, text=text, arrangement=arrangement, cases=cases, by=by
+            template, subject=subject, mjml=mjml, text=text, arrangement=arrangement, cases=cases, by=by, why=why
         )
 
 
@@ -99,6 +108,7 @@ def _template_version_add(
     arrangement: Arrangement | None,
     cases: Sequence[Case] | None,
     by: User,
+    why: str,
 ) -> TemplateVersion:
     newest = template.versions.order_by("-number").first()
     sources = sources_tidy(
@@ -109,8 +119,7 @@ def _template_version_add(
     problems, slots = apart(template_problems, TemplateSource(template.name, **sources))
     tests, wrong = _tests_kept(newest, arrangement, cases)
     problems_refuse("template_refused", [*problems, *wrong], "The template can't be saved")
-    # Without tests the digest is that of the sources alone, as it was before there were any.
-    digest = digest_of({**sources, **tests} if any(tests.values()) else sources)
+    digest = template_digest(**sources, **tests)
     if newest is not None and newest.digest == digest:
         return newest
     version = TemplateVersion.objects.create(
@@ -118,10 +127,12 @@ def _template_version_add(
         number=newest.number + 1 if newest else 1,
         slots=slots,
         digest=digest,
+        why=why.strip()[:400],
         created_by=by,
         **sources,
         **tests,
     )
+    head_edited(head=template, by=by, why=f"{version} was saved")
     Template.objects.filter(pk=template.pk).update(updated_at=now())
     audit_record(
         action="content.template.version_made",
