@@ -62,8 +62,14 @@ ROLES: tuple[Role, ...] = (
         "publisher",
         "Publisher",
         "publishes what was approved, starts and stops runs",
-    *_rights("governance", "review approval auditentry approvalpath publication", "view"),
-    *_rights("console", "dryrun", "view"),
+        (
+            *_SEE,
+            *_REHEARSE,
+            "playbooks.publish_playbook",
+            "playbooks.run_playbook",
+            "content.publish_block",
+            "content.publish_template",
+        ),
     ),
     Role("analyst", "Analyst", "reads everything, changes nothing", _SEE),
     Role(
