@@ -1,17 +1,20 @@
 """Makes what tests need, with defaults that are whole. Plain functions; each says what matters by its arguments."""
 
+from collections.abc import Iterable
 from importlib import import_module
 from itertools import count
 from typing import Any
 
 from django.apps import apps
+from guardian.shortcuts import assign_perm
 
 from apps.data.consent.models import Action, Channel, ConsentRecord, ConsentState, Gate
 from apps.data.profiles.models import Identifier, Profile
 from apps.decisioning.audiences.models import Audience
-from apps.decisioning.content.models import Block
+from apps.decisioning.content.models import Block, Market
 from apps.decisioning.content.services import block_create, block_type_create, brand_create, template_create
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
+from apps.decisioning.playbooks.rights import SHARED
 from apps.decisioning.playbooks.services import playbook_create, playbook_publish, playbook_submit
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.services import user_create
@@ -33,15 +36,24 @@ def make_paths() -> None:
     import_module("apps.decisioning.content.migrations.0010_approval_paths").paths_add(apps, None)
 
 
-def make_user(role: str = "local_editor", **fields: str) -> User:
-    """A member of staff with one role."""
+def make_user(role: str = "local_editor", *, markets: Iterable[Market] = (), **fields: str) -> User:
+    """A member of staff with one role, who works in these markets."""
     number = next(_number)
-    return user_create(
+    user = user_create(
         email=fields.get("email", f"{role}-{number}@staff.example"),
         password="a long enough password",
         role=role,
         first_name=fields.get("first_name", role.replace("_", " ").title()),
     )
+    for market in markets:
+        assign_perm("content.edit_market", user, market)
+    return user
+
+
+def make_market(code: str = "", *, languages: Iterable[str] = ("en",)) -> Market:
+    """A market; without a code one of its own."""
+    code = code or f"market-{next(_number)}"
+    return Market.objects.create(code=code, name=code.title(), languages=list(languages))
 
 
 def make_profile(*, email: str | None = "", consent: tuple[str, ...] = (), **fields: object) -> Profile:
@@ -161,7 +173,7 @@ def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
         "slots": slots,
         "approval_path": ["brand_approver"],
     }
-    return playbook_create(by=by or make_user(), **{**values, **fields})
+    return playbook_create(by=by or make_user("publisher"), **{**values, **fields})
 
 
 def approve(version: PlaybookVersion) -> PlaybookVersion:
@@ -171,11 +183,19 @@ def approve(version: PlaybookVersion) -> PlaybookVersion:
     return version
 
 
+def make_helper(playbook: Playbook) -> User:
+    """A publisher with whom the owner of a playbook shares it."""
+    helper = make_user("publisher")
+    for right in SHARED:
+        assign_perm(right, helper, playbook)
+    return helper
+
+
 def make_published(**fields: Any) -> Playbook:
     """A playbook that was handed in, approved by others and published."""
     playbook = make_playbook(**fields)
     version = approve(playbook_submit(playbook_id=playbook.pk, by=playbook.owner))
-    playbook_publish(version_id=version.pk, by=make_user("publisher"))
+    playbook_publish(version_id=version.pk, by=playbook.owner)
     playbook.refresh_from_db()
     return playbook
 

@@ -14,8 +14,10 @@ NOUNS: dict[str, dict[str, str]] = {
         "text.py": "what counts as blank",
     },
     "foundation/accounts": {
+        "guarding.py": "what the admin's pages ask before they show or change an object",
         "rights.py": "who may do what to which object",
         "roles.py": "the table of roles and their rights",
+        "scopes.py": "what an administrator gives to people beside roles",
     },
     "foundation/governance": {
         "history.py": "what an object said before, from its versions or from django-reversion",
@@ -45,6 +47,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "values.py": "dates, numbers and yes-or-no as files write them; pure",
     },
     "decisioning/audiences": {
+        "rights.py": "who may do what to audiences",
         "parsing.py": "rules from JSON and back",
         "reading.py": "rules in plain language",
         "sql.py": "rules as SQL",
@@ -83,6 +86,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "proof.py": "the fallback proof",
         "publishing.py": "compiling a message when a version is made",
         "rendering.py": "rendering a person",
+        "rights.py": "who may do what to content",
         "admin/__init__.py": "content in the admin",
         "admin/block_types.py": "block types in the admin",
         "admin/block_editor.py": "what the block editor shows and answers",
@@ -123,6 +127,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "journeys.py": "moving people on through steps",
         "moments.py": "waits and quiet hours in somebody's own time; pure",
         "governing.py": "what playbooks tell governance",
+        "rights.py": "who may do what to playbooks and their runs",
         "schedules.py": "cron expressions and their instants",
         "pinning.py": "a playbook pinned without a version of it",
         "specs.py": "the spec that pins a playbook",
@@ -151,6 +156,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "windows.py": "the sender's loop",
     },
     "surfaces/console": {
+        "rights.py": "who may do what to orders to delivery",
         "access.py": "who may open a page",
         "counting.py": "what a dry run counts, and which people it shows; pure",
         "dashboard.py": "the admin's first page",

@@ -19,7 +19,6 @@ EVERY_ROLE = frozenset(
 )
 
 _RUNS = ("playbooks.view_run",)
-_STEER_RUNS = ("playbooks.view_run", "playbooks.run_playbook")
 _MESSAGES = ("sending.view_message", "decisions.view_decision")
 _REVIEWS = ("governance.view_review",)
 
@@ -38,9 +37,9 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "console/": PUBLIC,  # leads to the admin's first page, which asks who is there
     "console/runs/": _RUNS,
     "console/runs/<int:run_id>/": _RUNS,
-    "console/runs/<int:run_id>/pause/": _STEER_RUNS,
-    "console/runs/<int:run_id>/resume/": _STEER_RUNS,
-    "console/runs/<int:run_id>/cancel/": _STEER_RUNS,
+    "console/runs/<int:run_id>/pause/": _RUNS,  # and `stop` on the playbook
+    "console/runs/<int:run_id>/resume/": _RUNS,  # and `run`
+    "console/runs/<int:run_id>/cancel/": _RUNS,  # and `stop`
     "console/runs/<int:run_id>/messages/": _RUNS + _MESSAGES,
     "console/messages/<uuid:decision_id>/": _MESSAGES,
     "console/playbooks/<int:playbook_id>/dry-runs/": _DRY_RUNS,  # making one asks for more: test_rehearsing.py
@@ -77,31 +76,33 @@ class Kind:
     delete: frozenset[str] = frozenset()
 
 
-_EDITOR, _ENGINEER, _ADMINISTRATOR = frozenset({"local_editor"}), frozenset({"engineer"}), frozenset({"administrator"})
+_EDITOR, _ENGINEER = frozenset({"local_editor"}), frozenset({"engineer"})
+_PUBLISHER, _ADMINISTRATOR = frozenset({"publisher"}), frozenset({"administrator"})
+_CENTRAL_TEAM = _ENGINEER | _ADMINISTRATOR
 
 ADMIN: dict[str, Kind] = {
     "accounts.user": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
-    "audiences.audience": Kind(add=_EDITOR, change=_EDITOR),
+    "audiences.audience": Kind(add=_PUBLISHER, change=_PUBLISHER),
     "catalog.item": Kind(),
     "consent.consentrecord": Kind(),
     "consent.consentstate": Kind(),
     "consent.purpose": Kind(),
     "consent.suppression": Kind(add=_ADMINISTRATOR),
-    "content.block": Kind(add=_EDITOR, change=_EDITOR),
-    "content.blocktype": Kind(add=_ENGINEER, change=_ENGINEER),
+    "content.block": Kind(add=_EDITOR | _CENTRAL_TEAM, change=_EDITOR | _CENTRAL_TEAM),
+    "content.blocktype": Kind(add=_CENTRAL_TEAM, change=_CENTRAL_TEAM),
     "content.blockversion": Kind(),
     "content.brand": Kind(add=_ADMINISTRATOR, change=_ADMINISTRATOR),
     "content.compiledtemplate": Kind(view=frozenset()),  # for a superuser, who looks into a fault
     "content.market": Kind(add=_ADMINISTRATOR, change=_ADMINISTRATOR),
-    "content.persona": Kind(add=_EDITOR | _ENGINEER, change=_EDITOR | _ENGINEER),
+    "content.persona": Kind(add=_EDITOR | _CENTRAL_TEAM | _PUBLISHER, change=_EDITOR | _CENTRAL_TEAM | _PUBLISHER),
     "content.template": Kind(add=_ENGINEER, change=_ENGINEER),
     "content.templateversion": Kind(),
     "events.event": Kind(),
     "events.order": Kind(),
     "governance.auditentry": Kind(),
     "governance.review": Kind(),
-    "imports.import": Kind(add=_EDITOR | _ADMINISTRATOR, change=_ADMINISTRATOR),
-    "playbooks.playbook": Kind(add=_EDITOR, change=_EDITOR),
+    "imports.import": Kind(add=_ADMINISTRATOR, change=_ADMINISTRATOR),
+    "playbooks.playbook": Kind(add=_PUBLISHER, change=_PUBLISHER),
     "playbooks.playbookversion": Kind(),
     "playbooks.run": Kind(),
     "profiles.profile": Kind(),

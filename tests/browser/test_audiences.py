@@ -17,7 +17,7 @@ def test_a_rule_is_written_from_an_example(width: str, request: pytest.FixtureRe
     page: Page = request.getfixturevalue(width)
     make_profile(country="DE")
     make_profile(country="FR")
-    sign_in(page, make_user("local_editor"))
+    sign_in(page, make_user("publisher"))
     page.goto(ADD)
     panel = page.locator("#rule-preview")
     expect(panel).to_contain_text("Not a rule yet. Write a rule, or take one of the examples")

@@ -92,7 +92,7 @@ def test_pages_are_accessible_at_both_widths(desktop: Page, part: str) -> None:
             f"/console/reviews/{review.pk}/",
             f"/console/runs/{run.pk}/cancel/",
         ]
-        sign_in(desktop, make_user("publisher"))
+        sign_in(desktop, run.playbook.owner)
     else:
         sign_in(desktop, make_user("local_editor"))
 
@@ -120,11 +120,11 @@ def test_menu_on_a_phone(phone: Page) -> None:
 
 
 def test_run_page_moves_by_its_stream(desktop: Page, whole_site: str) -> None:
-    run = make_run(people=2)
+    run = make_run(people=2, owner=make_user("publisher"))
     Run.objects.filter(pk=run.pk).update(state=Run.State.DECIDING)
     make_message(run=run)
     waiting = make_message(run=run, state="queued")
-    sign_in(desktop, make_user("publisher"))
+    sign_in(desktop, run.playbook.owner)
     with desktop.expect_response(f"**/live/run/{run.pk}/") as answered:
         desktop.goto(f"{whole_site}/console/runs/{run.pk}/")
     assert answered.value.headers["content-type"].startswith("text/event-stream")

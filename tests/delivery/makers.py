@@ -56,7 +56,7 @@ def make_run(*, cap: tuple[int, int] | None = None, purpose: str = "marketing", 
     """A run with its playbook and version, being decided. cap: messages, days."""
     make_purposes()
     number = next(_number)
-    owner = make_user()
+    owner = make_user("publisher")
     brand = {
         "name": "Shop",
         "from_name": "The Shop",

@@ -71,10 +71,10 @@ def everybody_agrees(by: User) -> None:
 def playbook_live(staff: dict[str, User]) -> Playbook:
     """A playbook over those who bought twice and then no more, approved by somebody else and published."""
     brand, template = content_make(staff, lambda what, count: None)
-    editor = staff["local_editor"]
-    audience = Audience.objects.create(name="Bought twice, then no more", rule=LAPSED, owner=editor)
+    publisher = staff["publisher"]
+    audience = Audience.objects.create(name="Bought twice, then no more", rule=LAPSED, owner=publisher)
     playbook = playbook_create(
-        by=editor,
+        by=publisher,
         code="come-back",
         name="Come back",
         audience=audience,
@@ -83,7 +83,7 @@ def playbook_live(staff: dict[str, User]) -> Playbook:
         slots=WEEKLY_SLOTS,
         approval_path=["brand_approver"],
     )
-    version = playbook_submit(playbook_id=playbook.pk, by=editor)
+    version = playbook_submit(playbook_id=playbook.pk, by=publisher)
     review = Review.objects.get(object_id=version.pk, state=Review.State.OPEN)
     review_answer(review_id=review.pk, by=staff["brand_approver"], verdict=Approval.Verdict.APPROVE)
     playbook_publish(version_id=version.pk, by=staff["publisher"])

@@ -25,7 +25,7 @@ NIL_DIGEST = "0" * 64
 def make_run(*, purpose: str = "marketing", name: str = "Win-back", people: int = 0, owner: User | None = None) -> Run:
     """A run of a published playbook, as of now, with nothing decided."""
     number = next(_number)
-    owner = owner or make_user()
+    owner = owner or make_user("publisher")
     brand = Brand.objects.create(
         code=f"brand-{number}",
         owner=owner,

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 
 from apps.data.profiles.models import Profile
+from apps.foundation.accounts.guarding import GuardedPages
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
@@ -28,12 +29,13 @@ _SAMPLE = 8
 
 
 @admin.register(Audience)
-class AudienceAdmin(ModelAdmin):
+class AudienceAdmin(GuardedPages, ModelAdmin):
     """Rules with a name."""
 
     form = AudienceForm
     list_display = ("name", "reading", "owner", "updated_at")
     list_select_related = ("owner",)
+    list_filter = (("owner", admin.RelatedOnlyFieldListFilter),)
     list_per_page = 50
     search_fields = ("name", "description")
     search_help_text = "name or description"

@@ -5,6 +5,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.governance.services import audit_record
@@ -14,10 +15,11 @@ from .rules import rule_parse, rule_to_json
 
 
 def audience_create(*, name: str, rule: object, owner: User, description: str = "") -> Audience:
-    """A new audience. Its rule is kept in its canonical form.
+    """A new audience of `owner`, who makes it. Its rule is kept in its canonical form.
 
-    Raises Invalid for a rule that does not parse or an empty name, Conflict for a name that is taken.
+    Raises NotAllowed, Invalid for a rule that does not parse or an empty name, Conflict for a name that is taken.
     """
+    right_require(owner, "add", Audience, what="set up audiences")
     audience = Audience(name=_name(name), description=description, rule=rule_to_json(rule_parse(rule)), owner=owner)
     with transaction.atomic():
         _written(audience)
@@ -28,13 +30,14 @@ def audience_create(*, name: str, rule: object, owner: User, description: str = 
 def audience_update(*, audience_id: int, name: str, rule: object, by: User, description: str = "") -> Audience:
     """Change an audience. What was approved stays as it was: a playbook's version pins the rule.
 
-    Raises Invalid, Conflict as `audience_create` does, and NotFound.
+    Raises NotAllowed, Invalid, Conflict as `audience_create` does, and NotFound.
     """
     parsed = rule_to_json(rule_parse(rule))
     with transaction.atomic():
         audience = Audience.objects.select_for_update().filter(pk=audience_id).first()
         if audience is None:
             raise NotFound("audience_unknown", f"There is no audience {audience_id}")
+        right_require(by, "change", audience, what="change this audience")
         data: dict[str, Any] = {"rule": parsed}
         if audience.rule != parsed:
             data["rule_before"] = audience.rule

@@ -6,5 +6,7 @@ class ContentConfig(AppConfig):
 
     def ready(self) -> None:
         from .governing import governing_register  # models are loaded only now
+        from .rights import rights_declare
 
         governing_register()
+        rights_declare()

@@ -5,13 +5,28 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet
+from guardian.shortcuts import get_objects_for_user
 
+from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import may
 from apps.foundation.core.errors import NotFound
 
 from .contracts import BrandSpec, CompiledSources
 from .fields import Field
-from .models import Brand, CompiledTemplate
+from .models import Block, Brand, CompiledTemplate, Market
+from .rights import WORK_IN
 from .values import value_is_empty
+
+
+def markets_of(user: User) -> QuerySet[Market]:
+    """The markets for which a user may write blocks: all for the central team, else those they work in."""
+    if user.has_perm("content.add_block"):
+        return Market.objects.all()
+    if not may(user, "add", Block):
+        return Market.objects.none()
+    found: QuerySet[Market] = get_objects_for_user(user, WORK_IN, accept_global_perms=False)
+    return found
 
 
 @lru_cache(maxsize=512)

@@ -19,6 +19,7 @@ from unfold.decorators import action, display
 
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.audiences.selectors import audience_glance
+from apps.foundation.accounts.guarding import GuardedPages
 from apps.foundation.accounts.models import User
 from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.clock import now
@@ -92,13 +93,13 @@ def _tiers_table(rows: list[TierRow]) -> SafeString:
 
 
 @admin.register(Playbook)
-class PlaybookAdmin(ModelAdmin):
+class PlaybookAdmin(GuardedPages, ModelAdmin):
     """Playbooks: edited here, and moved on by the buttons above the form."""
 
     form = PlaybookForm
     list_display = ("name", "newest_shown", "published_shown", "trigger", "audience", "owner", "updated_at")
     list_select_related = ("published", "audience", "owner")
-    list_filter = ("trigger", "purpose", "channel")
+    list_filter = ("trigger", "purpose", "channel", ("owner", admin.RelatedOnlyFieldListFilter))
     list_per_page = 50
     search_fields = ("name", "code", "description")
     search_help_text = "name, code or description"
@@ -237,10 +238,10 @@ class PlaybookAdmin(ModelAdmin):
 
     # Unfold looks rights named in full up in the database at each system check: `migrate` on an empty one would fail.
     def has_publish_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("playbooks.publish_playbook")
+        return self.may(request, "publish", obj)
 
     def has_run_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("playbooks.run_playbook")
+        return self.may(request, "run", obj)
 
     def has_rehearse_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("console.view_dryrun")

@@ -84,7 +84,11 @@ class Playbook(models.Model):
 
     class Meta:
         ordering = ["name"]
-        permissions = [("publish_playbook", "Can publish a playbook"), ("run_playbook", "Can start and stop runs")]
+        permissions = [
+            ("publish_playbook", "Can publish a playbook"),
+            ("run_playbook", "Can start and stop runs"),
+            ("stop_playbook", "Can pause and cancel runs"),
+        ]
         constraints = [
             models.CheckConstraint(
                 # NULL >= 1 is not false, and a check takes what is not false

@@ -15,8 +15,9 @@ from apps.decisioning.audiences.selectors import audience_ids
 from apps.decisioning.content.models import BlockVersion, Brand, Template, TemplateVersion
 from apps.decisioning.content.services import message_compile
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
-from apps.foundation.core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
+from apps.foundation.core.errors import Conflict, DomainError, Invalid, NotFound
 from apps.foundation.core.live import live_publish
 from apps.foundation.core.postgres import copy_rows
 from apps.foundation.governance.history import revision_begin, revision_keep
@@ -82,11 +83,6 @@ class PlaybookFields(TypedDict, total=False):
     send_within_hours: int
 
 
-def _may(by: User, right: str, what: str) -> None:
-    if not by.has_perm(right):
-        raise NotAllowed("not_allowed", f"You may not {what}: ask somebody with that role")
-
-
 def _locked(playbook_id: int) -> Playbook:
     """The playbook, locked against other changes until the caller's transaction ends. Raises NotFound."""
     playbook = Playbook.objects.select_for_update(no_key=True).filter(pk=playbook_id).first()
@@ -123,7 +119,7 @@ def playbook_create(*, by: User, **fields: Unpack[PlaybookFields]) -> Playbook:
 
     Raises NotAllowed, PlaybookInvalid with everything that is wrong.
     """
-    _may(by, "playbooks.add_playbook", "set up playbooks")
+    right_require(by, "add", Playbook, what="set up playbooks")
     with transaction.atomic():
         playbook = _filled(Playbook(owner=by, editors=[by.pk]), fields)
         _checked(playbook)
@@ -147,9 +143,9 @@ def playbook_update(
     seen_at: the playbook's `updated_at` when the editor opened it; why: for the history.
     Raises NotFound, NotAllowed, PlaybookInvalid, Conflict when somebody else edited it since `seen_at`.
     """
-    _may(by, "playbooks.change_playbook", "edit playbooks")
     with transaction.atomic():
         playbook = _locked(playbook_id)
+        right_require(by, "change", playbook, what="edit this playbook")
         if seen_at is not None and playbook.updated_at != seen_at:
             raise Conflict("playbook_edited", "Somebody else edited this playbook meanwhile: look at it again first")
         before = _values(playbook)
@@ -193,9 +189,9 @@ def playbook_submit(*, playbook_id: int, by: User, note: str = "") -> PlaybookVe
     Raises NotFound, NotAllowed, PlaybookInvalid, Invalid (what content refuses), Conflict when exactly this waits
     or was approved already.
     """
-    _may(by, "playbooks.change_playbook", "hand in playbooks")
     with transaction.atomic():
         playbook = _locked(playbook_id)
+        right_require(by, "change", playbook, what="hand in this playbook")
         _checked(playbook)
         spec, _ = spec_build(playbook)
         compiled_steps = {
@@ -309,8 +305,6 @@ def run_start(
     Raises NotFound, NotAllowed, Invalid for a wrong key or moment, Conflict `playbook_not_published` or when what
     is published is not what was approved.
     """
-    if by is not None:
-        _may(by, "playbooks.run_playbook", "start runs")
     key = occasion_key.strip()
     if not key or len(key) > 120 or not key.isprintable():
         raise Invalid("occasion_key", "Name the occasion in 1 to 120 characters: the same name never sends twice")
@@ -318,6 +312,8 @@ def run_start(
         raise Invalid("as_of", "The moment must have a time zone and lie in the past")
     with transaction.atomic():
         playbook = _locked(playbook_id)
+        if by is not None:
+            right_require(by, "run", playbook, what="start runs of this playbook")
         there = playbook.runs.filter(occasion_key=key, step="").first()
         if there is not None:
             return there
@@ -426,11 +422,11 @@ def run_cancel(*, run_id: int, by: User) -> Run:
 
     The run of an occasion that people follow through steps takes their journeys and the runs of its steps with it.
     """
-    _may(by, "playbooks.run_playbook", "stop runs")
     with transaction.atomic():
         run = Run.objects.select_related("version").filter(pk=run_id).first()
         if run is None:
             raise NotFound("run_unknown", "There is no such run")
+        right_require(by, "stop", run.playbook, what="stop this run")
         if run.state != Run.State.CANCELLED:
             _cancel(run, by)
         if not run.step and not in_one_go(run.version.spec):

@@ -21,8 +21,9 @@ from apps.decisioning.audiences.contracts import Attribute, PersonFacts, Rule, r
 from apps.decisioning.audiences.rules import rule_matches, rule_parse
 from apps.decisioning.audiences.sql import audience_from
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
-from apps.foundation.core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
+from apps.foundation.core.errors import Conflict, DomainError, Invalid, NotFound
 from apps.foundation.governance.services import audit_record
 
 from .contracts import PlaybookSpec
@@ -246,8 +247,7 @@ def playbook_trigger(*, playbook_code: str, profile_id: int, key: str, by: User,
     (`not_triggered_so`), and when the person may not begin now: `not_in_audience`, `only_once`, `under_way`,
     `too_soon`.
     """
-    if not by.has_perm("playbooks.run_playbook"):
-        raise NotAllowed("not_allowed", "You may not start playbooks: ask somebody with that role")
+    right_require(by, "run", Playbook, what="start playbooks")
     name = key.strip()
     if not name or len(name) > 200 or not name.isprintable():
         raise Invalid("key", "Name the occasion in 1 to 200 characters: the same name never begins twice")
@@ -258,6 +258,7 @@ def playbook_trigger(*, playbook_code: str, profile_id: int, key: str, by: User,
         found = cursor.fetchone()
         if found is None or not Profile.objects.filter(pk=profile_id).exists():
             raise NotFound("playbook_or_profile_unknown", "There is no such playbook or profile")
+        right_require(by, "run", Playbook.objects.select_related("owner").get(pk=found[0]), what="start this playbook")
         journeys = Journey.objects.filter(playbook_id=found[0], profile_id=profile_id, occasion_key=occasion)
         if (there := journeys.first()) is not None:
             return there

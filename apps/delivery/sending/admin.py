@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import may
 from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.errors import DomainError
 
@@ -162,19 +163,23 @@ class DispatchAdmin(ReadOnlyAdmin):
     def run_page(self, dispatch: Dispatch) -> SafeString:
         return format_html('<a href="{}">open</a>', reverse("console:run", args=[dispatch.run_id]))
 
-    def has_order_permission(self, request: HttpRequest) -> bool:
-        """Who may start and stop runs may give them orders."""
-        return cast(User, request.user).has_perm("playbooks.run_playbook")
+    def has_stop_permission(self, request: HttpRequest) -> bool:
+        """Whether one may stop any run; the service asks about each."""
+        return may(cast(User, request.user), "stop", Dispatch)
 
-    @admin.action(description="Pause sending", permissions=["order"])
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        """Whether one may let any run go on; the service asks about each."""
+        return may(cast(User, request.user), "run", Dispatch)
+
+    @admin.action(description="Pause sending", permissions=["stop"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Dispatch]) -> None:
         self._order(request, queryset, dispatch_pause, "paused")
 
-    @admin.action(description="Resume sending", permissions=["order"])
+    @admin.action(description="Resume sending", permissions=["run"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Dispatch]) -> None:
         self._order(request, queryset, dispatch_resume, "resumed")
 
-    @admin.action(description="Cancel for good what is not sent yet", permissions=["order"])
+    @admin.action(description="Cancel for good what is not sent yet", permissions=["stop"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Dispatch]) -> None:
         self._order(request, queryset, dispatch_cancel, "cancelled")
 

@@ -9,6 +9,7 @@ from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
 from apps.decisioning.decisions.selectors import dispatch_terms
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.errors import Conflict, NotFound
 from apps.foundation.core.live import live_publish
 from apps.foundation.governance.services import audit_record
@@ -128,14 +129,14 @@ def _dispatch_locked(run_id: int) -> Dispatch:
 def dispatch_pause(*, dispatch_id: int, by: User | None = None) -> None:
     """Let nothing more of a run go out until it is resumed. Once this has committed, no message enters `sending`.
 
-    by: who gave the order, for the audit log; None when the caller records it.
-    Raises NotFound, Conflict when it was cancelled.
+    by: who gave the order, for the audit log; None when the caller asks for the right and records it.
+    Raises NotFound, NotAllowed, Conflict when it was cancelled.
     """
     _order(dispatch_id, by, to=Dispatch.State.PAUSED, only_from=(Dispatch.State.ACTIVE, Dispatch.State.PAUSED))
 
 
 def dispatch_resume(*, dispatch_id: int, by: User | None = None) -> None:
-    """Let a paused run go on; the sweep wakes senders. Raises NotFound, Conflict when it was cancelled."""
+    """Let a paused run go on; the sweep wakes senders. Raises NotFound, NotAllowed, Conflict when it was cancelled."""
     _order(dispatch_id, by, to=Dispatch.State.ACTIVE, only_from=(Dispatch.State.ACTIVE, Dispatch.State.PAUSED))
 
 
@@ -143,7 +144,8 @@ def dispatch_cancel(*, dispatch_id: int, by: User | None = None) -> None:
     """Let nothing more of a run go out, for good. Once this has committed, no message enters `sending`.
 
     What waits or is claimed is cancelled here, as far as it is not much; the sweep does the rest. What is in `sending`
-    passed the gate before, and is handed over within a second or taken back. Raises NotFound.
+    passed the gate before, and is handed over within a second or taken back.
+    Raises NotFound, NotAllowed.
     """
     with transaction.atomic():
         _order(dispatch_id, by, to=Dispatch.State.CANCELLED, only_from=tuple(Dispatch.State))
@@ -164,6 +166,9 @@ def _order(dispatch_id: int, by: User | None, *, to: Dispatch.State, only_from: 
         dispatch = Dispatch.objects.select_for_update(no_key=True).filter(pk=dispatch_id).first()
         if dispatch is None:
             raise NotFound("dispatch_unknown", "There is no such dispatch")
+        if by is not None:
+            action = "run" if to == Dispatch.State.ACTIVE else "stop"
+            right_require(by, action, dispatch, what=f"{'resume' if action == 'run' else 'stop'} this run")
         if dispatch.state not in only_from:
             raise Conflict("dispatch_cancelled", "This run was cancelled for good; start another one")
         if dispatch.state != to:

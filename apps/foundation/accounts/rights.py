@@ -13,6 +13,7 @@ from django.db.models import Model
 from apps.foundation.core.errors import NotAllowed
 
 from .models import User
+from .roles import roles_with
 
 Scope = Callable[[User, Model], bool]
 """Whether an object is one of those that a user's right is about."""
@@ -21,11 +22,17 @@ Scope = Callable[[User, Model], bool]
 @dataclass(frozen=True, slots=True)
 class Way:
     """One way to be allowed. right: `app.codename`, given by a role; scope: which objects, None for all of the kind;
-    who: whom it is about, in words, such as "its owner"."""
+    who: whom it is about, in words, such as "a local editor of France"; asked of an object, or of None for any."""
 
     right: str
     scope: Scope | None = None
-    who: str = ""
+    who: Callable[[Model | None], str] | None = None
+
+    def people(self, subject: Model | None) -> str:
+        """Whom this way is about, in words."""
+        if self.who is not None:
+            return self.who(subject)
+        return either([_a(title.lower()) for title in roles_with(self.right)]) or "a superuser"
 
     def holds(self, user: User, subject: Model | None) -> bool:
         if not user.has_perm(self.right):
@@ -77,10 +84,19 @@ def right_require(user: User, action: str, subject: Model | type[Model], *, what
 
 
 def who_may(action: str, subject: Model | type[Model]) -> str:
-    """Who can do it, as a sentence for the one who can't; an empty text where a role's right is all it takes."""
-    kind = subject if isinstance(subject, type) else type(subject)
-    people = [way.who for way in ways_of(kind, action) if way.who]
-    return f"That is for {' or '.join(people)}." if people else "Ask somebody whose role includes it."
+    """Who can do it, as a sentence for the one who can't."""
+    kind, one = (subject, None) if isinstance(subject, type) else (type(subject), subject)
+    people = either([way.people(one) for way in ways_of(kind, action)])
+    return f"Who can: {people}."
+
+
+def either(words: list[str]) -> str:
+    """`a, b, c`, without what is empty or told twice."""
+    return ", ".join(dict.fromkeys(word for word in words if word))
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
 
 
 def is_owner(user: User, subject: Model) -> bool:
@@ -88,10 +104,20 @@ def is_owner(user: User, subject: Model) -> bool:
     return user.pk is not None and getattr(subject, "owner_id", None) == user.pk
 
 
-def owned_or_granted(right: str) -> Scope:
-    """The scope of its owner, and of those who were given `right` on the object itself."""
+def is_granted(user: User, subject: Model, right: str) -> bool:
+    """Whether a right was given to the user on the object itself."""
+    return subject.pk is not None and user.has_perm(right, subject)
+
+
+def owners_way(right: str) -> Way:
+    """The way of an object's owner, and of those to whom `right` was given on the object itself; both must have the
+    right by a role too."""
 
     def scope(user: User, subject: Model) -> bool:
-        return is_owner(user, subject) or (subject.pk is not None and user.has_perm(right, subject))
+        return is_owner(user, subject) or is_granted(user, subject, right)
 
-    return scope
+    def who(subject: Model | None) -> str:
+        owner = getattr(subject, "owner", None)
+        return f"its owner{f' ({owner})' if owner is not None else ''}, those with whom they share it"
+
+    return Way(right, scope, who)

@@ -1,6 +1,7 @@
 """The roles of the people who work in Tessera, and what each may do with which kind of object.
 
-A role is a group of Django's, kept in step with this table by `migrate`.
+A role is a group of Django's, kept in step with this table by `migrate`. What its rights reach (all objects of a kind,
+those of one's markets, one's own) is said beside the objects, in the `rights.py` of their app.
 """
 
 from dataclasses import dataclass
@@ -36,46 +37,48 @@ _SEE = (
 )
 _REHEARSE = _rights("console", "dryrun testsend", "make")
 
+_PERSONAS = _rights("content", "persona", "add change")
+
+_CENTRAL_TEAM = (
+    *_PERSONAS,
+    *_rights("content", "blocktype", "add change"),
+    *_rights("content", "block", "add change publish"),
+)
+"""Of those who look after what is the same everywhere: block types with their fixed values, and everybody's blocks."""
+
 ROLES: tuple[Role, ...] = (
     Role(
         "local_editor",
         "Local editor",
-        "writes blocks, sets up audiences and playbooks, asks for approval",
-        (
-            *_SEE,
-            *_REHEARSE,
-            *_rights("content", "block persona", "add change"),
-            *_rights("audiences", "audience", "add change"),
-            *_rights("playbooks", "playbook", "add change"),
-            *_rights("imports", "import", "add"),
-        ),
+        "writes the blocks of their own markets: what is flexible in them, nothing else",
+        (*_SEE, *_REHEARSE, "content.edit_market", *_PERSONAS),
     ),
     Role(
         "engineer",
         "Engineer",
-        "owns templates and block types",
-        (*_SEE, *_REHEARSE, *_rights("content", "template blocktype persona", "add change")),
+        "owns templates; of the central team, so also block types and the blocks of all markets",
+        (*_SEE, *_REHEARSE, *_rights("content", "template", "add change publish"), *_CENTRAL_TEAM),
     ),
     Role("brand_approver", "Brand approver", "agrees to content for the brand", (*_SEE, *_REHEARSE)),
     Role("legal_approver", "Legal approver", "agrees to content for the law", (*_SEE, *_REHEARSE)),
     Role(
         "publisher",
         "Publisher",
-        "publishes what was approved, starts and stops runs",
+        "sets up audiences and playbooks; publishes and runs those of their own, once others agreed",
         (
             *_SEE,
             *_REHEARSE,
-            "playbooks.publish_playbook",
-            "playbooks.run_playbook",
+            *_rights("audiences", "audience", "add change"),
+            *_rights("playbooks", "playbook", "add change publish run"),
             "content.publish_block",
-            "content.publish_template",
+            *_PERSONAS,
         ),
     ),
     Role("analyst", "Analyst", "reads everything, changes nothing", _SEE),
     Role(
         "administrator",
         "Administrator",
-        "looks after people, brands, imports and suppressions",
+        "looks after people, markets, brands, imports and suppressions; of the central team; stops any run",
         (
             *_SEE,
             *_REHEARSE,
@@ -83,12 +86,19 @@ ROLES: tuple[Role, ...] = (
             *_rights("governance", "approvalpath", "add change"),
             *_rights("auth", "group", "view"),
             *_rights("content", "market brand", "add change"),
+            *_CENTRAL_TEAM,
             *_rights("imports", "import", "add change"),
             *_rights("consent", "suppression", "add"),
             *_rights("webhooks", "webhookendpoint", "view add change"),
             *_rights("webhooks", "webhookdelivery", "view"),
+            "playbooks.stop_playbook",
         ),
     ),
 )
 
 ROLE_BY_CODE = {role.code: role for role in ROLES}
+
+
+def roles_with(*rights: str) -> list[str]:
+    """The titles of the roles that have all these rights, in the order of the table."""
+    return [role.title for role in ROLES if set(rights) <= set(role.rights)]

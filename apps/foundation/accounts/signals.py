@@ -3,5 +3,5 @@
 from django.dispatch import Signal
 
 user_changed = Signal()
-"""`user`: whose account it is; `by`: who changed it; `action`: created, changed or roles; `data`: what, and nothing
-personal. Sent inside the transaction of the change."""
+"""`user`: whose account it is; `by`: who changed it; `action`: created, changed, roles, or the
+key of a scope (`scopes.py`); `data`: what, and nothing personal. Sent inside the transaction of the change."""

@@ -1,17 +1,20 @@
 """Who may open a page of the console, and what every such page needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import may, who_may
+from apps.foundation.accounts.roles import roles_with
 
 View = Callable[..., HttpResponse]
 
@@ -32,12 +35,24 @@ def staff_page(*rights: str) -> Callable[[View], View]:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
             if not admin.site.has_permission(request) or not request.user.has_perms(rights):
-                raise PermissionDenied
+                raise PermissionDenied(who_has(rights))
             return view(request, *args, **kwargs)
 
         return guarded
 
     return decorate
+
+
+def who_has(rights: Sequence[str]) -> str:
+    """Which roles have all these rights, as a sentence; an empty text where none has."""
+    roles = [title.lower() for title in roles_with(*rights)]
+    return f"This page is for the roles {', '.join(roles)}." if roles else ""
+
+
+def asked(user: User, action: str, subject: Model) -> None:
+    """Answer 403, with who can, unless the user may do `action` to an object."""
+    if not may(user, action, subject):
+        raise PermissionDenied(who_may(action, subject))
 
 
 def console_page(

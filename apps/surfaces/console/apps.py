@@ -6,3 +6,6 @@ class ConsoleConfig(AppConfig):
 
     def ready(self) -> None:
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
+        from .rights import rights_declare
+
+        rights_declare()

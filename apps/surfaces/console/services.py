@@ -6,13 +6,16 @@ from apps.decisioning.playbooks.models import Run
 from apps.delivery.sending.models import Dispatch
 from apps.delivery.sending.services import dispatch_pause, dispatch_resume
 from apps.foundation.accounts.models import User
-from apps.foundation.core.errors import Conflict, NotAllowed
+from apps.foundation.accounts.rights import right_require
+from apps.foundation.core.errors import Conflict, NotFound
 from apps.foundation.governance.services import audit_record
 
 
-def _dispatch(run_id: int, by: User) -> Dispatch:
-    if not by.has_perm("playbooks.run_playbook"):
-        raise NotAllowed("not_allowed", "You may not start or stop runs: ask a publisher")
+def _dispatch(run_id: int, by: User, action: str, what: str) -> Dispatch:
+    run = Run.objects.select_related("playbook__owner").filter(pk=run_id).first()
+    if run is None:
+        raise NotFound("run_unknown", "There is no such run")
+    right_require(by, action, run.playbook, what=what)
     dispatch = Dispatch.objects.filter(run_id=run_id).first()
     if dispatch is None:
         raise Conflict("nothing_to_send", "Nothing of this run is to be sent yet: try again in a moment")
@@ -22,7 +25,7 @@ def _dispatch(run_id: int, by: User) -> Dispatch:
 def run_pause(*, run_id: int, by: User) -> None:
     """Hold a run's sending; deciding goes on. Raises NotAllowed, Conflict when nothing is to be sent (any more)."""
     with transaction.atomic():
-        dispatch = _dispatch(run_id, by)
+        dispatch = _dispatch(run_id, by, "stop", "pause this run")
         dispatch_pause(dispatch_id=dispatch.pk)
         audit_record(action="playbooks.run.paused", actor=by, subject=Run.objects.get(pk=run_id))
 
@@ -30,6 +33,6 @@ def run_pause(*, run_id: int, by: User) -> None:
 def run_resume(*, run_id: int, by: User) -> None:
     """Let a held run go on. Raises NotAllowed, Conflict when it was cancelled."""
     with transaction.atomic():
-        dispatch = _dispatch(run_id, by)
+        dispatch = _dispatch(run_id, by, "run", "resume this run")
         dispatch_resume(dispatch_id=dispatch.pk)
         audit_record(action="playbooks.run.resumed", actor=by, subject=Run.objects.get(pk=run_id))

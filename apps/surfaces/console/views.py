@@ -24,13 +24,14 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.data.profiles.models import Profile
 from apps.decisioning.playbooks.models import PlaybookVersion, Run
 from apps.decisioning.playbooks.services import run_cancel
+from apps.foundation.accounts.rights import may
 from apps.foundation.core.errors import Conflict, DomainError, NotAllowed, NotFound
 from apps.foundation.core.live import hub
 from apps.foundation.governance.models import Approval, Review
 from apps.foundation.governance.services import review_answer
 
 from . import services
-from .access import StaffRequest, console_page, staff_page
+from .access import StaffRequest, asked, console_page, staff_page
 from .messages import message_shown
 from .reviews import inbox, review_row, version_shown
 from .selectors import SHOWN, run_figures, run_messages, runs_page
@@ -46,7 +47,7 @@ VIEWS = {
 
 
 def _run(run_id: int) -> Run:
-    return get_object_or_404(Run.objects.select_related("playbook", "version", "started_by"), pk=run_id)
+    return get_object_or_404(Run.objects.select_related("playbook__owner", "version", "started_by"), pk=run_id)
 
 
 @staff_page("playbooks.view_run")
@@ -60,20 +61,26 @@ def runs(request: HttpRequest) -> HttpResponse:
 
 @staff_page("playbooks.view_run")
 @require_safe
-def run(request: HttpRequest, run_id: int) -> HttpResponse:
+def run(request: StaffRequest, run_id: int) -> HttpResponse:
     """A run, live while it moves; asked by htmx, only the part that moves."""
     found = _run(run_id)
-    context = {"run": found, "figures": run_figures(found), "may_run": request.user.has_perm("playbooks.run_playbook")}
+    context = {
+        "run": found,
+        "figures": run_figures(found),
+        "may_run": may(request.user, "run", found.playbook),
+        "may_stop": may(request.user, "stop", found.playbook),
+    }
     if request.headers.get("HX-Request"):
         return render(request, "console/parts/run.html", context)
     return console_page(request, "console/run.html", str(found.playbook), context)
 
 
-@staff_page("playbooks.view_run", "playbooks.run_playbook")
+@staff_page("playbooks.view_run")
 @require_POST
 def run_pause(request: StaffRequest, run_id: int) -> HttpResponse:
     """Hold a run: nothing more is handed over until it is resumed."""
     found = _run(run_id)
+    asked(request.user, "stop", found.playbook)
     return _done(request, found, lambda: services.run_pause(run_id=found.pk, by=request.user), _("Paused."))
 
 
@@ -82,13 +89,15 @@ def run_pause(request: StaffRequest, run_id: int) -> HttpResponse:
 def run_resume(request: StaffRequest, run_id: int) -> HttpResponse:
     """Go on with a run that was held."""
     found = _run(run_id)
+    asked(request.user, "run", found.playbook)
     return _done(request, found, lambda: services.run_resume(run_id=found.pk, by=request.user), _("It goes on."))
 
 
-@staff_page("playbooks.view_run", "playbooks.run_playbook")
+@staff_page("playbooks.view_run")
 def run_stop(request: StaffRequest, run_id: int) -> HttpResponse:
     """Ask whether to cancel a run, and cancel it."""
     found = _run(run_id)
+    asked(request.user, "stop", found.playbook)
     if request.method == "POST":
         return _done(request, found, lambda: run_cancel(run_id=found.pk, by=request.user), _("Cancelled."))
     return console_page(

@@ -49,7 +49,7 @@ def page(job: Import) -> str:
 def test_a_file_is_brought_in_and_its_page_shows_what_was_in_it(
     client: Client, woken: list[int], django_capture_on_commit_callbacks: Any
 ) -> None:
-    by = make_user("local_editor")
+    by = make_user("administrator")
     client.force_login(by)
     with django_capture_on_commit_callbacks(execute=True):
         answer = client.post(
@@ -141,7 +141,7 @@ def test_stop_go_on_and_the_errors_file(
     assert errors["Content-Disposition"] == f'attachment; filename="import-{job.pk}-errors.csv"'
 
 
-@pytest.mark.parametrize("role", ["analyst", "publisher", "engineer"])
+@pytest.mark.parametrize("role", ["analyst", "publisher", "local_editor"])
 def test_who_may_only_look_changes_nothing(client: Client, role: str) -> None:
     client.force_login(make_user("administrator"))
     client.post(ADD, form())

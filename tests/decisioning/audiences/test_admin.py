@@ -7,9 +7,11 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from guardian.shortcuts import assign_perm
 
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
+from apps.foundation.accounts.models import User
 from apps.foundation.governance.models import AuditEntry
 from tests.factories import make_profile, make_user
 
@@ -20,8 +22,8 @@ ADD = "admin:audiences_audience_add"
 GERMANS = {"attribute": "country", "is": "DE"}
 
 
-def signed_in(client: Client, role: str) -> Client:
-    client.force_login(make_user(role))
+def signed_in(client: Client, who: str | User) -> Client:
+    client.force_login(make_user(who) if isinstance(who, str) else who)
     return client
 
 
@@ -30,19 +32,19 @@ def text_of(response: Any) -> str:
 
 
 def test_an_editor_makes_an_audience_and_the_log_says_so(client: Client) -> None:
-    signed_in(client, "local_editor")
+    signed_in(client, "publisher")
     answer = client.post(reverse(ADD), {"name": "Germans", "description": "", "rule": json.dumps(GERMANS)})
     assert answer.status_code == 302
     audience = Audience.objects.get()
     assert (audience.name, audience.rule) == ("Germans", GERMANS)
-    assert audience.owner.groups.get().name == "local_editor"
+    assert audience.owner.groups.get().name == "publisher"
     entry = AuditEntry.objects.get(action="audience.create")
     assert (entry.actor, entry.object_id, entry.data) == (audience.owner, str(audience.pk), {"rule": GERMANS})
 
 
 def test_a_change_keeps_the_owner_and_the_rule_before(client: Client) -> None:
-    audience = Audience.objects.create(name="Germans", rule=GERMANS, owner=make_user())
-    signed_in(client, "local_editor")
+    audience = Audience.objects.create(name="Germans", rule=GERMANS, owner=make_user("publisher"))
+    signed_in(client, audience.owner)
     page = reverse("admin:audiences_audience_change", args=[audience.pk])
     assert "country is DE" in text_of(client.get(reverse("admin:audiences_audience_changelist")))
     assert client.get(page).status_code == 200
@@ -67,7 +69,7 @@ def test_a_change_keeps_the_owner_and_the_rule_before(client: Client) -> None:
     ],
 )
 def test_a_fault_is_shown_beside_the_rule_and_nothing_is_saved(client: Client, rule: str, fault: str) -> None:
-    signed_in(client, "local_editor")
+    signed_in(client, "publisher")
     answer = client.post(reverse(ADD), {"name": "Wrong", "description": "", "rule": rule})
     assert answer.status_code == 200
     assert fault in text_of(answer)
@@ -77,7 +79,7 @@ def test_a_fault_is_shown_beside_the_rule_and_nothing_is_saved(client: Client, r
 
 def test_a_name_is_given_once(client: Client) -> None:
     Audience.objects.create(name="Germans", rule=GERMANS, owner=make_user())
-    signed_in(client, "local_editor")
+    signed_in(client, "publisher")
     answer = client.post(reverse(ADD), {"name": "Germans", "description": "", "rule": json.dumps(GERMANS)})
     assert "Audience with this Name already exists" in text_of(answer)
     assert Audience.objects.count() == 1
@@ -86,7 +88,7 @@ def test_a_name_is_given_once(client: Client) -> None:
 def test_the_preview_counts_and_reads_the_rule(client: Client) -> None:
     profile = make_profile(country="DE")
     make_profile(country="FR")
-    signed_in(client, "local_editor")
+    signed_in(client, "publisher")
     answer = client.post(reverse(PREVIEW), {"rule": json.dumps(GERMANS)})
     assert answer.status_code == 200
     assert "country is DE" in text_of(answer)
@@ -95,7 +97,7 @@ def test_the_preview_counts_and_reads_the_rule(client: Client) -> None:
 
 
 def test_the_preview_tells_a_fault_escaped(client: Client) -> None:
-    signed_in(client, "local_editor")
+    signed_in(client, "publisher")
     answer = client.post(reverse(PREVIEW), {"rule": '{"<script>": 1}'})
     assert answer.status_code == 200
     assert "Not a rule yet." in text_of(answer)
@@ -107,7 +109,7 @@ def test_the_preview_tells_a_fault_escaped(client: Client) -> None:
 def test_a_rule_that_takes_too_long_is_stopped(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     Profile.objects.bulk_create(Profile() for _ in range(20_000))
     monkeypatch.setattr("apps.decisioning.audiences.admin._GLANCE_MILLISECONDS", 1)
-    signed_in(client, "local_editor")
+    signed_in(client, "publisher")
     rule = {"all": [{"not": {"attribute": f"a{number}", "contains": "x"}} for number in range(90)]}
     answer = client.post(reverse(PREVIEW), {"rule": json.dumps(rule)})
     assert answer.status_code == 200
@@ -117,7 +119,7 @@ def test_a_rule_that_takes_too_long_is_stopped(client: Client, monkeypatch: pyte
         assert cursor.fetchone()[0] == "0"
 
 
-@pytest.mark.parametrize("role", ["analyst", "publisher", "engineer", "legal_approver"])
+@pytest.mark.parametrize("role", ["analyst", "local_editor", "engineer", "administrator"])
 def test_others_look_and_change_nothing(client: Client, role: str) -> None:
     audience = Audience.objects.create(name="Germans", rule=GERMANS, owner=make_user())
     signed_in(client, role)
@@ -129,6 +131,23 @@ def test_others_look_and_change_nothing(client: Client, role: str) -> None:
     assert list(Audience.objects.values_list("name", "rule")) == [("Germans", GERMANS)]
 
 
+def test_an_audience_of_somebody_else_is_looked_at_only_until_it_is_shared(client: Client) -> None:
+    owner, other = make_user("publisher"), make_user("publisher")
+    audience = Audience.objects.create(name="Germans", rule=GERMANS, owner=owner)
+    signed_in(client, other)
+    page = reverse("admin:audiences_audience_change", args=[audience.pk])
+    change = {"name": "All", "description": "", "rule": '{"all": []}'}
+    assert b'name="_save"' not in client.get(page).content
+    refused = client.post(page, change)
+    assert refused.status_code == 403
+    assert f"Who can: its owner ({owner}), those with whom they share it." in refused.content.decode()
+    assert list(Audience.objects.values_list("name", "rule")) == [("Germans", GERMANS)]
+
+    assign_perm("audiences.change_audience", other, audience)
+    assert client.post(page, change).status_code == 302
+    assert list(Audience.objects.values_list("name", "owner")) == [("All", owner.pk)]
+
+
 def test_a_stranger_is_sent_to_the_login(client: Client) -> None:
     assert client.post(reverse(PREVIEW), {"rule": '{"all": []}'}).status_code == 302
-    assert signed_in(client, "local_editor").get(reverse(PREVIEW)).status_code == 405
+    assert signed_in(client, "publisher").get(reverse(PREVIEW)).status_code == 405

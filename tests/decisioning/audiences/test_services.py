@@ -14,13 +14,13 @@ pytestmark = pytest.mark.django_db
 
 
 def test_a_rule_is_kept_in_its_canonical_form() -> None:
-    audience = audience_create(name=" Buyers ", rule={"orders": {"since": "2011-10-11"}}, owner=make_user())
+    audience = audience_create(name=" Buyers ", rule={"orders": {"since": "2011-10-11"}}, owner=make_user("publisher"))
     assert audience.name == "Buyers"
     assert audience.rule == {"orders": {"at_least": 1, "since": "2011-10-11T00:00:00Z"}}
 
 
 def test_what_is_wrong_leaves_nothing_behind() -> None:
-    owner = make_user()
+    owner = make_user("publisher")
     kept = audience_create(name="All", rule={"all": []}, owner=owner)
     with pytest.raises(Conflict, match="There is an audience “All” already"):
         audience_create(name="All", rule={"all": []}, owner=owner)

@@ -71,7 +71,8 @@ class Sample:
     def __init__(self) -> None:
         self.administrator = make_user("administrator")
         self.engineer = make_user("engineer")
-        self.editor = make_user("local_editor")
+        self.market = services.market_create(by=self.administrator, code="here", name="Here", languages=["en", "de"])
+        self.editor = make_user("local_editor", markets=[self.market])
         self.brand = services.brand_create(by=self.administrator, **_yaml("brand"))
         types = {
             code: services.block_type_create(by=self.engineer, code=code, **entry)
@@ -79,7 +80,8 @@ class Sample:
         }
         self.blocks: dict[str, Block] = {
             name: services.block_create(
-                by=self.editor,
+                by=self.engineer if entry["tier"] == "foundation" else self.editor,
+                market=None if entry["tier"] == "foundation" else self.market,
                 name=name,
                 type_id=types[entry["type"]].pk,
                 tier=entry["tier"],

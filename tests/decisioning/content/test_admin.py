@@ -18,8 +18,8 @@ from .making import Sample, brand_spec, superuser
 pytestmark = pytest.mark.django_db
 PAGES = ("brand", "blocktype", "block", "template")
 EDITS = {
-    "administrator": {"brand"},
-    "engineer": {"blocktype", "template"},
+    "administrator": {"brand", "block", "blocktype"},
+    "engineer": {"block", "blocktype", "template"},
     "local_editor": {"block"},
     "analyst": set(),
     "publisher": set(),
@@ -52,7 +52,13 @@ def change(obj: Any) -> str:
 
 def block_data(sample: Sample, **changes: Any) -> dict[str, Any]:
     version = sample.version("Hero: everybody")
-    data = {"name": "Hero: everybody", "tier": "campaign", "tags_line": "hero", "base": version.number}
+    data = {
+        "name": "Hero: everybody",
+        "tier": "campaign",
+        "market": sample.market.pk,
+        "tags_line": "hero",
+        "base": version.number,
+    }
     for language, values in version.content.items():
         data |= {f"content__{language}__{name}": value for name, value in values.items()}
     return {**data, **changes}
@@ -66,7 +72,7 @@ def template_data(sample: Sample, **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("role", EDITS)
 def test_each_role_sees_all_and_edits_its_own(client: Client, sample: Sample, role: str) -> None:
-    user = make_user(role)
+    user = make_user(role, markets=[sample.market])
     for name in PAGES:
         obj = {"brand": Brand, "blocktype": BlockType, "block": Block, "template": Template}[name]
         row = obj._default_manager.order_by("pk")[0]
@@ -147,6 +153,7 @@ def test_a_new_block_begins_with_its_kind(client: Client, sample: Sample) -> Non
 
     assert b"What kind of block?" in page(client, sample.editor, add).content
     data = {"name": "Thanks", "tier": "campaign", "tags_line": "", "content__en__body": "<p>Thank you</p>"}
+    data["market"] = str(sample.market.pk)
     answer = page(client, sample.editor, f"{add}?type={kind.pk}", data)
 
     assert answer.status_code == 302
@@ -158,7 +165,7 @@ def test_help_of_a_field_is_text_and_no_markup(client: Client, sample: Sample) -
     kind = BlockType.objects.get(code="note")
     BlockType.objects.filter(pk=kind.pk).update(fields=[{**kind.fields[0], "help": "<script>x</script>"}])
 
-    shown = page(client, sample.editor, change(sample.blocks["Our promise, in short"])).content.decode()
+    shown = page(client, sample.engineer, change(sample.blocks["Our promise, in short"])).content.decode()
 
     assert "<script>x</script>" not in shown
     assert "&lt;script&gt;x&lt;/script&gt;" in shown

@@ -321,7 +321,7 @@ def test_taken_names_are_conflicts(sample: Sample) -> None:
     spec = {**brand_spec(sample.brand)}
 
     with pytest.raises(Conflict):
-        services.block_create(by=sample.editor, name=block.name, type_id=block.type_id, content={"en": HERO})
+        services.block_create(by=sample.engineer, name=block.name, type_id=block.type_id, content={"en": HERO})
     with pytest.raises(Conflict):
         services.block_update(block_id=block.pk, by=sample.editor, name="Legal footer")
     with pytest.raises(Conflict):
@@ -332,16 +332,16 @@ def test_taken_names_are_conflicts(sample: Sample) -> None:
         services.brand_create(by=sample.administrator, **spec)  # type: ignore[arg-type]
 
 
+_CENTRAL = {"block_type_create", "block_type_update", "block_create", "block_update", "block_version_create"}
 MAY = {
-    "administrator": {"brand_create", "brand_update"},
+    "administrator": {"brand_create", "brand_update", *_CENTRAL},
     "engineer": {
-        "block_type_create",
-        "block_type_update",
+        *_CENTRAL,
         "template_create",
         "template_update",
         "template_version_create",
     },
-    "local_editor": {"block_create", "block_update", "block_version_create"},
+    "local_editor": {"block_create", "block_version_create"},
     "analyst": set(),
     "publisher": set(),
     "brand_approver": set(),
@@ -357,7 +357,7 @@ def _calls(sample: Sample) -> dict[str, dict[str, Any]]:
         "brand_update": {"brand_id": sample.brand.pk, "name": "Other"},
         "block_type_create": {"code": "other", "name": "Other", "text_layout": "Hi"},
         "block_type_update": {"block_type_id": block.type_id, "name": "Other"},
-        "block_create": {"name": "Other", "type_id": block.type_id, "content": {"en": HERO}},
+        "block_create": {"name": "Other", "type_id": block.type_id, "content": {"en": HERO}, "market": sample.market},
         "block_update": {"block_id": block.pk, "name": "Other block"},
         "block_version_create": {"block_id": block.pk, "content": {"en": HERO}},
         "template_create": {"code": "other", "name": "Other", **sources},
@@ -368,7 +368,7 @@ def _calls(sample: Sample) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("role", MAY)
 def test_each_role_writes_what_it_may_and_a_denial_changes_nothing(sample: Sample, role: str) -> None:
-    user = make_user(role)
+    user = make_user(role, markets=[sample.market])
     done = set()
     for name, arguments in _calls(sample).items():
         before = everything()

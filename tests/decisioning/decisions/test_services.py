@@ -34,7 +34,7 @@ from apps.decisioning.recommendations.services import recommendation_set_refresh
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict
 from apps.foundation.core.signing import address_digest
-from tests.factories import make_profile, make_published, make_user
+from tests.factories import make_profile, make_published
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -285,7 +285,7 @@ def test_a_cancelled_run_decides_nothing_more() -> None:
         stopped.append(run_id)
 
     run_stopped.connect(note)
-    run_cancel(run_id=run.pk, by=make_user("publisher"))
+    run_cancel(run_id=run.pk, by=run.playbook.owner)
     run_stopped.disconnect(note)
     assert stopped == [run.pk]
     assert run_decide(run_id=run.pk) == 0

@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run
 from apps.decisioning.playbooks.services import playbook_submit, playbook_update
 from apps.foundation.accounts.models import User
-from tests.factories import approve, make_playbook, make_published, make_user
+from tests.factories import approve, make_helper, make_playbook, make_published, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +59,7 @@ def _form(playbook: Playbook, **changes: Any) -> dict[str, Any]:
 def test_an_editor_saves_and_the_void_approval_is_told() -> None:
     playbook = make_playbook()
     version = approve(playbook_submit(playbook_id=playbook.pk, by=playbook.owner))
-    answer = _client("local_editor").post(_url(playbook), _form(playbook, kpi="revenue"), follow=True)
+    answer = _client(playbook.owner).post(_url(playbook), _form(playbook, kpi="revenue"), follow=True)
     assert "The edit voids that" in answer.content.decode()
     playbook.refresh_from_db()
     version.refresh_from_db()
@@ -68,7 +68,7 @@ def test_an_editor_saves_and_the_void_approval_is_told() -> None:
 
 def test_a_new_playbook_goes_through_the_service() -> None:
     other = make_playbook()
-    editor = make_user()
+    editor = make_user("publisher")
     url = reverse("admin:playbooks_playbook_add")
     answer = _client(editor).post(url, _form(other, code="second", name="Second", seen_at=""))
     assert answer.status_code == 302
@@ -95,7 +95,7 @@ def test_a_new_playbook_goes_through_the_service() -> None:
 )
 def test_each_problem_stands_beside_its_field(changes: dict[str, Any], field: str, words: str) -> None:
     playbook = make_playbook()
-    answer = _client("local_editor").post(_url(playbook), _form(playbook, **changes))
+    answer = _client(playbook.owner).post(_url(playbook), _form(playbook, **changes))
     assert answer.status_code == 200
     errors = answer.context["adminform"].form.errors
     assert list(errors) == [field]
@@ -107,32 +107,28 @@ def test_the_second_editor_is_told_and_nothing_is_lost() -> None:
     playbook = make_playbook()
     seen = _form(playbook, kpi="clicks")
     playbook_update(playbook_id=playbook.pk, by=playbook.owner, kpi="revenue")
-    answer = _client("local_editor").post(_url(playbook), seen)
+    answer = _client(make_helper(playbook)).post(_url(playbook), seen)
     assert "Somebody else saved this playbook" in answer.content.decode()
     assert 'value="clicks"' in answer.content.decode()
     playbook.refresh_from_db()
     assert playbook.kpi == "revenue"
 
 
-_DOORS = {
-    "ask-approval": {"local_editor"},
-    "publish": {"publisher"},
-    "start-run": {"publisher"},
-    "withdraw": {"publisher"},
-}
-
-
+_DOORS = ("ask-approval", "publish", "start-run", "withdraw")
 _ROLES = ("local_editor", "engineer", "brand_approver", "legal_approver", "publisher", "analyst", "administrator")
 
 
-def test_each_door_opens_for_its_role_only() -> None:
+def test_each_door_opens_for_its_owner_and_helpers_only() -> None:
     playbook = make_published()
     for role in _ROLES:
         client = _client(role)
-        for door, allowed in _DOORS.items():
-            assert client.get(_url(playbook, door)).status_code == (200 if role in allowed else 403), (role, door)
-            if role not in allowed:
-                assert client.post(_url(playbook, door), {"occasion": "x", "note": ""}).status_code == 403
+        for door in _DOORS:
+            refused = client.get(_url(playbook, door))
+            assert refused.status_code == 403, (role, door)
+            assert f"Who can: its owner ({playbook.owner}), those with whom they share it." in refused.content.decode()
+            assert client.post(_url(playbook, door), {"occasion": "x", "note": ""}).status_code == 403
+    for client in (_client(playbook.owner), _client(make_helper(playbook))):
+        assert {client.get(_url(playbook, door)).status_code for door in _DOORS} == {200}
     assert Client().post(_url(playbook, "start-run"), {"occasion": "x"})["Location"].startswith("/admin/login/")
     playbook.refresh_from_db()
     assert playbook.published is not None
@@ -156,7 +152,7 @@ def test_readers_read_and_do_not_save(role: str) -> None:
 
 def test_asking_publishing_and_starting_by_the_buttons() -> None:
     playbook = make_playbook()
-    editor, publisher = _client("local_editor"), _client("publisher")
+    editor, publisher = _client(make_helper(playbook)), _client(playbook.owner)
     assert editor.get(_url(playbook, "ask-approval")).status_code == 200
     assert PlaybookVersion.objects.count() == 0  # a look changes nothing
     answer = editor.post(_url(playbook, "ask-approval"), {"note": "Please"}, follow=True)
@@ -187,7 +183,7 @@ def test_asking_publishing_and_starting_by_the_buttons() -> None:
 def test_a_refusal_is_a_page_and_no_crash() -> None:
     playbook = make_published()
     PlaybookVersion.objects.update(digest="0" * 64)
-    answer = _client("publisher").post(_url(playbook, "start-run"), {"occasion": "x"})
+    answer = _client(playbook.owner).post(_url(playbook, "start-run"), {"occasion": "x"})
     assert answer.status_code == 409
     assert "not what was handed in" in answer.content.decode()
     assert _client("publisher").get("/admin/playbooks/playbook/999/start-run/").status_code == 404

@@ -31,7 +31,7 @@ from apps.decisioning.playbooks.services import (
 from apps.decisioning.playbooks.specs import version_digest, version_verify
 from apps.delivery.sending.models import Dispatch, Message
 from apps.foundation.governance.models import AuditEntry, Review
-from tests.factories import make_profile, make_published, make_user
+from tests.factories import make_profile, make_published
 
 from .travelling import MESSAGE, START, got, hours, make_followed, make_steps, publish, sent, tick
 
@@ -267,7 +267,7 @@ def test_a_withdrawal_cancels_journeys_and_runs() -> None:
     playbook = make_followed(TWO)
     begin(playbook)
     tick(START)
-    assert playbook_withdraw(playbook_id=playbook.pk, by=make_user("publisher")) == 0  # the runs are years old
+    assert playbook_withdraw(playbook_id=playbook.pk, by=playbook.owner) == 0  # the runs are years old
     tick(START + hours(48))
     assert sent(playbook) == {"one": everybody}
     assert {(one.state, one.reason) for one in Journey.objects.all()} == {("cancelled", "the playbook was withdrawn")}
@@ -280,7 +280,7 @@ def test_cancelling_the_occasion_cancels_its_journeys() -> None:
     playbook = make_followed(TWO)
     first, second = begin(playbook, "a"), begin(playbook, "b")
     tick(START)
-    run_cancel(run_id=first.pk, by=make_user("publisher"))
+    run_cancel(run_id=first.pk, by=first.playbook.owner)
     tick(START + hours(48))
     assert sent(playbook) == {"one": sorted(everybody * 2), "two": everybody}
     assert Run.objects.get(step="two").occasion_key == second.occasion_key

@@ -137,12 +137,12 @@ def test_a_cancelled_run_is_not_planned(ready: list[int]) -> None:
     make_profile()
     run = _start(make_published())
     with pytest.raises(NotAllowed):
-        run_cancel(run_id=run.pk, by=make_user("analyst"))
-    run_cancel(run_id=run.pk, by=make_user("publisher"))
+        run_cancel(run_id=run.pk, by=make_user("publisher"))
+    run_cancel(run_id=run.pk, by=run.playbook.owner)
     assert run_plan(run_id=run.pk) == 0
     assert (RunBatch.objects.count(), ready) == (0, [])
     assert AuditEntry.objects.filter(action="playbooks.run.cancelled").count() == 1
-    run_cancel(run_id=run.pk, by=make_user("publisher"))
+    run_cancel(run_id=run.pk, by=make_user("administrator"))
     assert AuditEntry.objects.filter(action="playbooks.run.cancelled").count() == 1
 
 

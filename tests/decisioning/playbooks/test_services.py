@@ -21,7 +21,7 @@ from apps.foundation.accounts.models import User
 from apps.foundation.core.errors import Conflict, DomainError, NotAllowed
 from apps.foundation.governance.models import Approval, AuditEntry, Review
 from apps.foundation.governance.services import review_answer
-from tests.factories import approve, make_playbook, make_published, make_user
+from tests.factories import approve, make_helper, make_playbook, make_published, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +48,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     good = make_playbook()
     with pytest.raises(PlaybookInvalid) as refused:
         playbook_create(
-            by=make_user(),
+            by=good.owner,
             code=good.code,
             name="",
             audience=good.audience,
@@ -85,9 +85,9 @@ def test_blocks_can_be_named_and_are_kept_by_id() -> None:
     assert playbook.slots["hero"][0]["block"] == Block.objects.get(name=name).pk
 
 
-def test_only_editors_set_playbooks_up() -> None:
+def test_only_publishers_set_playbooks_up() -> None:
     playbook = make_playbook()
-    for role in ("engineer", "brand_approver", "legal_approver", "publisher", "analyst", "administrator"):
+    for role in ("local_editor", "engineer", "brand_approver", "legal_approver", "analyst", "administrator"):
         outsider = make_user(role)
         before = AuditEntry.objects.count()
         with pytest.raises(NotAllowed):
@@ -104,9 +104,9 @@ def test_only_editors_set_playbooks_up() -> None:
 def test_an_edit_on_top_of_somebody_elses_is_refused() -> None:
     playbook = make_playbook()
     seen_at = playbook.updated_at
-    playbook_update(playbook_id=playbook.pk, by=make_user(), seen_at=seen_at, kpi="revenue")
+    playbook_update(playbook_id=playbook.pk, by=playbook.owner, seen_at=seen_at, kpi="revenue")
     with pytest.raises(Conflict, match="Somebody else"):
-        playbook_update(playbook_id=playbook.pk, by=make_user(), seen_at=seen_at, kpi="clicks")
+        playbook_update(playbook_id=playbook.pk, by=make_helper(playbook), seen_at=seen_at, kpi="clicks")
     playbook.refresh_from_db()
     assert playbook.kpi == "revenue"
 
@@ -129,7 +129,7 @@ def test_a_version_pins_what_it_uses() -> None:
     version = PlaybookVersion.objects.get(pk=version.pk)
     assert version.spec["audience_rule"] == {"all": []}
     approve(version)
-    playbook_publish(version_id=version.pk, by=make_user("publisher"))
+    playbook_publish(version_id=version.pk, by=version.playbook.owner)
     version.refresh_from_db()
     assert version.state == State.PUBLISHED
 
@@ -155,7 +155,7 @@ def test_an_edit_voids_the_approval_and_says_so(approved: bool) -> None:
     version = _submitted()
     if approved:
         approve(version)
-    voided = playbook_update(playbook_id=version.playbook_id, by=make_user(), kpi="revenue")
+    voided = playbook_update(playbook_id=version.playbook_id, by=version.playbook.owner, kpi="revenue")
     assert [other.pk for other in voided] == [version.pk]
     version.refresh_from_db()
     assert version.state == State.VOID
@@ -163,19 +163,19 @@ def test_an_edit_voids_the_approval_and_says_so(approved: bool) -> None:
     entry = AuditEntry.objects.get(action="playbooks.playbook.changed")
     assert entry.data == {"fields": ["kpi"], "voided": [1]}
     with pytest.raises(Conflict):
-        playbook_publish(version_id=version.pk, by=make_user("publisher"))
+        playbook_publish(version_id=version.pk, by=version.playbook.owner)
 
 
 def test_saving_without_a_change_voids_nothing() -> None:
     version = approve(_submitted())
     playbook = version.playbook
-    assert playbook_update(playbook_id=playbook.pk, by=make_user(), kpi=playbook.kpi, slots=playbook.slots) == []
+    assert playbook_update(playbook_id=playbook.pk, by=playbook.owner, kpi=playbook.kpi, slots=playbook.slots) == []
     version.refresh_from_db()
     assert version.state == State.APPROVED
 
 
 def test_whoever_edited_or_wrote_content_may_not_approve() -> None:
-    editor = make_user()
+    editor = make_user("publisher")
     editor.groups.add(make_user("brand_approver").groups.get())
     version = _submitted(by=editor)
     writer = User.objects.get(email__startswith="content-")
@@ -189,7 +189,7 @@ def test_whoever_edited_or_wrote_content_may_not_approve() -> None:
 
 def test_an_earlier_editor_may_not_approve_though_another_handed_in() -> None:
     playbook = make_playbook()
-    both = make_user()
+    both = make_helper(playbook)
     both.groups.add(make_user("brand_approver").groups.get())
     playbook_update(playbook_id=playbook.pk, by=both, kpi="revenue")
     version = playbook_submit(playbook_id=playbook.pk, by=playbook.owner)
@@ -205,24 +205,32 @@ def test_changes_asked_for_refuse_the_version() -> None:
     version.refresh_from_db()
     assert version.state == State.REFUSED
     with pytest.raises(Conflict):
-        playbook_publish(version_id=version.pk, by=make_user("publisher"))
+        playbook_publish(version_id=version.pk, by=version.playbook.owner)
 
 
 # --- publishing ---
 
 
-def test_only_publishers_publish_and_run() -> None:
+def test_only_the_named_owner_publishes_and_runs_and_those_they_share_it_with() -> None:
     version = approve(_submitted())
     outsiders = [
         make_user(role)
-        for role in ("local_editor", "engineer", "brand_approver", "legal_approver", "analyst", "administrator")
+        for role in (
+            "local_editor",
+            "engineer",
+            "brand_approver",
+            "legal_approver",
+            "publisher",
+            "analyst",
+            "administrator",
+        )
     ]
     for outsider in outsiders:
         with pytest.raises(NotAllowed):
             playbook_publish(version_id=version.pk, by=outsider)
     version.refresh_from_db()
     assert version.state == State.APPROVED
-    playbook_publish(version_id=version.pk, by=make_user("publisher"))
+    playbook_publish(version_id=version.pk, by=make_helper(version.playbook))
     for outsider in outsiders:
         with pytest.raises(NotAllowed):
             run_start(playbook_id=version.playbook_id, occasion_key="x", trigger="hand", by=outsider)
@@ -235,7 +243,7 @@ def test_only_publishers_publish_and_run() -> None:
 def test_what_waits_can_not_be_published() -> None:
     version = _submitted()
     with pytest.raises(Conflict) as refused:
-        playbook_publish(version_id=version.pk, by=make_user("publisher"))
+        playbook_publish(version_id=version.pk, by=version.playbook.owner)
     assert refused.value.code == "playbook_not_approved"
 
 
@@ -252,7 +260,7 @@ def test_a_spec_changed_behind_the_review_is_not_published(change: dict[str, Any
     version = approve(_submitted())
     _tamper(version, **change)
     with pytest.raises(Conflict) as refused:
-        playbook_publish(version_id=version.pk, by=make_user("publisher"))
+        playbook_publish(version_id=version.pk, by=version.playbook.owner)
     assert refused.value.code == "version_tampered"
     version.refresh_from_db()
     assert version.state == State.APPROVED
@@ -266,7 +274,7 @@ def test_a_spec_changed_with_its_digest_still_has_no_approval() -> None:
     version.refresh_from_db()
     PlaybookVersion.objects.filter(pk=version.pk).update(digest=version_digest(version))
     with pytest.raises(Conflict) as refused:
-        playbook_publish(version_id=version.pk, by=make_user("publisher"))
+        playbook_publish(version_id=version.pk, by=version.playbook.owner)
     assert refused.value.code == "playbook_not_approved"
 
 
@@ -289,7 +297,7 @@ def test_publishing_retires_the_one_before_and_an_edit_leaves_it_in_service() ->
     first.refresh_from_db()
     assert first.state == State.PUBLISHED
     second = approve(playbook_submit(playbook_id=playbook.pk, by=playbook.owner))
-    playbook_publish(version_id=second.pk, by=make_user("publisher"))
+    playbook_publish(version_id=second.pk, by=second.playbook.owner)
     first.refresh_from_db()
     playbook.refresh_from_db()
     assert first.state == State.RETIRED
@@ -300,7 +308,7 @@ def test_publishing_retires_the_one_before_and_an_edit_leaves_it_in_service() ->
 def test_withdrawing_ends_it_and_cancels_what_may_still_send() -> None:
     playbook = make_published()
     run = run_start(playbook_id=playbook.pk, occasion_key="x", trigger="hand")
-    assert playbook_withdraw(playbook_id=playbook.pk, by=make_user("publisher")) == 1
+    assert playbook_withdraw(playbook_id=playbook.pk, by=playbook.owner) == 1
     run.refresh_from_db()
     assert run.state == Run.State.CANCELLED
     with pytest.raises(Conflict) as refused:
@@ -308,4 +316,4 @@ def test_withdrawing_ends_it_and_cancels_what_may_still_send() -> None:
     assert refused.value.code == "playbook_not_published"
     assert run_start(playbook_id=playbook.pk, occasion_key="x", trigger="hand").pk == run.pk
     with pytest.raises(Conflict):
-        playbook_withdraw(playbook_id=playbook.pk, by=make_user("publisher"))
+        playbook_withdraw(playbook_id=playbook.pk, by=playbook.owner)

@@ -288,8 +288,8 @@ def test_another_rule_begins_with_who_is_in_it() -> None:
 
 def test_a_call_begins_one_journey_for_its_key() -> None:
     ann = person()
-    by = make_user("publisher")
     playbook = make_followed(TWO, trigger="api", again_after_days=0)
+    by = playbook.owner
     first = playbook_trigger(playbook_code=playbook.code, profile_id=ann, key="order-7", by=by, at=START)
     again = playbook_trigger(playbook_code=playbook.code, profile_id=ann, key=" order-7 ", by=by, at=START + hours(1))
     other = playbook_trigger(playbook_code=playbook.code, profile_id=ann, key="order-8", by=by, at=START)
@@ -299,8 +299,8 @@ def test_a_call_begins_one_journey_for_its_key() -> None:
 
 
 def test_a_call_says_why_it_begins_nothing() -> None:
-    ann, by = person(), make_user("publisher")
     playbook = make_followed(TWO, trigger="api", again_after_days=None)
+    ann, by = person(), playbook.owner
 
     def call(code: str = playbook.code, who: int = ann, key: str = "k", user: Any = by) -> Journey:
         return playbook_trigger(playbook_code=code, profile_id=who, key=key, by=user, at=START)
@@ -309,7 +309,7 @@ def test_a_call_says_why_it_begins_nothing() -> None:
         (NotFound, {"code": "nothing"}),
         (NotFound, {"who": 0}),
         (Invalid, {"key": " "}),
-        (NotAllowed, {"user": make_user("analyst")}),
+        (NotAllowed, {"user": make_user("publisher")}),
     ]
     for refused, args in cases:
         with pytest.raises(refused):
@@ -328,7 +328,7 @@ def test_a_call_says_why_it_begins_nothing() -> None:
 def test_a_withdrawn_playbook_looks_at_nothing() -> None:
     ann = person()
     playbook = make_cart()
-    playbook_withdraw(playbook_id=playbook.pk, by=make_user("publisher"))
+    playbook_withdraw(playbook_id=playbook.pk, by=playbook.owner)
     happens(ann, START + hours(1))
     tick(START + hours(1))
     assert (keys(), PlaybookVersion.objects.get().state) == ([], "retired")

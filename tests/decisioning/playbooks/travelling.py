@@ -11,7 +11,7 @@ from apps.decisioning.playbooks.journeys import journeys_advance
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run
 from apps.decisioning.playbooks.services import playbook_publish, playbook_submit, playbook_update, run_plan
 from apps.decisioning.playbooks.triggers import triggers_look
-from tests.factories import approve, make_playbook, make_user
+from tests.factories import approve, make_playbook
 
 START = datetime(2025, 3, 3, 9, 0, tzinfo=UTC)
 """A Monday, some weeks before the clocks change in Europe."""
@@ -47,7 +47,7 @@ def make_followed(steps: Sequence[Mapping[str, Any]], *, at: datetime = START, *
 def publish(playbook: Playbook, at: datetime) -> Playbook:
     """Hand in, approve and publish what a playbook says now."""
     version = approve(playbook_submit(playbook_id=playbook.pk, by=playbook.owner))
-    playbook_publish(version_id=version.pk, by=make_user("publisher"))
+    playbook_publish(version_id=version.pk, by=playbook.owner)
     PlaybookVersion.objects.filter(pk=version.pk).update(published_at=at)
     playbook.refresh_from_db()
     return playbook

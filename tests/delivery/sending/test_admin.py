@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.decisioning.playbooks.models import Run
 from apps.delivery.sending.models import Dispatch, Message
 from apps.delivery.sending.services import dispatch_take_up
 from tests.delivery.makers import make_compiled, make_decisions, make_people, make_run
@@ -52,6 +53,9 @@ def test_who_may_run_may_give_orders_and_others_may_not(client: Client, message:
     order("pause")
     assert Dispatch.objects.get().state == "active"
     client.force_login(make_user("publisher"))
+    order("pause")
+    assert Dispatch.objects.get().state == "active"
+    client.force_login(Run.objects.get().playbook.owner)
     for action, state in (("pause", "paused"), ("resume", "active"), ("cancel", "cancelled"), ("resume", "cancelled")):
         order(action)
         assert Dispatch.objects.get().state == state

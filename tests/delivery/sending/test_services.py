@@ -16,7 +16,7 @@ from apps.foundation.core.errors import Conflict, NotFound
 from apps.foundation.governance.models import AuditEntry
 from tests.delivery.makers import later, make_compiled, make_decision, make_decisions, make_people, make_run
 from tests.delivery.relay import Relay
-from tests.factories import make_profile, make_user
+from tests.factories import make_profile
 
 pytestmark = pytest.mark.usefixtures("ledger")
 
@@ -96,7 +96,8 @@ def test_one_occasion_belongs_to_one_run() -> None:
 
 
 def test_orders_are_in_the_audit_log() -> None:
-    run, user = make_run(), make_user("publisher")
+    run = make_run()
+    user = run.playbook.owner
     dispatch_take_up(run_id=run.pk)
     dispatch = Dispatch.objects.get()
     dispatch_pause(dispatch_id=dispatch.pk, by=user)

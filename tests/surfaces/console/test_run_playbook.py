@@ -21,7 +21,8 @@ def _command(*args: str, **options: Any) -> str:
 
 
 def test_a_run_is_started_once() -> None:
-    playbook, publisher = make_published(), make_user("publisher")
+    playbook = make_published()
+    publisher = playbook.owner
     first = _command(playbook.code, "--occasion", "autumn", "--by", publisher.email, "--as-of", "2011-12-10T00:00Z")
     run = Run.objects.get()
     assert first == f"Run {run.pk} of {playbook} v1 for 'autumn' started\n"
@@ -66,5 +67,5 @@ def test_what_can_not_be_done_says_why(options: list[str], words: str) -> None:
 def test_an_outsider_starts_nothing() -> None:
     playbook = make_published()
     with pytest.raises(CommandError, match="You may not start runs"):
-        _command(playbook.code, "--occasion", "x", "--by", make_user("analyst").email)
+        _command(playbook.code, "--occasion", "x", "--by", make_user("publisher").email)
     assert Run.objects.count() == 0

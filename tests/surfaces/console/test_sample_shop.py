@@ -252,7 +252,7 @@ def everybody_signs_in_with_one_role() -> None:
 def one_playbook_is_published_as_others_agreed_and_one_waits() -> None:
     weekly = Playbook.objects.get(code="weekly-picks")
     assert weekly.published is not None
-    assert weekly.published.created_by.email == "local_editor@shop.example"
+    assert weekly.published.created_by.email == "publisher@shop.example"
     assert weekly.published.published_by == User.objects.get(email="publisher@shop.example")
     assert sorted(Approval.objects.values_list("role", "by__email", "verdict")) == [
         ("brand_approver", "brand_approver@shop.example", "approve"),

@@ -31,6 +31,7 @@ class BlockTypeAdmin(ServiceAdmin):
 
     list_display = ("name", "code", "fields_listed", "blocks_counted", "owner", "updated_at")
     list_select_related = ("owner",)
+    list_filter = (("owner", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("name", "code", "description")
     search_help_text = "name, code or description"
 

@@ -17,7 +17,7 @@ from apps.decisioning.content.fields import Field, fields_read, language_is_vali
 from apps.decisioning.content.forms import BlockForm, block_form_class
 from apps.decisioning.content.forms.blocks import languages_posted
 from apps.decisioning.content.labels import WRITTEN
-from apps.decisioning.content.models import Block, BlockType, BlockVersion, Brand
+from apps.decisioning.content.models import Block, BlockType, BlockVersion, Brand, Market
 from apps.decisioning.content.previews import PERSONAS, Preview, block_preview
 from apps.decisioning.content.selectors import brand_spec, fields_written, languages_written, tags_used
 from apps.decisioning.content.tables import content_table_shown, language_title, source_shown, table_shown
@@ -31,9 +31,9 @@ from .saving import FIT, LINK, MORE_LANGUAGES, ServiceAdmin, VersionAdmin
 class BlockAdmin(ServiceAdmin):
     """Blocks: a form made from the type, for each language, with the block beside it as people will see it."""
 
-    list_display = ("name", "type", "tier", "languages_shown", "tags_listed", "owner", "updated_at")
-    list_select_related = ("type", "owner")
-    list_filter = ("type", "tier")
+    list_display = ("name", "type", "tier", "market_shown", "languages_shown", "tags_listed", "owner", "updated_at")
+    list_select_related = ("type", "owner", "market")
+    list_filter = ("type", "tier", "market", ("owner", admin.RelatedOnlyFieldListFilter))
     search_fields = ("name",)
     search_help_text = "name"
     change_form_template = "content/block_form.html"
@@ -85,7 +85,7 @@ class BlockAdmin(ServiceAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Block | None = None) -> Any:
         form = self.get_form(request, obj)
         if not issubclass(form, BlockForm):
-            about = ("name", "type", "tier", "tags_listed", "owner", "updated_at")
+            about = ("name", "type", "tier", "market_shown", "tags_listed", "owner", "updated_at")
             return [
                 ("The block", {"classes": (FIT,), "fields": about}),
                 ("What it says", {"classes": (FIT,), "fields": ("content_shown", "versions_shown")}),
@@ -94,7 +94,7 @@ class BlockAdmin(ServiceAdmin):
         return [(None, {"fields": tuple(form.base_fields)})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Block | None = None) -> Any:
-        return ("type", "owner", "versions_shown", "content_shown", "tags_listed", "updated_at")
+        return ("type", "owner", "market_shown", "versions_shown", "content_shown", "tags_listed", "updated_at")
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {}  # ?type= chooses the form and is no field of it
@@ -103,8 +103,6 @@ class BlockAdmin(ServiceAdmin):
         form = context["adminform"].form
         if isinstance(form, BlockForm):
             obj = kwargs.get("obj")
-            if obj is not None and not form.is_bound:
-                form.fields["tags_line"].initial = ", ".join(obj.tags)
             newest = obj.versions.first() if obj is not None else None
             brands = list(Brand.objects.order_by("pk"))
             context |= {
@@ -140,6 +138,10 @@ class BlockAdmin(ServiceAdmin):
             done, asked = fields_written(fields, values)
             cells.append(language if done == asked else f"{language} {done}/{asked}")
         return SafeString(format_html("{}", ", ".join(cells)))
+
+    @admin.display(description="Market", ordering="market__name", empty_value="all")
+    def market_shown(self, block: Block) -> Market | None:
+        return block.market
 
     @admin.display(description="Tags")
     def tags_listed(self, block: Block) -> str:

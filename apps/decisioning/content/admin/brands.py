@@ -21,6 +21,7 @@ class BrandAdmin(ServiceAdmin):
     form = BrandForm
     list_display = ("name", "code", "from_email", "default_language", "owner", "updated_at")
     list_select_related = ("owner",)
+    list_filter = (("owner", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("name", "code")
     search_help_text = "name or code"
 

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin
 
 from apps.decisioning.content.forms import ServiceForm
+from apps.foundation.accounts.guarding import GuardedPages
 from apps.foundation.accounts.models import User
 from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.errors import DomainError
@@ -16,7 +17,7 @@ FIT = "min-w-0"  # of a fieldset, which else grows with its widest part on a pho
 LINK = "text-primary-600 dark:text-primary-500 underline"
 
 
-class ServiceAdmin(ModelAdmin):
+class ServiceAdmin(GuardedPages, ModelAdmin):
     """Saves by the services; what they refuse is told at the form's fields."""
 
     warn_unsaved_form = True

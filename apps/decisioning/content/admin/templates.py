@@ -22,6 +22,7 @@ class TemplateAdmin(ServiceAdmin):
     form = TemplateForm
     list_display = ("name", "code", "newest_shown", "owner", "updated_at")
     list_select_related = ("owner",)
+    list_filter = (("owner", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("name", "code")
     search_help_text = "name or code"
 

@@ -17,9 +17,11 @@ from unfold.widgets import (
 from apps.decisioning.content import services
 from apps.decisioning.content.fields import Field, language_is_valid
 from apps.decisioning.content.models import Block, BlockType, BlockVersion
+from apps.decisioning.content.selectors import markets_of
 from apps.decisioning.content.services import VersionFacts
 from apps.decisioning.content.tables import limits_said
 from apps.decisioning.content.values import image_value
+from apps.foundation.accounts.rights import may
 
 from .saving import ServiceForm
 
@@ -66,7 +68,25 @@ class BlockForm(ServiceForm):
 
     class Meta:
         model = Block
-        fields = ("name", "tier")
+        fields = ("name", "tier", "market")
+        widgets = {"market": UnfoldAdminSelectWidget}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None:
+            self.initial["tags_line"] = ", ".join(self.instance.tags)
+        central = self.user.has_perm("content.add_block")
+        market = self.fields["market"]
+        if isinstance(market, forms.ModelChoiceField):
+            market.queryset, market.required = markets_of(self.user), not central
+            market.empty_label = "All markets" if central else None
+        if not central:
+            self.fields["tier"].choices = [  # type: ignore[attr-defined]  # a choice field, as the model has choices
+                choice for choice in Block.Tier.choices if choice[0] != Block.Tier.FOUNDATION
+            ]
+        if self.instance.pk is not None and not may(self.user, "describe", self.instance):
+            for name in ("name", "tier", "market", "tags_line"):
+                self.fields[name].disabled = True
 
     def content(self) -> dict[str, dict[str, Any]]:
         """The values of the flexible fields by language; a language that nobody wrote in is left out."""
@@ -82,7 +102,12 @@ class BlockForm(ServiceForm):
 
     def service(self) -> Block:
         data = self.cleaned_data
-        values: dict[str, Any] = {"name": data["name"], "tier": data["tier"], "tags": tags_read(data["tags_line"])}
+        values: dict[str, Any] = {
+            "name": data["name"],
+            "tier": data["tier"],
+            "market": data["market"],
+            "tags": tags_read(data["tags_line"]),
+        }
         content, facts = self.content(), self.facts()
         if self.instance.pk is None:
             return services.block_create(

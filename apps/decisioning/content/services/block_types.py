@@ -13,10 +13,11 @@ from apps.decisioning.content.errors import BreaksBlocks
 from apps.decisioning.content.fields import fields_read
 from apps.decisioning.content.models import BlockType
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.text import is_blank
 from apps.foundation.governance.services import audit_record
 
-from .rows import assign, created, known, locked, may, saved
+from .rows import assign, created, known, locked, saved
 
 _TYPE_FIELDS = frozenset({"name", "description", "fields", "layout", "text_layout"})
 
@@ -42,7 +43,7 @@ def block_type_create(*, by: User, code: str, name: str, owner: User | None = No
 
     Raises Invalid, Conflict, NotAllowed.
     """
-    may(by, "add_blocktype", "add block types")
+    right_require(by, "add", BlockType, what="add block types")
     block_type = BlockType(code=code, name=name, owner=owner or by, **known(values, _TYPE_FIELDS))
     _type_check(block_type)
     return created(block_type, by, "content.block_type.created", f"There is a block type {code} already")
@@ -54,9 +55,9 @@ def block_type_update(*, block_type_id: int, by: User, confirmed: str = "", why:
     why: for the history. A change that breaks blocks raises BreaksBlocks, with what would be broken and a digest of
     it; the same change with that digest as `confirmed` is made. Raises Invalid, NotFound, NotAllowed too.
     """
-    may(by, "change_blocktype", "change block types")
     with transaction.atomic():
         block_type = locked(BlockType, block_type_id)
+        right_require(by, "change", block_type, what="change this block type")
         before = BlockType.objects.get(pk=block_type_id)
         changed = assign(block_type, known(values, _TYPE_FIELDS))
         _type_check(block_type)

@@ -1,6 +1,7 @@
 """Writes about blocks and their versions."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,15 +16,16 @@ from apps.decisioning.content.fields import content_problems, fields_read
 from apps.decisioning.content.models import Block, BlockType, BlockVersion, Market
 from apps.decisioning.content.taxonomy import name_fault
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, NotFound
 from apps.foundation.core.text import is_blank
 from apps.foundation.governance.services import audit_record
 from apps.foundation.governance.workflow import head_edited
 
-from .rows import assign, created, known, locked, may, saved
+from .rows import assign, created, known, locked, saved
 
-_BLOCK_FIELDS = frozenset({"name", "tier", "tags"})
+_BLOCK_FIELDS = frozenset({"name", "tier", "tags", "market"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,10 @@ def block_create(
 
     Raises Invalid, Conflict for a name in use, NotAllowed, NotFound.
     """
-    may(by, "add_block", "add blocks")
     if not BlockType.objects.filter(pk=type_id).exists():
         raise NotFound("block_type_unknown", "There is no such block type")
     block = Block(name=name.strip(), type_id=type_id, tier=tier, tags=list(tags), market=market, owner=owner or by)
+    right_require(by, "add", block, what="add blocks here")
     _block_check(block, named=True)
     with transaction.atomic():
         created(block, by, "content.block.created", f"There is a block {name!r} already: choose another name")
@@ -65,14 +67,18 @@ def block_create(
 
 
 def block_update(*, block_id: int, by: User, **values: Any) -> Block:
-    """Change a block's name, tier or tags; what it says is in its versions. Voids approvals of what is not published.
+    """Change a block's name, tier, tags or market; what it says is in its versions.
 
+    Voids approvals of what is not published.
     Raises Invalid, NotFound, NotAllowed.
     """
-    may(by, "change_block", "change blocks")
     with transaction.atomic():
         block = locked(Block, block_id)
-        changed = assign(block, known(values, _BLOCK_FIELDS))
+        right_require(by, "change", block, what="change this block")
+        before, changed = copy(block), assign(block, known(values, _BLOCK_FIELDS))
+        if changed:  # it must be theirs to describe, and stay so: nobody moves a block to where they may not write
+            for one in (before, block):
+                right_require(by, "describe", one, what="change the name, tier, tags or market of this block")
         _block_check(block, named="name" in changed or "tier" in changed)
         if changed:
             head_edited(head=block, by=by, why=f"The block was edited: {', '.join(changed)}")
@@ -109,9 +115,9 @@ def block_version_create(
     keeps those of the newest version; why: for the history. Voids approvals of what is not published.
     Raises Invalid with every problem, Conflict when somebody made a newer version meanwhile, NotFound, NotAllowed.
     """
-    may(by, "change_block", "change blocks")
     with transaction.atomic():
         block = locked(Block, block_id)
+        right_require(by, "change", block, what="change this block")
         newest = block.versions.order_by("-number").values_list("number", flat=True).first() or 0
         if base is not None and base != newest:
             raise Conflict(

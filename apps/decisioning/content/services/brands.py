@@ -13,9 +13,10 @@ from apps.decisioning.content.links import host_is_valid, link_fault
 from apps.decisioning.content.models import Brand
 from apps.decisioning.content.rendering import one_line
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.text import is_blank
 
-from .rows import assign, created, known, locked, may, saved
+from .rows import assign, created, known, locked, saved
 
 MAX_LABEL = 120
 
@@ -73,7 +74,7 @@ def brand_create(*, by: User, code: str, owner: User | None = None, **values: An
 
     Raises Invalid, Conflict for a code in use, NotAllowed.
     """
-    may(by, "add_brand", "add brands")
+    right_require(by, "add", Brand, what="add brands")
     brand = Brand(code=code, owner=owner or by, **known(values, _BRAND_FIELDS))
     _brand_check(brand)
     return created(brand, by, "content.brand.created", f"There is a brand {code} already")
@@ -84,9 +85,9 @@ def brand_update(*, brand_id: int, by: User, why: str = "", **values: Any) -> Br
 
     Raises Invalid, NotFound, NotAllowed.
     """
-    may(by, "change_brand", "change brands")
     with transaction.atomic():
         brand = locked(Brand, brand_id)
+        right_require(by, "change", brand, what="change this brand")
         changed = assign(brand, known(values, _BRAND_FIELDS - {"code"}))
         _brand_check(brand)
         return saved(brand, changed, by, "content.brand.changed", why)

@@ -9,9 +9,10 @@ from apps.decisioning.content.contracts import Problem, problems_refuse
 from apps.decisioning.content.fields import language_is_valid
 from apps.decisioning.content.models import Market
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.text import is_blank
 
-from .rows import assign, created, known, locked, may, saved
+from .rows import assign, created, known, locked, saved
 
 _MARKET_FIELDS = frozenset({"name", "languages"})
 
@@ -32,7 +33,7 @@ def market_create(*, by: User, code: str, name: str, languages: Sequence[str]) -
 
     Raises Invalid, Conflict for a code in use, NotAllowed.
     """
-    may(by, "add_market", "add markets")
+    right_require(by, "add", Market, what="add markets")
     market = Market(code=code, name=name.strip(), languages=list(languages))
     _market_check(market)
     return created(market, by, "content.market.created", f"There is a market {code} already")
@@ -40,9 +41,9 @@ def market_create(*, by: User, code: str, name: str, languages: Sequence[str]) -
 
 def market_update(*, market_id: int, by: User, **values: Any) -> Market:
     """Change a market's name or languages. Raises Invalid, NotFound, NotAllowed."""
-    may(by, "change_market", "change markets")
     with transaction.atomic():
         market = locked(Market, market_id)
+        right_require(by, "change", market, what="change this market")
         changed = assign(market, known(values, _MARKET_FIELDS))
         _market_check(market)
         return saved(market, changed, by, "content.market.changed")

@@ -7,9 +7,10 @@ from django.db import transaction
 from apps.decisioning.content.contracts import Problem, problems_refuse
 from apps.decisioning.content.models import Persona
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.text import is_blank
 
-from .rows import assign, created, known, locked, may, saved
+from .rows import assign, created, known, locked, saved
 
 _PERSONA_FIELDS = frozenset({"name", "description", "profile"})
 MAX_ATTRIBUTES = 50
@@ -18,7 +19,7 @@ MAX_VALUE = 500
 
 def persona_create(*, by: User, name: str, **values: Any) -> Persona:
     """A persona. values: description, profile. Raises Invalid, Conflict for a name in use, NotAllowed."""
-    may(by, "add_persona", "add personas")
+    right_require(by, "add", Persona, what="add personas")
     persona = Persona(name=name.strip(), owner=by, **known(values, _PERSONA_FIELDS))
     _persona_check(persona)
     return created(persona, by, "content.persona.created", f"There is a persona {name!r} already: choose another name")
@@ -26,9 +27,9 @@ def persona_create(*, by: User, name: str, **values: Any) -> Persona:
 
 def persona_update(*, persona_id: int, by: User, **values: Any) -> Persona:
     """Change a persona. Raises Invalid, Conflict for a name in use, NotFound, NotAllowed."""
-    may(by, "change_persona", "change personas")
     with transaction.atomic():
         persona = locked(Persona, persona_id)
+        right_require(by, "change", persona, what="change this persona")
         changed = assign(persona, known(values, _PERSONA_FIELDS))
         _persona_check(persona)
         return saved(persona, changed, by, "content.persona.changed")

@@ -9,17 +9,12 @@ from django.db import IntegrityError, models, transaction
 from apps.decisioning.content.contracts import Problem, problems_as_data
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
-from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.governance.history import Kept, revision_begin, revision_keep
 from apps.foundation.governance.registry import histories_of
 from apps.foundation.governance.services import audit_record
 
 M = TypeVar("M", bound=models.Model)
-
-
-def may(by: User, right: str, what: str) -> None:
-    if not by.has_perm(f"content.{right}"):
-        raise NotAllowed("right_missing", f"You may not {what}: ask somebody whose role includes it")
 
 
 def known(values: Mapping[str, Any], allowed: frozenset[str]) -> dict[str, Any]:

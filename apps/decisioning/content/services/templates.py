@@ -12,13 +12,14 @@ from apps.decisioning.content.compiling import TemplateSource, sources_tidy
 from apps.decisioning.content.contracts import Problem, problems_refuse, template_digest
 from apps.decisioning.content.models import Block, Brand, Template, TemplateVersion
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.core.text import is_blank
 from apps.foundation.governance.services import audit_record
 from apps.foundation.governance.workflow import head_edited
 
-from .rows import assign, created, known, locked, may, saved
+from .rows import assign, created, known, locked, saved
 
 
 def template_create(
@@ -39,7 +40,7 @@ def template_create(
     arrangement, cases: its tests, blocks by name. They are kept as they are; whether they pass is asked when the
     version is to be published.
     """
-    may(by, "add_template", "add templates")
+    right_require(by, "add", Template, what="add templates")
     if is_blank(name):
         raise Invalid("template_refused", "Give the template a name")
     with transaction.atomic():
@@ -56,9 +57,9 @@ def template_update(*, template_id: int, by: User, **values: Any) -> Template:
 
     Raises Invalid, NotFound, NotAllowed.
     """
-    may(by, "change_template", "change templates")
     with transaction.atomic():
         template = locked(Template, template_id)
+        right_require(by, "change", template, what="change this template")
         changed = assign(template, known(values, frozenset({"name"})))
         if is_blank(template.name):
             raise Invalid("template_refused", "Give the template a name")
@@ -85,9 +86,9 @@ def template_version_create(
     Raises Invalid `template_refused` with every problem (source, line, token, mend) in `extra["problems"]`, Conflict
     when somebody made a newer version meanwhile, NotFound, NotAllowed.
     """
-    may(by, "change_template", "change templates")
     with transaction.atomic():
         template = locked(Template, template_id)
+        right_require(by, "change", template, what="change this template")
         newest = template.versions.order_by("-number").values_list("number", flat=True).first() or 0
         if base is not None and base != newest:
             raise Conflict(

@@ -14,11 +14,18 @@ from apps.decisioning.content.case_files import cases_read
 from apps.decisioning.content.cases import arrangement_read
 from apps.decisioning.content.models import Brand, Template
 from apps.decisioning.content.notation import Reading
-from apps.decisioning.content.services import block_create, block_type_create, brand_create, template_create
+from apps.decisioning.content.services import (
+    block_create,
+    block_type_create,
+    brand_create,
+    market_create,
+    template_create,
+)
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.services import playbook_create, playbook_publish, playbook_submit
 from apps.decisioning.recommendations.services import recommendation_set_refresh
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.services import user_scope_set
 from apps.foundation.governance.models import Approval, Review
 from apps.foundation.governance.services import review_answer
 
@@ -43,6 +50,16 @@ AUDIENCES: dict[str, tuple[str, dict[str, Any]]] = {
     "High value": ("At least five orders within a year.", HIGH_VALUE),
 }
 """Name → what it means, and its rule."""
+
+MARKETS: dict[str, tuple[str, list[str]]] = {
+    "dach": ("Germany, Austria, Switzerland", ["de", "en"]),
+    "france": ("France and Belgium", ["fr", "en"]),
+}
+"""Code → name, and the languages of its content."""
+MARKET_OF = {"Hero: German-speaking": "dach", "Hero: French-speaking": "france"}
+"""Blocks that are a market's; the others are everybody's, and the central team writes them."""
+WORK_IN = {"local_editor": ("dach",), "publisher": ("dach", "france")}
+"""Role → the markets in which its person works."""
 
 _GERMAN_SPEAKING: dict[str, Any] = {"attribute": "country", "in": ["DE", "AT", "CH"]}
 _FRENCH_SPEAKING: dict[str, Any] = {"attribute": "country", "in": ["FR", "BE"]}
@@ -91,10 +108,10 @@ def campaigns_make(*, staff: Mapping[str, User], as_of: datetime, done: Callable
 
     staff: a user by role; done: told of each kind, and how many there are.
     """
-    editor = staff["local_editor"]
+    publisher = staff["publisher"]
     brand, template = content_make(staff, done)
     audiences = {
-        name: Audience.objects.create(name=name, description=meaning, rule=rule, owner=editor)
+        name: Audience.objects.create(name=name, description=meaning, rule=rule, owner=publisher)
         for name, (meaning, rule) in AUDIENCES.items()
         if rule_parse(rule)
     }
@@ -108,7 +125,7 @@ def campaigns_make(*, staff: Mapping[str, User], as_of: datetime, done: Callable
         "cap_days": 7,
     }
     weekly = playbook_create(
-        by=editor,
+        by=publisher,
         code="weekly-picks",
         name="Weekly picks",
         description="Three products for each customer, and a hero by country and segment.",
@@ -117,12 +134,12 @@ def campaigns_make(*, staff: Mapping[str, User], as_of: datetime, done: Callable
         approval_path=["brand_approver", "legal_approver"],
         **common,
     )
-    version = playbook_submit(playbook_id=weekly.pk, by=editor, note="First issue. The texts are as we agreed.")
+    version = playbook_submit(playbook_id=weekly.pk, by=publisher, note="First issue. The texts are as we agreed.")
     _agree(version, staff["brand_approver"], "Reads well. Colours and tone are ours.")
     _agree(version, staff["legal_approver"], "Postal address and both links are there.")
-    playbook_publish(version_id=version.pk, by=staff["publisher"])
+    playbook_publish(version_id=version.pk, by=publisher)
     winback = playbook_create(
-        by=editor,
+        by=publisher,
         code="lapsed-buyers-winback",
         name="Win back lapsed buyers",
         description="Every Tuesday morning, to those who bought twice or more and not within half a year.",
@@ -134,14 +151,22 @@ def campaigns_make(*, staff: Mapping[str, User], as_of: datetime, done: Callable
         approval_path=["brand_approver"],
         **common,
     )
-    playbook_submit(playbook_id=winback.pk, by=editor, note="For Tuesdays from now on. Please look at the new hero.")
+    playbook_submit(playbook_id=winback.pk, by=publisher, note="For Tuesdays from now on. Please look at the new hero.")
     done("playbooks", Playbook.objects.count())
 
 
 def content_make(staff: Mapping[str, User], done: Callable[[str, int], None]) -> tuple[Brand, Template]:
     """Brand, block types, blocks and template from the files beside this one, each by whose role it is."""
-    editor, engineer = staff["local_editor"], staff["engineer"]
-    brand = brand_create(by=staff["administrator"], **_read("content/brand.yaml"))
+    boss, engineer = staff["administrator"], staff["engineer"]
+    brand = brand_create(by=boss, **_read("content/brand.yaml"))
+    markets = {
+        code: market_create(by=boss, code=code, name=name, languages=languages)
+        for code, (name, languages) in MARKETS.items()
+    }
+    done("markets", len(markets))
+    for role, codes in WORK_IN.items():
+        given = [str(markets[code].pk) for code in codes]
+        user_scope_set(user_id=staff[role].pk, key="markets", ids=given, by=boss)
     types = {
         code: block_type_create(by=engineer, code=code, **entry).pk
         for code, entry in _read("content/block_types.yaml").items()
@@ -149,8 +174,9 @@ def content_make(staff: Mapping[str, User], done: Callable[[str, int], None]) ->
     done("block types", len(types))
     blocks = _read("content/blocks.yaml") | _read("winback.yaml")
     for name, entry in blocks.items():
-        kind = entry.pop("type")
-        block_create(by=editor, name=name, type_id=types[kind], **entry)
+        kind, code = entry.pop("type"), MARKET_OF.get(name, "")
+        by = staff["local_editor"] if code in WORK_IN["local_editor"] else boss
+        block_create(by=by, name=name, type_id=types[kind], market=markets.get(code), **entry)
     done("blocks", len(blocks))
     sources: dict[str, Any] = {
         source: (_HERE / "content" / f"weekly_picks.{ending}").read_text("utf-8")

@@ -1,0 +1,10 @@
+"""Who may do what to audiences: whoever owns one, and those with whom they share it."""
+
+from apps.foundation.accounts.rights import owners_way, ways_declare
+
+from .models import Audience
+
+
+def rights_declare() -> None:
+    """Called when the app is ready."""
+    ways_declare(Audience, "change", owners_way("audiences.change_audience"))
