@@ -19,7 +19,7 @@ from .labels import label_text
 from .mjml import Document
 from .pieces import Kind, Piece, SourceRefused, pieces_fill, pieces_read, pieces_strip, source_of
 from .plain_text import html_words
-from .proof import proof_of
+from .proof import Proof, proof_of
 from .steps import step
 
 Target = Literal["subject", "mjml", "text"]
@@ -125,12 +125,15 @@ class Compilation:
         readable = True
         for target, pieces in (("subject", subject), ("mjml", mjml), ("text", text)):
             step(target)
-            proof = proof_of(pieces)
+            proof = proof_of(pieces, markup=target == "mjml")
             self.problems.extend(proof.problems)
+            if target == "subject" and not (proof.shows or proof.problems):
+                mend = "may be blank for some people: show something outside of its conditions"
+                self.problems.append(Problem(target, 0, "", mend))
             tokens.update(proof.tokens)
             readable &= proof.readable
             if target != "subject" and proof.readable:
-                self._needed(target, pieces, proof.always)
+                self._needed(target, pieces, proof)
         html = ""
         if readable:
             step("mjml")
@@ -141,7 +144,7 @@ class Compilation:
             # What was shown of the MJML must hold for the HTML made from it, in its order.
             step("compiled HTML")
             try:
-                proof = proof_of(pieces_read(html, "compiled HTML"))
+                proof = proof_of(pieces_read(html, "compiled HTML"), markup=True)
                 self.problems.extend(proof.problems)
             except SourceRefused as refused:
                 self.problems.append(refused.problem)
@@ -157,16 +160,16 @@ class Compilation:
             shop_url=self._brand["shop_url"],
         )
 
-    def _needed(self, target: str, pieces: Sequence[Piece], always: frozenset[str]) -> None:
+    def _needed(self, target: str, pieces: Sequence[Piece], proof: Proof) -> None:
         """What the law asks of each message, shown to everybody: outside of any condition."""
-        if "links.unsubscribe" not in always:
+        if proof.followed and "links.unsubscribe" not in proof.always:
             self.problems.append(
                 Problem(target, 0, "{{ links.unsubscribe }}", "is missing: put it in, outside of any condition")
             )
         depth = 0
         for piece in pieces:
             if piece.kind is Kind.STATEMENT:
-                depth += (piece.word in ("if", "for")) - (piece.word in ("endif", "endfor"))
+                depth += bool(piece.opens) - bool(piece.closes)
             elif piece.mark == ADDRESS and depth == 0:
                 return
         self.problems.append(Problem(target, 0, f"[[ {ADDRESS} ]]", "is missing: put it in, outside of any condition"))
@@ -237,7 +240,7 @@ class Compilation:
             return []
         end = Piece(Kind.DATA, "", at.where, at.line, _SLOT_END)
         if len(blocks) == 1:
-            return [*self._block(blocks[0], name, target, words), end]
+            return [*self._block(blocks[0], name, target, words, ""), end]
 
         def statement(text: str) -> Piece:
             return Piece(Kind.STATEMENT, f"{{% {text} %}}", at.where, at.line)
@@ -246,10 +249,12 @@ class Compilation:
         for number, block in enumerate(blocks[:-1]):
             test = f'slots.{name}.block == "{block.id}"' + (f" and slots.{name}.items" if block.products else "")
             pieces.append(statement(f"{'elif' if number else 'if'} {test}"))
-            pieces.extend(self._block(block, name, target, words))
-        return [*pieces, statement("else"), *self._block(blocks[-1], name, target, words), statement("endif"), end]
+            pieces.extend(self._block(block, name, target, words, test))
+        last = self._block(blocks[-1], name, target, words, "")
+        return [*pieces, statement("else"), *last, statement("endif"), end]
 
-    def _block(self, block: BlockSource, slot: str, target: Target, words: bool) -> list[Piece]:
+    def _block(self, block: BlockSource, slot: str, target: Target, words: bool, test: str) -> list[Piece]:
+        """The pieces of a block, where `test` holds."""
         markup = target == "mjml" and not words
         where = f"block {block.name}, {'layout' if markup else 'text layout'}"
         chain = language_chain(self._language, self._brand["default_language"])
@@ -296,6 +301,9 @@ class Compilation:
         )
         if is_blank(html_words(shown) if markup and "<mj-image" not in shown else shown):
             self.problems.append(Problem(where, 0, "", f"({language}) would leave slot {slot} empty: fill its fields"))
+        elif not _always_shows(pieces, test or "true", markup=markup):
+            mend = f"({language}) may leave slot {slot} empty for some people: show something outside of its conditions"
+            self.problems.append(Problem(where, 0, "", mend))
         pieces += self._labels(block, target, words, where)
         if words and target == "mjml":
             return [
@@ -327,6 +335,19 @@ def message_compiled(
     """A template with its blocks in one language, compiled, or None with what is wrong. hosts: see Compilation."""
     work = Compilation(template, brand=brand, slots=slots, language=language, hosts=hosts)
     return work.compile(), work.problems
+
+
+def _always_shows(pieces: Sequence[Piece], test: str, *, markup: bool) -> bool:
+    """Whether something of these pieces can be seen on every path, where `test` holds; if so is for the proof of all
+    where something is wrong with them.
+    """
+    if all(piece.kind is not Kind.STATEMENT for piece in pieces):
+        return True  # it was looked at as a whole
+    before = Piece(Kind.STATEMENT, f"{{% if {test} %}}", "", 0)
+    behind = Piece(Kind.STATEMENT, "{% endif %}", "", 0)
+    otherwise = [Piece(Kind.STATEMENT, "{% else %}", "", 0), Piece(Kind.DATA, "shown", "", 0)]
+    proof = proof_of([before, *pieces, *otherwise, behind], markup=markup)
+    return proof.prints or bool(proof.problems)
 
 
 def _lines_kept(pieces: Sequence[Piece]) -> list[Piece]:

@@ -241,7 +241,7 @@ class Document:
                 piece = self._pieces[int(found[1])]
                 if tag not in FLOWING:
                     self.problems.append(piece.problem(f"can't stand in {tag}"))
-                elif piece.kind is Kind.OUTPUT:
+                elif piece.kind is Kind.OUTPUT or piece.opens in ("macro", "set"):
                     self.problems.append(piece.problem(f"is text in {tag}: put it into mj-text"))
 
     def _balanced(self, node: Node) -> None:
@@ -254,14 +254,14 @@ class Document:
                 piece = self._pieces[int(found[1])]
                 if piece.kind is Kind.OUTPUT:
                     continue
-                word = piece.word
-                if word in ("if", "for"):
+                if piece.opens:
                     open_.append(piece)
-                elif word in ("elif", "else", "endif", "endfor"):
-                    if not open_ or (word in ("endif", "endfor") and open_[-1].word != word[3:]):
-                        self.problems.append(piece.problem(f"must stand in the same {node.tag} as its if or for"))
+                elif piece.closes or piece.word in ("elif", "else"):
+                    if not open_ or (piece.closes and open_[-1].opens != piece.closes):
+                        mend = f"must stand in the same {node.tag} as its if, for, macro or set"
+                        self.problems.append(piece.problem(mend))
                         return
-                    if word in ("endif", "endfor"):
+                    if piece.closes:
                         open_.pop()
         for piece in open_:
             self.problems.append(piece.problem(f"must be closed in the same element ({node.tag})"))

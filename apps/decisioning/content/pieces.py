@@ -18,6 +18,8 @@ _LEXER = Environment(autoescape=True, keep_trailing_newline=True)
 _BRACKET = re.compile(r"\[\[([^\[\]]*)\]\]")
 _BRACE = re.compile(r"\{(?=[{%#]|\Z)")
 _WORD = re.compile(r"\{%[-+]?\s*(\w+)")
+_SET_BLOCK = re.compile(r"\{%[-+]?\s*set\s[^=]*%\}")
+_OPENING = frozenset({"if", "for", "macro"})
 
 
 class Kind(Enum):
@@ -45,6 +47,19 @@ class Piece:
         """The first word of a statement: if, elif, else, endif, for, endfor, set…"""
         found = _WORD.match(self.text)
         return found[1] if found else ""
+
+    @property
+    def opens(self) -> str:
+        """The word of what a statement opens: if, for, macro, or set where it is given a block; else ""."""
+        if self.kind is not Kind.STATEMENT:
+            return ""
+        word = self.word
+        return word if word in _OPENING or (word == "set" and _SET_BLOCK.fullmatch(self.text)) else ""
+
+    @property
+    def closes(self) -> str:
+        """The word of what a statement closes, else ""."""
+        return self.word.removeprefix("end") if self.kind is Kind.STATEMENT and self.word.startswith("end") else ""
 
     def problem(self, mend: str, *, token: str | None = None, offset: int = 0) -> Problem:
         """A problem at this piece, `offset` characters into it."""
@@ -160,21 +175,28 @@ class LineMap:
     """Pieces written one below the other, and which line belongs to which piece: Jinja's tree only knows lines."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
-        self._pieces = [piece for piece in pieces if piece.kind is not Kind.DATA]
+        self._pieces = pieces
         self._starts: list[int] = []
         lines: list[str] = []
         line = 1
-        for piece in self._pieces:
+        for piece in pieces:
             self._starts.append(line)
             lines.append(piece.text)
             line += piece.text.count("\n") + 1
         self.source = "\n".join(lines)
 
+    def index(self, line: int) -> int:
+        """The number of the piece that line `line` of `source` belongs to."""
+        return max(bisect_right(self._starts, line) - 1, 0)
+
     def problem(self, line: int, token: str, mend: str) -> Problem:
         """A problem in line `line` of `source`, at its true place."""
         if not self._pieces:
             return Problem("template", 0, token, mend)
-        index = max(bisect_right(self._starts, line) - 1, 0)
+        index = self.index(line)
+        while index and self._pieces[index].kind is Kind.DATA:  # what is wrong is in the code before it
+            index -= 1
         piece = self._pieces[index]
-        shown = token or " ".join(piece.text.split())[:120]
-        return Problem(piece.where, piece.line + max(line - self._starts[index], 0), shown, mend)
+        shown = token or ("" if piece.kind is Kind.DATA else " ".join(piece.text.split())[:120])
+        end = piece.text.count("\n")
+        return Problem(piece.where, piece.line + min(max(line - self._starts[index], 0), end), shown, mend)

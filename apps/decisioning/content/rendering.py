@@ -19,14 +19,16 @@ from functools import lru_cache
 from typing import Any, Final
 
 from jinja2 import StrictUndefined, Template, TemplateError, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from apps.foundation.core.text import is_blank
+from apps.foundation.core.text import is_blank, visible
 
 from .contracts import CompiledSources, Rendered
 from .errors import RenderError
-from .filters import FILTERS
+from .filters import FILTERS, TESTS
 from .links import link_is_safe
 
 MAX_OUTPUT: Final = 1_048_576
@@ -36,6 +38,8 @@ MAX_ITEMS: Final = 24
 MAX_VALUE: Final = 500
 """Characters of a profile value or a title; the rest is cut."""
 MAX_SUBJECT: Final = 250
+LOOP_FIELDS: Final = frozenset({"index", "index0", "revindex", "revindex0", "length", "first", "last"})
+"""What templates may ask `loop` for."""
 _BRACKETS = ("{{", "{%", "[[")
 _LINK = re.compile(r"https?://[^\s\"'<>\\]+")
 _ASCII_LINE = re.compile(r"[ -~]*")
@@ -61,7 +65,12 @@ def one_line(text: str) -> str:
 
 def header_line(text: str) -> str:
     """A rendered subject as it may stand in a header: one line, no encoded word (RFC 2047, 2), bounded."""
-    return one_line(one_line(text).replace("=?", "= ?"))[:MAX_SUBJECT].rstrip()
+    line = one_line(one_line(text).replace("=?", "= ?"))
+    cut = line[:MAX_SUBJECT].rstrip()
+    # Characters that show nothing don't push out those that do.
+    if is_blank(cut) and not is_blank(line):
+        cut = visible(line).replace("=?", "= ?")[:MAX_SUBJECT].rstrip()
+    return cut
 
 
 def _printed(value: object) -> object:
@@ -102,6 +111,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         )
         self.globals.clear()
         self.tests.clear()
+        self.tests.update({name: entry.run for name, entry in TESTS.items()})
         self.filters.clear()
         self.filters.update({name: entry.run for name, entry in FILTERS.items()})
 
@@ -111,7 +121,21 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
             return obj[attribute]
         if type(obj) is dict or obj is None:
             return () if attribute == "items" else None  # a slot that nobody filled has no items
-        return super().getattr(obj, attribute)
+        if type(obj) is LoopContext and attribute in LOOP_FIELDS:
+            return super().getattr(obj, attribute)
+        if isinstance(obj, StrictUndefined):
+            return super().getattr(obj, attribute)
+        return self.unsafe_undefined(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Square brackets reach what dots reach."""
+        return self.getattr(obj, argument) if type(argument) is str else self.undefined(obj=obj, name=str(argument))
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        """Nothing but a macro of the template itself can be called."""
+        if type(__obj) is not Macro:
+            raise SecurityError("only macros can be called")
+        return super().call(__context, __obj, *args, **kwargs)
 
 
 HTML: Final = MessageEnvironment(html=True)
@@ -140,7 +164,7 @@ def _function(environment: MessageEnvironment, source: str) -> Template:
                 if bracket in data.data:
                     raise RenderError("bracket_unfilled", f"The message would show {bracket}")
         return Template.from_code(environment, environment.compile(tree), {})
-    except TemplateError:
+    except (TemplateError, SyntaxError, RecursionError, ValueError):
         raise RenderError("template_broken", "The compiled template can't be read") from None
 
 
