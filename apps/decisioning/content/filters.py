@@ -47,7 +47,8 @@ _WORD = pattern(r"[^\s({\[<-]+")
 @dataclass(frozen=True, slots=True)
 class Filter:
     """run, makes: see above; arguments: the kinds of its literal arguments (`object`: any value that always shows);
-    optional: how many of the last may be left out; between: the numbers that it takes; usage: how it is written.
+    optional: how many of the last may be left out; between: the numbers that it takes; usage: how it is written;
+    stands_in: whether it answers instead of what is missing.
     """
 
     run: Callable[..., object]
@@ -56,6 +57,7 @@ class Filter:
     optional: int = 0
     between: tuple[int, int] = (0, 10_000)
     usage: str = ""
+    stands_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,9 +266,11 @@ def _from_join(value: Value, between: str = "", field: str = "") -> Value | str:
 
 
 FILTERS: Mapping[str, Filter] = {
-    "fallback": Filter(_fallback, _from_fallback, (object,), usage='fallback("text")'),
-    "default": Filter(_default, _from_default, (object, bool), optional=1, usage='default("text", true)'),
-    "number": Filter(_number, _from_number, (int,), usage="number(0)"),
+    "fallback": Filter(_fallback, _from_fallback, (object,), usage='fallback("text")', stands_in=True),
+    "default": Filter(
+        _default, _from_default, (object, bool), optional=1, usage='default("text", true)', stands_in=True
+    ),
+    "number": Filter(_number, _from_number, (int,), usage="number(0)", stands_in=True),
     "round": Filter(_round, _from_round, (int,), optional=1, between=(0, 6), usage="round(2)"),
     "upper": Filter(_keeping(str.upper), _in_case, usage="upper"),
     "lower": Filter(_keeping(str.lower), _in_case, usage="lower"),

@@ -60,7 +60,7 @@ class _WatchingEnvironment(MessageEnvironment):
         super().__init__(html=html)
         self.filters["passed"] = _passed
         for name, entry in FILTERS.items():
-            if entry.proves and entry.arguments:
+            if entry.stands_in:
                 self.filters[name + _WATCHED] = _noting(name, entry.run)
 
 
@@ -114,7 +114,7 @@ class Watcher:
         tree = environment.parse(self._marked(source, before))
         for found in tree.find_all(nodes.Filter):
             entry = FILTERS.get(found.name)
-            if entry is not None and entry.proves and entry.arguments and found.node is not None:
+            if entry is not None and entry.stands_in and found.node is not None:
                 found.args.insert(0, nodes.Const(_token(found.node), lineno=found.lineno))
                 found.name += _WATCHED
         return Template.from_code(environment, environment.compile(tree), {})
