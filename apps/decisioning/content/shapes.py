@@ -5,6 +5,7 @@ may have. Whatever narrows or widens the set (a condition, a filter, two branche
 output is proven when no shape is left that would print nothing.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Flag, auto
@@ -50,6 +51,10 @@ ESCAPED = 5
 NUMBER_LENGTH = 40
 _NOTHING_WORDS = ("none", "nan", "null", "undefined")  # what `core.text.is_blank` takes for nothing
 _DROPPED = frozenset({"Cs", "Cn", "Co"})  # what `rendering.one_line` takes out of a line
+
+
+# A visible ASCII character that is in none of those words: enough to know, and most text has one early.
+_SURELY = re.compile(r"[!-@BCGHJKMP-TV-`bcghjkmp-tv-~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,8 @@ def shapes_of_text(text: str) -> Shape:
     """The shape of a text; two where a subject may lose all that shows of it."""
     if not text:
         return Shape.EMPTY
+    if _SURELY.search(text):
+        return Shape.SURE
     if is_blank(text):
         return Shape.BLANK
     kept = "".join(c for c in text if category(c) not in _DROPPED)

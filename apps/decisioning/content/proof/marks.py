@@ -8,7 +8,7 @@ from html import unescape
 from apps.decisioning.content.pieces import Kind, Piece
 
 _PICTURE = re.compile(r"<(?:mj-image|img)(?![\w-])")
-_UNSEEN = "\u2060"
+UNSEEN = "\u2060"
 """A character that shows nothing and is no white space: data keeps its length by it, and `-%}` doesn't take it away."""
 
 
@@ -36,7 +36,7 @@ def words_of(pieces: Sequence[Piece], *, markup: bool) -> Words:
         text = unescape(reader.read(piece.text)) if markup else piece.text
         # A brace shows as much as a bracket does, and never begins a construct.
         words = " ".join(text.replace("{", "(").split())
-        seen.append(replace(piece, text=words + _UNSEEN * (len(piece.text) - len(words))))
+        seen.append(replace(piece, text=words + UNSEEN * (len(piece.text) - len(words))))
     return Words(seen, frozenset(hidden))
 
 

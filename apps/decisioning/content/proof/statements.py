@@ -22,6 +22,7 @@ from apps.decisioning.content.shapes import (
 from .allowed import NAME, RESERVED, path_of
 from .expressions import Expressions
 from .ledger import Cost, Ledger, Printed
+from .marks import UNSEEN
 from .state import ITEM, State, loop_value, states_joined
 
 _FOR: Final = "{% for … %}"
@@ -77,7 +78,7 @@ class Statements(Expressions):
         printed = Printed()
         for part in node.nodes:
             if isinstance(part, nodes.TemplateData):
-                shapes = shapes_of_text(part.data)
+                shapes = shapes_of_text(part.data.rstrip(UNSEEN))
                 if shapes is Shape.EMPTY or shapes is Shape.BLANK:  # white space may be taken away
                     shapes = Shape.EMPTY | Shape.BLANK
                 value = Value(shapes, longest=len(part.data))
