@@ -62,8 +62,9 @@ def kind_of(step: str, verdict: Verdict, *, failed: str = "") -> Kind:
 class Tally:
     """Counts of some people. Sizes are bytes: of whole messages, and of their HTML, of which Gmail shows 102 kB.
 
-    gone: people who do not exist any more; sizes: messages by size, rounded down to SIZE_STEP; seconds: of deciding
-    and making messages, by one worker.
+    gone: people who do not exist any more; doubled: of those who would get a message, how many share the address of
+    another, so that a run withholds theirs (only known where everybody is counted); sizes: messages by size, rounded
+    down to SIZE_STEP; seconds: of deciding and making messages, by one worker.
     """
 
     people: int = 0
@@ -73,6 +74,7 @@ class Tally:
     largest: int = 0
     largest_html: int = 0
     clipped: int = 0
+    doubled: int = 0
     seconds: float = 0.0
 
     def kind_add(self, kind: Kind) -> None:
@@ -97,6 +99,7 @@ class Tally:
             "largest": self.largest,
             "largest_html": self.largest_html,
             "clipped": self.clipped,
+            "doubled": self.doubled,
             "seconds": round(self.seconds, 4),
         }
 
@@ -113,6 +116,7 @@ class Tally:
             largest=data["largest"],
             largest_html=data["largest_html"],
             clipped=data["clipped"],
+            doubled=data.get("doubled", 0),
             seconds=data["seconds"],
         )
 
@@ -124,6 +128,7 @@ class Tally:
             whole.people += part.people
             whole.gone += part.gone
             whole.clipped += part.clipped
+            whole.doubled += part.doubled
             whole.seconds += part.seconds
             whole.largest = max(whole.largest, part.largest)
             whole.largest_html = max(whole.largest_html, part.largest_html)
@@ -161,7 +166,7 @@ class Tally:
     @property
     def messages(self) -> int:
         """Messages that would go out."""
-        return sum(count for kind, count in self.kinds.items() if kind.outcome == SEND)
+        return sum(count for kind, count in self.kinds.items() if kind.outcome == SEND) - self.doubled
 
     @property
     def median(self) -> int:

@@ -18,7 +18,8 @@ from django.db import IntegrityError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from apps.data.consent.links import LinkScope, trial_link_url
-from apps.data.consent.models import Purpose
+from apps.data.consent.models import Channel, Purpose
+from apps.data.consent.selectors import ADDRESS_KIND
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.audiences.selectors import audience_draw
@@ -183,10 +184,10 @@ def _prepare(dry_run_id: UUID) -> None:
         )
         nothing: dict[str, Any] = {}
         rows = (
-            (dry_run_id, number, "{" + ",".join(map(str, ids[start : start + BATCH])) + "}", nothing)
+            (dry_run_id, number, "{" + ",".join(map(str, ids[start : start + BATCH])) + "}", nothing, "{}")
             for number, start in enumerate(range(0, len(ids), BATCH))
         )
-        copy_rows(cursor, DryRunBatch._meta.db_table, ["dry_run_id", "number", "profile_ids", "kinds"], rows)
+        copy_rows(cursor, DryRunBatch._meta.db_table, ["dry_run_id", "number", "profile_ids", "kinds", "getting"], rows)
         drawn = DryRun.objects.filter(pk=dry_run_id, state=State.PREPARING).update(
             state=State.DECIDING, people=people, counted=len(ids), moved_at=now()
         )
@@ -212,8 +213,10 @@ def batch_count(*, dry_run_id: UUID) -> int | None:
             return None
         batch_id, profile_ids = found
         dry_run = DryRun.objects.get(pk=dry_run_id)
-        tally, kinds = _people_count(cursor, dry_run, profile_ids)
-        DryRunBatch.objects.filter(pk=batch_id).update(result=tally.to_json(), kinds=kinds_to_json(kinds))
+        tally, kinds, getting = _people_count(cursor, dry_run, profile_ids)
+        DryRunBatch.objects.filter(pk=batch_id).update(
+            result=tally.to_json(), kinds=kinds_to_json(kinds), getting=getting if dry_run.exact else []
+        )
     DryRun.objects.filter(pk=dry_run_id).update(moved_at=now())
     _tell(dry_run_id)
     return len(profile_ids)
@@ -221,9 +224,9 @@ def batch_count(*, dry_run_id: UUID) -> int | None:
 
 def _people_count(
     cursor: CursorWrapper, dry_run: DryRun, profile_ids: list[int]
-) -> tuple[Tally, dict[Kind, list[int]]]:
+) -> tuple[Tally, dict[Kind, list[int]], list[int]]:
     """Decide for people, make their messages, and count. Messages are made in memory and forgotten."""
-    tally, kinds = Tally(people=len(profile_ids)), dict[Kind, list[int]]()
+    tally, kinds, getting = Tally(people=len(profile_ids)), dict[Kind, list[int]](), list[int]()
     messages = list(messages_of(dry_run))
     began = perf_counter()
     for message in messages:
@@ -243,6 +246,7 @@ def _people_count(
             if verdict.outcome == SEND:
                 made, failed = message.make(verdict, decided.addresses.get(profile_id, ""))
                 if made is not None:
+                    getting.append(profile_id)
                     tally.size_add(
                         message=len(made.content),
                         html=len(made.rendered.html.encode()),
@@ -254,7 +258,7 @@ def _people_count(
             if len(ids) < SAMPLES:
                 ids.append(profile_id)
     tally.seconds = perf_counter() - began
-    return tally, kinds
+    return tally, kinds, getting
 
 
 class MessageOf:
@@ -328,6 +332,28 @@ def _finish(dry_run_id: UUID) -> None:
         dry_run.state, dry_run.finished_at, dry_run.moved_at = State.DONE, now(), now()
         dry_run.save(update_fields=["result", "pace", "state", "finished_at", "moved_at"])
         transaction.on_commit(lambda: _tell(dry_run_id))
+
+
+# As delivery does it when it takes decisions up: who comes first to an address gets the message.
+_SHARED = """
+SELECT COALESCE(sum(people - 1), 0)
+FROM (SELECT count(*) AS people
+      FROM console_dryrunbatch AS batch, unnest(batch.getting) AS person
+      JOIN profiles_identifier AS address ON address.profile_id = person AND address.kind = %s AND address.main
+      WHERE batch.dry_run_id = %s GROUP BY address.digest) AS by_address
+"""
+
+
+def _addresses_shared(dry_run: DryRun) -> int:
+    """Of those who would get a message, how many share the address of another: a run withholds theirs.
+
+    Only of an audience that is counted whole: in a sample, most of those who share one are not there.
+    """
+    if not dry_run.exact:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(_SHARED, [ADDRESS_KIND.get(Channel(dry_run.spec["channel"]), ""), dry_run.pk])
+        return int(cursor.fetchone()[0])
 
 
 def dry_run_tally(dry_run: DryRun) -> Tally:

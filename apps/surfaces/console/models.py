@@ -86,6 +86,7 @@ class DryRunBatch(models.Model):
     profile_ids = ArrayField(models.BigIntegerField())
     result = models.JSONField(null=True)
     kinds = models.JSONField(default=dict, help_text="ids of some people of each kind, to choose samples from")
+    getting = ArrayField(models.BigIntegerField(), default=list, help_text="who would get a message")
 
     class Meta:
         default_permissions = ()

@@ -37,6 +37,7 @@ ADVICE: Mapping[str, Any] = {
     "suppressed": gettext_lazy("Their address bounced, complained or was blocked. It stays suppressed."),
     "invalid_address": gettext_lazy("No address is known to write to. Bring one in with an import."),
     "frequency_cap": gettext_lazy("Send later, or look at the cap of this playbook."),
+    "duplicate_address": gettext_lazy("Two profiles have one address: look whether they are one person."),
     "render_failed": gettext_lazy("Open one of these samples, and have the template mended."),
 }
 """What can be done about a reason."""
@@ -152,7 +153,10 @@ def step_specs(dry_run: DryRun) -> list[tuple[str, str, PlaybookSpec]]:
 def _step_figures(dry_run: DryRun, tally: Tally, whole: Any, message: tuple[str, str, PlaybookSpec]) -> StepFigures:
     step, title, spec = message
     outcomes = tally.outcomes(step)
-    people, sent = sum(outcomes.values()), outcomes.pop(SEND, 0)
+    people, decided = sum(outcomes.values()), outcomes.pop(SEND, 0)
+    if tally.doubled:
+        outcomes["duplicate_address"] = tally.doubled
+    sent = decided - tally.doubled
     blocks = {
         version.pk: str(version)
         for version in BlockVersion.objects.select_related("block").filter(
@@ -166,9 +170,9 @@ def _step_figures(dry_run: DryRun, tally: Tally, whole: Any, message: tuple[str,
         messages=whole(sent),
         withheld=whole(people - sent),
         reasons=_bars(outcomes, people, whole, lambda code: (reason_in_words(code), str(ADVICE.get(code, "")))),
-        languages=_bars(tally.languages(step), sent, whole, lambda code: (code, "")),
+        languages=_bars(tally.languages(step), decided, whole, lambda code: (code, "")),
         slots=[
-            SlotBars(slot, _tier_bars(tiers, tally.tiers(step, slot), sent, whole, blocks))
+            SlotBars(slot, _tier_bars(tiers, tally.tiers(step, slot), decided, whole, blocks))
             for slot, tiers in sorted(spec["slots"].items())
             if len(tiers) > 1
         ],

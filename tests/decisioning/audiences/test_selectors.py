@@ -9,7 +9,13 @@ from django.test.utils import CaptureQueriesContext
 from apps.data.events.models import Order
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.rules import rule_matches, rule_parse
-from apps.decisioning.audiences.selectors import audience_count, audience_ids, audience_sample, facts_load
+from apps.decisioning.audiences.selectors import (
+    audience_count,
+    audience_draw,
+    audience_ids,
+    audience_sample,
+    facts_load,
+)
 from tests.factories import make_profile
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -122,3 +128,18 @@ def test_client_text_never_enters_the_sql() -> None:
     )
     assert audience_count(rule=rule, as_of=NOON) == 1
     assert Profile.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_a_draw_is_the_same_each_time_and_begins_with_any_smaller_one() -> None:
+    Profile.objects.bulk_create(Profile(country="DE" if number % 2 else "FR") for number in range(40))
+    rule = rule_parse({"attribute": "country", "is": "DE"})
+    everybody = set(Profile.objects.filter(country="DE").values_list("pk", flat=True))
+
+    count, ids = audience_draw(rule=rule, as_of=NOON, size=100)
+    of_some, some = audience_draw(rule=rule, as_of=NOON, size=7)
+
+    assert (count, set(ids), len(ids)) == (20, everybody, 20)
+    assert (of_some, some) == (20, ids[:7])
+    assert ids != sorted(ids)
+    assert audience_draw(rule=rule, as_of=NOON, size=20) == (20, ids)

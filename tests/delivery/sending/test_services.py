@@ -1,6 +1,8 @@
 """Taking up decisions, once, whoever does it."""
 
 import threading
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -8,8 +10,9 @@ from django.db import connection
 from apps.decisioning.decisions.registry import message_counters
 from apps.decisioning.decisions.signals import decisions_made
 from apps.decisioning.playbooks.models import Run
+from apps.delivery.sending.contracts import Pace
 from apps.delivery.sending.models import Dispatch, Message
-from apps.delivery.sending.selectors import messages_count, run_counts
+from apps.delivery.sending.selectors import messages_count, pace_lately, run_counts
 from apps.delivery.sending.services import dispatch_cancel, dispatch_pause, dispatch_take_up
 from apps.delivery.sending.windows import messages_send
 from apps.foundation.core.errors import Conflict, NotFound
@@ -137,3 +140,27 @@ def test_what_people_got_is_counted_ahead_of_the_next_decision(relay: Relay) -> 
     assert messages_count(profile_ids=people, purpose="marketing", since=later(days=-7)) == {people[0]: 1}
     assert messages_count(profile_ids=people, purpose="transactional", since=later(days=-7)) == {}
     assert messages_count(profile_ids=people, purpose="marketing", since=later(days=1)) == {}
+
+
+def test_the_pace_is_that_of_the_last_runs_that_were_large_enough_without_their_pauses() -> None:
+    begin = later(hours=-3)
+
+    def handed_over(size: int, every: float, pause_after: int = 0) -> None:
+        run, compiled = make_run(), make_compiled()
+        make_decisions(run, make_people(size, prefix=f"run-{run.pk}-"), compiled)
+        dispatch_take_up(run_id=run.pk)
+        for place, message in enumerate(Message.objects.filter(dispatch__run_id=run.pk).order_by("pk")):
+            pause = timedelta(hours=1) if pause_after and place >= pause_after else timedelta()
+            finished = begin + timedelta(seconds=place * every) + pause
+            one = Message.objects.filter(pk=message.pk)  # by the steps that a message takes
+            one.update(state=State.CLAIMED, sender_id=uuid4(), lease_until=finished)
+            one.update(state=State.SENDING)
+            one.update(state=State.SENT, finished_at=finished)
+
+    assert pace_lately(at_least=3) is None
+    handed_over(2, 1.0)
+    assert pace_lately(at_least=3) is None
+    handed_over(11, 2.0)
+    assert pace_lately(at_least=3) == Pace(runs=1, messages=11, per_second=0.55)
+    handed_over(11, 0.5, pause_after=5)
+    assert pace_lately(at_least=3) == Pace(runs=2, messages=22, per_second=round(22 / (20 + 4.5 + 30), 2))

@@ -24,6 +24,8 @@ from apps.decisioning.decisions.services import run_decide
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.services import playbook_submit, playbook_update, run_plan, run_start
 from apps.decisioning.recommendations.services import recommendation_set_refresh
+from apps.delivery.sending.selectors import run_counts
+from apps.delivery.sending.services import dispatch_take_up
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.foundation.core.signing import address_digest
@@ -41,6 +43,7 @@ from apps.surfaces.console.dry_runs import (
     dry_runs_forget,
 )
 from apps.surfaces.console.models import DryRun, DryRunBatch, DryRunSample
+from apps.surfaces.console.rehearsals import figures_of
 from apps.surfaces.console.tasks import rehearsals_sweep
 from tests.factories import make_playbook, make_profile, make_published, make_user
 
@@ -256,6 +259,26 @@ def test_a_message_that_cannot_be_made_is_counted_as_such(monkeypatch: pytest.Mo
 
     assert dry_run_tally(dry_run).outcomes("") == {"render_failed": 3}
     assert dry_run_tally(dry_run).messages == 0
+
+
+@pytest.mark.django_db
+def test_who_shares_an_address_is_withheld_as_by_a_run() -> None:
+    for email in ("ann@example.com", "family@example.com", "family@example.com", "family@example.com"):
+        make_profile(consent=("marketing",), email=email)
+    make_profile(email="ann@example.com")
+    playbook = make_published()
+
+    dry_run = _done(playbook, playbook.published)
+
+    run = run_start(playbook_id=playbook.pk, occasion_key="autumn", trigger="hand")
+    run_plan(run_id=run.pk)
+    run_decide(run_id=run.pk)
+    dispatch_take_up(run_id=run.pk)
+    counts = run_counts(run.pk)
+    figures = figures_of(dry_run)
+    assert counts.withheld == {"duplicate_address": 2, "no_consent": 1}
+    assert {bar.code: bar.people for bar in figures.steps[0].reasons} == counts.withheld
+    assert figures.messages == counts.queued == 2
 
 
 @pytest.mark.django_db
