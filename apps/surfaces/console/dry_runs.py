@@ -316,9 +316,8 @@ def _finish(dry_run_id: UUID) -> None:
         dry_run = DryRun.objects.select_for_update(no_key=True).filter(pk=dry_run_id, state=State.DECIDING).first()
         if dry_run is None or dry_run.batches.filter(result=None).exists():
             return
-        tally = Tally.total(
-            Tally.from_json(result or {}) for result in dry_run.batches.values_list("result", flat=True)
-        )
+        tally = dry_run_tally(dry_run)
+        tally.doubled = _addresses_shared(dry_run)
         kinds = kinds_merge(dry_run.batches.order_by("number").values_list("kinds", flat=True))
         chosen = samples_choose(kinds, tally.kinds)
         there = set(Profile.objects.filter(pk__in=[one for _, one in chosen]).values_list("pk", flat=True))

@@ -147,7 +147,7 @@ def test_the_pace_is_that_of_the_last_runs_that_were_large_enough_without_their_
 
     def handed_over(size: int, every: float, pause_after: int = 0) -> None:
         run, compiled = make_run(), make_compiled()
-        make_decisions(run, make_people(size, prefix=f"run-{run.pk}-"), compiled)
+        make_decisions(run, make_people(size, consent=False, prefix=f"run-{run.pk}-"), compiled)
         dispatch_take_up(run_id=run.pk)
         for place, message in enumerate(Message.objects.filter(dispatch__run_id=run.pk).order_by("pk")):
             pause = timedelta(hours=1) if pause_after and place >= pause_after else timedelta()
