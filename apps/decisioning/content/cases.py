@@ -103,7 +103,7 @@ class Case:
 # --- reading ---
 
 
-class _Reader:
+class Reader:
     """Values of a reading, each checked; what is wrong goes to `problems`."""
 
     def __init__(self, reading: Reading) -> None:
@@ -197,7 +197,7 @@ def arrangement_read(reading: Reading, at: Path = ()) -> tuple[Arrangement, list
 
     Whether it fits the template is asked when cases run: a draft may be ahead of its cases.
     """
-    reader = _Reader(reading)
+    reader = Reader(reading)
     data = reading.data
     for part in at:
         data = data[part]
@@ -217,7 +217,7 @@ def arrangement_read(reading: Reading, at: Path = ()) -> tuple[Arrangement, list
     return Arrangement(brand, slots), reader.problems
 
 
-def _tier_read(reader: _Reader, data: Any, path: Path) -> TierAsked:
+def _tier_read(reader: Reader, data: Any, path: Path) -> TierAsked:
     tier = reader.mapping(data, path, ("tier", "name", "block", "when", "source", "count"))
     kind = reader.text(tier.get("tier"), (*path, "tier"), of=TIERS)
     if not tier.get("tier"):
@@ -251,7 +251,7 @@ def case_read(
 
     arrangement: holds slots, tiers and blocks that the case expects to those that there are; None leaves it.
     """
-    reader = _Reader(reading)
+    reader = Reader(reading)
     data = reading.data
     for part in at:
         data = data[part]
@@ -282,7 +282,7 @@ def case_read(
     return (None if reader.problems else case), reader.problems
 
 
-def _persona_read(reader: _Reader, data: Any, path: Path) -> dict[str, Any]:
+def _persona_read(reader: Reader, data: Any, path: Path) -> dict[str, Any]:
     persona: dict[str, Any] = {}
     for name, value in reader.mapping(data, path).items():
         simple = value if isinstance(value, list) else [value]
@@ -295,7 +295,7 @@ def _persona_read(reader: _Reader, data: Any, path: Path) -> dict[str, Any]:
     return persona
 
 
-def _happened_read(reader: _Reader, data: Any, path: Path, named: str) -> tuple[Happened, ...]:
+def _happened_read(reader: Reader, data: Any, path: Path, named: str) -> tuple[Happened, ...]:
     found = []
     for number, entry in enumerate(reader.listed(data, path)):
         here = (*path, number)
@@ -315,7 +315,7 @@ def _happened_read(reader: _Reader, data: Any, path: Path, named: str) -> tuple[
     return tuple(found)
 
 
-def _consents_read(reader: _Reader, data: Any, path: Path) -> tuple[tuple[str, str], ...]:
+def _consents_read(reader: Reader, data: Any, path: Path) -> tuple[tuple[str, str], ...]:
     found = []
     for number, entry in enumerate(reader.listed(data, path)):
         here = (*path, number)
@@ -328,7 +328,7 @@ def _consents_read(reader: _Reader, data: Any, path: Path) -> tuple[tuple[str, s
     return tuple(sorted(found))
 
 
-def _lists_read(reader: _Reader, data: Any, path: Path) -> dict[str, int | list[dict[str, Any]]]:
+def _lists_read(reader: Reader, data: Any, path: Path) -> dict[str, int | list[dict[str, Any]]]:
     lists: dict[str, int | list[dict[str, Any]]] = {}
     for name, value in reader.mapping(data, path).items():
         here = (*path, name)
@@ -353,7 +353,7 @@ def _lists_read(reader: _Reader, data: Any, path: Path) -> dict[str, int | list[
     return lists
 
 
-def _slots_read(reader: _Reader, data: Any, path: Path, arrangement: Arrangement | None) -> dict[str, SlotExpected]:
+def _slots_read(reader: Reader, data: Any, path: Path, arrangement: Arrangement | None) -> dict[str, SlotExpected]:
     slots: dict[str, SlotExpected] = {}
     for name, entry in reader.mapping(data, path).items():
         here = (*path, name)
@@ -377,7 +377,7 @@ def _slots_read(reader: _Reader, data: Any, path: Path, arrangement: Arrangement
     return slots
 
 
-def _texts_read(reader: _Reader, expect: Mapping[str, Any], path: Path) -> dict[str, TextExpected]:
+def _texts_read(reader: Reader, expect: Mapping[str, Any], path: Path) -> dict[str, TextExpected]:
     texts = {}
     for part in PARTS:
         here = (*path, part)
@@ -398,7 +398,7 @@ def _texts_read(reader: _Reader, expect: Mapping[str, Any], path: Path) -> dict[
     return texts
 
 
-def _fallbacks_read(reader: _Reader, expect: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
+def _fallbacks_read(reader: Reader, expect: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
     if expect.get("fallbacks") is None:
         return None
     tokens = [

@@ -30,9 +30,13 @@ def template_tests(version: TemplateVersion) -> tuple[Arrangement, list[Case]]:
     return blocks_renamed(arrangement, cases, lambda block: names.get(block, block))
 
 
-def template_suite(version: TemplateVersion) -> Suite:
-    """A version with its cases and the newest versions of the blocks that they are asked with."""
-    arrangement, cases = template_tests(version)
+def template_suite(version: TemplateVersion, *, arrangement: Arrangement | None = None) -> Suite:
+    """A version with its cases and the newest versions of the blocks that they are asked with.
+
+    arrangement: one that takes the place of the version's own.
+    """
+    stored, cases = template_tests(version)
+    arrangement = arrangement or stored
     wanted = {tier.block for tiers in arrangement.slots.values() for tier in tiers}
     brand = Brand.objects.filter(code=arrangement.brand).first() if arrangement.brand else None
     return Suite(

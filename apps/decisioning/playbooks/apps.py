@@ -5,9 +5,13 @@ class PlaybooksConfig(AppConfig):
     name = "apps.decisioning.playbooks"
 
     def ready(self) -> None:
+        from apps.decisioning.content.registry import arrangement_sources
+
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
         from .governing import governing_register
         from .rights import rights_declare
+        from .selectors import template_arrangement
 
         governing_register()
         rights_declare()
+        arrangement_sources.append(template_arrangement)

@@ -88,3 +88,15 @@ def next_instant(*, playbook: Playbook, after: datetime) -> datetime | None:
     if schedule_problem(spec["schedule"]) or zone_problem(spec["time_zone"]):
         return None
     return next(instants(spec["schedule"], spec["time_zone"], after=after), None)
+
+
+def template_arrangement(*, template_id: int) -> dict[str, Any] | None:
+    """How the playbook that used a template last fills its slots: `{"brand": code, "slots": …}`, blocks by id."""
+    playbook = (
+        Playbook.objects.filter(template=template_id)
+        .exclude(slots={})
+        .select_related("brand")
+        .order_by("-updated_at", "-pk")
+        .first()
+    )
+    return {"brand": playbook.brand.code, "slots": playbook.slots} if playbook is not None else None

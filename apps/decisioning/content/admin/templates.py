@@ -8,15 +8,19 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.decisioning.content.cases import arrangement_data, case_data
 from apps.decisioning.content.forms import ServiceForm, TemplateForm
 from apps.decisioning.content.models import CompiledTemplate, Template, TemplateVersion
+from apps.decisioning.content.notation import yaml_write
 from apps.decisioning.content.tables import source_shown, table_shown
+from apps.decisioning.content.template_tests import template_tests
 
-from .saving import FIT, LINK, ServiceAdmin, VersionAdmin
+from .saving import FIT, LINK, VersionAdmin
+from .template_tests import TemplateTestsPages
 
 
 @admin.register(Template)
-class TemplateAdmin(ServiceAdmin):
+class TemplateAdmin(TemplateTestsPages):
     """Layout and logic, owned by engineers."""
 
     form = TemplateForm
@@ -37,11 +41,12 @@ class TemplateAdmin(ServiceAdmin):
         else:
             sets = [("The template", {"classes": (FIT,), "fields": about})]
         if obj is not None:
+            sets.insert(1, ("Tests", {"classes": (FIT,), "fields": ("tests_shown",)}))
             sets.append(("Versions", {"classes": (FIT,), "fields": ("versions_shown",)}))
         return sets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Template | None = None) -> Any:
-        return ("owner", "versions_shown", *(("code",) if obj is not None else ()))
+        return ("owner", "tests_shown", "versions_shown", *(("code",) if obj is not None else ()))
 
     def get_form(self, request: HttpRequest, obj: Template | None = None, change: bool = False, **kwargs: Any) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
@@ -56,6 +61,16 @@ class TemplateAdmin(ServiceAdmin):
                 if name in form.base_fields:
                     form.base_fields[name].initial = value
         return form
+
+    @admin.display(description="Results")
+    def tests_shown(self, template: Template) -> SafeString:
+        tests = reverse("admin:content_template_tests", args=[template.pk])
+        return format_html(
+            '<div hx-get="{}?summary" hx-trigger="load"><p class="t-soft">Running the cases… '
+            '<a class="t-link" href="{}">Open the tests</a></p></div>',
+            tests,
+            tests,
+        )
 
     @admin.display(description="Newest version")
     def newest_shown(self, template: Template) -> str:
@@ -90,10 +105,18 @@ class TemplateVersionAdmin(VersionAdmin):
     search_fields = ("template__name", "template__code")
     ordering = ("-id",)
     fields = (
-        "template", "number", "slots_listed", "subject_shown", "mjml_shown", "text_shown", "digest", "created_by",
-        "created_at",
+        "template", "number", "slots_listed", "subject_shown", "mjml_shown", "text_shown", "tests_shown", "digest",
+        "created_by", "created_at",
     )  # fmt: skip
-    readonly_fields = ("slots_listed", "subject_shown", "mjml_shown", "text_shown")
+    readonly_fields = ("slots_listed", "subject_shown", "mjml_shown", "text_shown", "tests_shown")
+
+    @admin.display(description="Tests")
+    def tests_shown(self, version: TemplateVersion) -> SafeString:
+        arrangement, cases = template_tests(version)
+        if not arrangement and not cases:
+            return SafeString("None yet")
+        parts = [yaml_write(arrangement_data(arrangement)), *(f"# {c.name}\n{yaml_write(case_data(c))}" for c in cases)]
+        return source_shown("\n".join(parts))
 
     @admin.display(description="Slots")
     def slots_listed(self, version: TemplateVersion) -> str:

@@ -1,0 +1,15 @@
+"""Settings of commands that need no server and nothing of an installation, such as `content_test` in a team's CI."""
+
+SECRET_KEY = "nothing is signed with this"  # noqa: S105  # there are no sessions and no links here
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "apps.foundation.core",
+    "apps.foundation.accounts",
+    "apps.foundation.governance",
+    "apps.decisioning.audiences",
+    "apps.decisioning.content",
+]
+AUTH_USER_MODEL = "accounts.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
