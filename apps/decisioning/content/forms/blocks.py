@@ -75,6 +75,8 @@ class BlockForm(ServiceForm):
         super().__init__(*args, **kwargs)
         if self.instance.pk is not None:
             self.initial["tags_line"] = ", ".join(self.instance.tags)
+        if not hasattr(self, "user"):  # a panel for one more language, made for its fields alone
+            return
         central = self.user.has_perm("content.add_block")
         market = self.fields["market"]
         if isinstance(market, forms.ModelChoiceField):
