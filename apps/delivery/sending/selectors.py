@@ -27,10 +27,11 @@ WHERE profile_id = ANY(%(people)s) AND purpose = %(purpose)s
 GROUP BY profile_id
 """
 
-# Time in which nothing goes out for long (a pause, a relay that is away) is not how fast it goes.
+# Time in which nothing goes out for long (a pause, a relay that is away) is not how fast it goes. The first message has
+# none before it, and LEAST would pass over that NULL.
 _PACE = """
 SELECT count(*), COALESCE(sum(LEAST(EXTRACT(epoch FROM finished_at - before), %s)), 0)
-FROM (SELECT finished_at, lag(finished_at) OVER (ORDER BY finished_at) AS before
+FROM (SELECT finished_at, COALESCE(lag(finished_at) OVER (ORDER BY finished_at), finished_at) AS before
       FROM sending_message WHERE dispatch_id = %s AND state = ANY(%s)) AS handed_over
 """
 _PACE_GAP = 30.0  # seconds
