@@ -3,6 +3,7 @@
 NOUNS: dict[str, dict[str, str]] = {
     "foundation/core": {
         "append_only.py": "tables that only grow, and the rights that keep them so",
+        "conflicts.py": "two people with one object open",
         "clock.py": "the one place that asks for the time",
         "ids.py": "UUIDs of version 7",
         "live.py": "news for open pages, and the streams that carry it",

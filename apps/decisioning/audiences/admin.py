@@ -40,6 +40,7 @@ class AudienceAdmin(GuardedPages, ModelAdmin):
     search_fields = ("name", "description")
     search_help_text = "name or description"
     warn_unsaved_form = True
+    change_form_before_template = "admin/conflict.html"
     compressed_fields = False
 
     def get_urls(self) -> list[Any]:
@@ -79,7 +80,12 @@ class AudienceAdmin(GuardedPages, ModelAdmin):
         by, data = cast(User, request.user), form.cleaned_data
         if change:
             saved = audience_update(
-                audience_id=obj.pk, name=data["name"], description=data["description"], rule=data["rule"], by=by
+                audience_id=obj.pk,
+                name=data["name"],
+                description=data["description"],
+                rule=data["rule"],
+                by=by,
+                seen_at=obj.updated_at,
             )
         else:
             saved = audience_create(name=data["name"], description=data["description"], rule=data["rule"], owner=by)

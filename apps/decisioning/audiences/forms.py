@@ -9,6 +9,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from apps.foundation.core.conflicts import ConflictForm
 from apps.foundation.core.errors import Invalid
 
 from .models import Audience
@@ -126,7 +127,7 @@ class RuleField(forms.CharField):
             return True
 
 
-class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class AudienceForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """Name, description and rule; who owns it is who makes it."""
 
     rule = RuleField(

@@ -1,5 +1,6 @@
 """Making and changing audiences."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -7,6 +8,7 @@ from django.db import IntegrityError, transaction
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
+from apps.foundation.core.conflicts import unchanged_since
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.governance.services import audit_record
 
@@ -27,7 +29,9 @@ def audience_create(*, name: str, rule: object, owner: User, description: str = 
     return audience
 
 
-def audience_update(*, audience_id: int, name: str, rule: object, by: User, description: str = "") -> Audience:
+def audience_update(
+    *, audience_id: int, name: str, rule: object, by: User, description: str = "", seen_at: datetime | None = None
+) -> Audience:
     """Change an audience. What was approved stays as it was: a playbook's version pins the rule.
 
     Raises NotAllowed, Invalid, Conflict as `audience_create` does, and NotFound.
@@ -38,6 +42,7 @@ def audience_update(*, audience_id: int, name: str, rule: object, by: User, desc
         if audience is None:
             raise NotFound("audience_unknown", f"There is no audience {audience_id}")
         right_require(by, "change", audience, what="change this audience")
+        unchanged_since(audience, seen_at)
         data: dict[str, Any] = {"rule": parsed}
         if audience.rule != parsed:
             data["rule_before"] = audience.rule

@@ -104,6 +104,7 @@ class PlaybookAdmin(GuardedPages, ModelAdmin):
     search_fields = ("name", "code", "description")
     search_help_text = "name, code or description"
     warn_unsaved_form = True
+    change_form_before_template = "admin/conflict.html"
     compressed_fields = False
     fieldsets = _FIELDS
     actions_detail = ("dry_run", "test_send", "ask_approval", "publish", "start_run", "withdraw")

@@ -14,6 +14,7 @@ from unfold.widgets import (
 from apps.decisioning.audiences.rules import rule_parse, rule_to_json
 from apps.decisioning.content.models import Block
 from apps.foundation.accounts.roles import ROLES
+from apps.foundation.core.conflicts import ConflictForm
 
 from .models import Playbook
 from .specs import playbook_problems
@@ -71,7 +72,7 @@ def _named(slots: Any) -> Any:
     }
 
 
-class PlaybookForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class PlaybookForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """Everything of a playbook that people edit."""
 
     slots = SlotsField()

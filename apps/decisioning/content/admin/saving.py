@@ -22,6 +22,7 @@ class ServiceAdmin(GuardedPages, ModelAdmin):
 
     warn_unsaved_form = True
     compressed_fields = False
+    change_form_before_template = "admin/conflict.html"
     list_per_page = 50
 
     class Media:

@@ -55,7 +55,11 @@ class BlockTypeForm(ServiceForm):
             return services.block_type_create(by=self.user, **values)
         values.pop("code", None)
         return services.block_type_update(
-            block_type_id=self.instance.pk, by=self.user, confirmed=self.data.get("confirmed", ""), **values
+            block_type_id=self.instance.pk,
+            by=self.user,
+            seen_at=self.instance.updated_at,
+            confirmed=self.data.get("confirmed", ""),
+            **values,
         )
 
     def field_of(self, where: str) -> str | None:

@@ -44,4 +44,6 @@ class BrandForm(ServiceForm):
         if self.instance.pk is None:
             return services.brand_create(by=self.user, **values)
         values.pop("code", None)
-        return services.brand_update(brand_id=self.instance.pk, by=self.user, **values)
+        return services.brand_update(
+            brand_id=self.instance.pk, by=self.user, seen_at=self.instance.updated_at, **values
+        )

@@ -25,4 +25,6 @@ class MarketForm(ServiceForm):
         values = {name: self.cleaned_data[name] for name in ("name", "languages")}
         if self.instance.pk is None:
             return services.market_create(by=self.user, code=self.cleaned_data["code"], **values)
-        return services.market_update(market_id=self.instance.pk, by=self.user, **values)
+        return services.market_update(
+            market_id=self.instance.pk, by=self.user, seen_at=self.instance.updated_at, **values
+        )

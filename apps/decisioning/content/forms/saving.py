@@ -10,6 +10,7 @@ from unfold.widgets import (
 )
 
 from apps.foundation.accounts.models import User
+from apps.foundation.core.conflicts import ConflictForm
 from apps.foundation.core.errors import DomainError
 
 MAX_JSON = 200_000
@@ -21,7 +22,7 @@ def code_area(rows: int) -> UnfoldAdminTextareaWidget:
     return UnfoldAdminTextareaWidget({**_CODE, "rows": rows, "class": "t-code"})
 
 
-class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+class ServiceForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """Its check is the service itself, rolled back: what the form accepts, the service saves."""
 
     user: User

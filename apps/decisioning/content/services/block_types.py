@@ -1,6 +1,7 @@
 """Writes about block types."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -14,6 +15,7 @@ from apps.decisioning.content.fields import fields_read
 from apps.decisioning.content.models import BlockType
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
+from apps.foundation.core.conflicts import unchanged_since
 from apps.foundation.core.text import is_blank
 from apps.foundation.governance.services import audit_record
 
@@ -49,7 +51,9 @@ def block_type_create(*, by: User, code: str, name: str, owner: User | None = No
     return created(block_type, by, "content.block_type.created", f"There is a block type {code} already")
 
 
-def block_type_update(*, block_type_id: int, by: User, confirmed: str = "", why: str = "", **values: Any) -> BlockType:
+def block_type_update(
+    *, block_type_id: int, by: User, seen_at: datetime | None = None, confirmed: str = "", why: str = "", **values: Any
+) -> BlockType:
     """Change a block type. Versions of blocks keep the fields and layouts that they were made with.
 
     why: for the history. A change that breaks blocks raises BreaksBlocks, with what would be broken and a digest of
@@ -58,6 +62,7 @@ def block_type_update(*, block_type_id: int, by: User, confirmed: str = "", why:
     with transaction.atomic():
         block_type = locked(BlockType, block_type_id)
         right_require(by, "change", block_type, what="change this block type")
+        unchanged_since(block_type, seen_at)
         before = BlockType.objects.get(pk=block_type_id)
         changed = assign(block_type, known(values, _TYPE_FIELDS))
         _type_check(block_type)

@@ -1,5 +1,6 @@
 """Writes about brands."""
 
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,6 +15,7 @@ from apps.decisioning.content.models import Brand
 from apps.decisioning.content.rendering import one_line
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
+from apps.foundation.core.conflicts import unchanged_since
 from apps.foundation.core.text import is_blank
 
 from .rows import assign, created, known, locked, saved
@@ -80,7 +82,7 @@ def brand_create(*, by: User, code: str, owner: User | None = None, **values: An
     return created(brand, by, "content.brand.created", f"There is a brand {code} already")
 
 
-def brand_update(*, brand_id: int, by: User, why: str = "", **values: Any) -> Brand:
+def brand_update(*, brand_id: int, by: User, seen_at: datetime | None = None, why: str = "", **values: Any) -> Brand:
     """Change fields of a brand. why: for the history. Published versions keep the brand as it was.
 
     Raises Invalid, NotFound, NotAllowed.
@@ -88,6 +90,7 @@ def brand_update(*, brand_id: int, by: User, why: str = "", **values: Any) -> Br
     with transaction.atomic():
         brand = locked(Brand, brand_id)
         right_require(by, "change", brand, what="change this brand")
+        unchanged_since(brand, seen_at)
         changed = assign(brand, known(values, _BRAND_FIELDS - {"code"}))
         _brand_check(brand)
         return saved(brand, changed, by, "content.brand.changed", why)

@@ -1,6 +1,7 @@
 """Writes about markets."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -10,6 +11,7 @@ from apps.decisioning.content.fields import language_is_valid
 from apps.decisioning.content.models import Market
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
+from apps.foundation.core.conflicts import unchanged_since
 from apps.foundation.core.text import is_blank
 
 from .rows import assign, created, known, locked, saved
@@ -39,11 +41,12 @@ def market_create(*, by: User, code: str, name: str, languages: Sequence[str]) -
     return created(market, by, "content.market.created", f"There is a market {code} already")
 
 
-def market_update(*, market_id: int, by: User, **values: Any) -> Market:
+def market_update(*, market_id: int, by: User, seen_at: datetime | None = None, **values: Any) -> Market:
     """Change a market's name or languages. Raises Invalid, NotFound, NotAllowed."""
     with transaction.atomic():
         market = locked(Market, market_id)
         right_require(by, "change", market, what="change this market")
+        unchanged_since(market, seen_at)
         changed = assign(market, known(values, _MARKET_FIELDS))
         _market_check(market)
         return saved(market, changed, by, "content.market.changed")
