@@ -30,7 +30,7 @@ _SLOT_TEXT = "slot-text:"
 _SLOT_END = "end of slot"
 _LABEL = (
     '<mj-section padding="0 24px 16px" css-class="automatic"><mj-column><mj-text font-size="13px" line-height="19px"'
-    ' padding="0 8px" color="#55645f">{}</mj-text></mj-column></mj-section>'
+    ' padding="0 8px" color="#55645f" css-class="quiet">{}</mj-text></mj-column></mj-section>'
 )
 _PLAIN_IN_CODE = frozenset("\"'\\{}[]%#\n\r")
 

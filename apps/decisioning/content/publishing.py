@@ -1,6 +1,7 @@
 """Compiling a message when a playbook version is made: from then on nothing of it changes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from django.db import transaction
 
@@ -8,8 +9,9 @@ from apps.foundation.core.errors import NotFound
 
 from .children import apart
 from .compiling import BlockSource, TemplateSource, message_compiled
-from .contracts import BrandSpec, CompiledSources, Problem, TierSpec, problems_refuse
+from .contracts import BrandSpec, CompiledSources, Problem, TierSpec, problems_refuse, tier_block
 from .fields import fields_read, language_is_valid
+from .labels import CHOSEN, WRITTEN
 from .models import BlockVersion, CompiledTemplate, TemplateVersion
 from .slots import slots_problems, tier_problems
 from .trials import message_try
@@ -39,9 +41,10 @@ def message_compile(
     for name in version.slots:
         tiers = slots[name]
         static = blocks[tiers[-1]["block_version"]]
-        # The static block is the `else` of its slot; a tier that shows it too needs no branch of its own.
-        chosen = dict.fromkeys(tier["block_version"] for tier in tiers[:-1] if blocks[tier["block_version"]] != static)
-        standing[name] = [*(blocks[number] for number in chosen), static]
+        # The static block is the `else` of its slot; a tier that shows it too needs no branch of its own, unless a
+        # model chose it there: then it carries its label.
+        ahead = {tier_block(tier): _shown(tier, blocks) for tier in tiers[:-1]}
+        standing[name] = [*(block for block in ahead.values() if block != static), static]
         problems.extend(tier_problems(name, tiers, blocks))
     problems_refuse("message_refused", problems, "The message can't be published")
     template = TemplateSource(version.template.name, version.subject, version.mjml, version.text)
@@ -63,6 +66,12 @@ def message_compile(
     problems_refuse("message_refused", report.problems, "The message can't be published")
     with transaction.atomic():
         return {sources.language: _compiled_save(sources, report.largest_in[sources.language]) for sources in compiled}
+
+
+def _shown(tier: TierSpec, blocks: Mapping[int, BlockSource]) -> BlockSource:
+    """A tier's block as it stands in its slot: with the label where a model chose what it shows."""
+    block = blocks[tier["block_version"]]
+    return replace(block, id=tier_block(tier), labels=(*block.labels, CHOSEN)) if tier.get("chosen") else block
 
 
 def _compiled_save(sources: CompiledSources, largest_bytes: int) -> int:
@@ -92,6 +101,7 @@ def _block_sources(slots: Mapping[str, Sequence[TierSpec]], problems: list[Probl
             version.content,
             version.layout,
             version.text_layout,
+            (WRITTEN,) if version.written_by_model else (),
         )
         for version in BlockVersion.objects.select_related("block").filter(pk__in=wanted)
     }

@@ -21,6 +21,9 @@ def slots_problems(named: Sequence[str], slots: Mapping[str, Sequence[TierSpec]]
             continue
         for number, tier in enumerate(tiers, 1):
             conditional = tier["when"] is not None or tier["source"] is not None
+            if tier["tier"] == "static" and (tier.get("valid_from") or tier.get("valid_until")):
+                mend = "shows a block that is not valid for good: a static tier must always hold, so give it another"
+                problems.append(Problem(f"slot {name}", 0, tier["name"], mend))
             if tier["tier"] == "static" and (conditional or number < len(tiers)):
                 problems.append(
                     Problem(f"slot {name}", 0, tier["name"], "a static tier has no condition and stands last")

@@ -6,12 +6,14 @@ there are experiments. Not sending is an outcome with a reason.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from apps.decisioning.audiences.contracts import PersonFacts, Rule
 from apps.decisioning.audiences.rules import rule_parse
-from apps.decisioning.content.choosing import Tier, language_choose, tier_choose
+from apps.decisioning.content.choosing import Tier, Validity, language_choose, tier_choose
+from apps.decisioning.content.contracts import tier_block
 from apps.decisioning.playbooks.contracts import CapSpec, PlaybookSpec
 from apps.decisioning.playbooks.moments import Quiet, quiet_of, zone_choose
 from apps.decisioning.playbooks.rules import leading_slot
@@ -85,10 +87,11 @@ def plan_make(spec: PlaybookSpec, compiled: Mapping[str, int], tokens: Mapping[s
                 Tier(
                     name=tier["name"],
                     tier=tier["tier"],
-                    block=str(tier["block_version"]),
+                    block=tier_block(tier),
                     rule=None if tier["when"] is None else rule_parse(tier["when"]),
                     source=tier["source"],
                     count=tier["count"],
+                    valid=Validity.of(tier),
                 )
                 for tier in tiers
             ),
@@ -122,8 +125,8 @@ def withheld_because(plan: Plan, person: Person) -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
-def decide(plan: Plan, person: Person) -> Verdict:
-    """Decide for one person."""
+def decide(plan: Plan, person: Person, moment: datetime | None = None) -> Verdict:
+    """Decide for one person. moment: that of deciding, at which blocks must be valid."""
     outcome, reasons = withheld_because(plan, person)
     if outcome:
         return Verdict(outcome, None, "", {}, reasons)
@@ -132,7 +135,7 @@ def decide(plan: Plan, person: Person) -> Verdict:
     explained: dict[str, Any] = {}
     leading = ""
     for name, tiers in plan.slots:
-        slots[name], why = tier_choose(tiers, person.facts, person.cards)
+        slots[name], why = tier_choose(tiers, person.facts, person.cards, moment)
         if why:
             explained[name] = why
         if name == plan.leading:

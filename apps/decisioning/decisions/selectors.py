@@ -278,6 +278,8 @@ def _wanted(tier: TierSpec) -> str:
 def _lost(tier: TierSpec, why: Any) -> str:
     if isinstance(why, list):
         return _leaves(why)
+    if "valid" in why:
+        return f"its block is valid {why['valid']}"
     if "items" in why:
         return f"{tier['source']}: only {why['items']} of {why['of']} items"
     return "nothing is known of them"

@@ -281,7 +281,7 @@ def people_decide(
             cards=cards.get(profile_id, {}),
         )
     return Decided(
-        verdicts=[(profile_id, decide(plan, people[profile_id])) for profile_id in ids],
+        verdicts=[(profile_id, decide(plan, people[profile_id], at)) for profile_id in ids],
         set_id=set_id,
         addresses={profile_id: gate[profile_id].address for profile_id in rest},
     )

@@ -28,7 +28,15 @@ from apps.foundation.core.errors import Conflict, DomainError, Invalid
 from .contracts import PlaybookSpec
 from .forms import ConfirmForm, PlaybookForm, RunForm, SubmitForm
 from .models import Playbook, PlaybookVersion, Run
-from .selectors import TierRow, next_instant, role_titles, rule_words, tier_rows_draft, tier_rows_pinned
+from .selectors import (
+    TierRow,
+    next_instant,
+    role_titles,
+    rule_words,
+    tier_rows_draft,
+    tier_rows_pinned,
+    validity_news,
+)
 from .services import (
     PlaybookFields,
     playbook_create,
@@ -229,6 +237,11 @@ class PlaybookAdmin(GuardedPages, ModelAdmin):
             )
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        object_id = args[0] if args else kwargs.get("object_id")
+        shown = self.get_object(request, str(object_id)) if object_id and request.method == "GET" else None
+        if shown is not None and shown.published is not None and self.has_view_permission(request, shown):
+            for news in validity_news(shown.published.spec, now()):
+                messages.warning(request, news)
         try:
             return super().changeform_view(request, *args, **kwargs)
         except DomainError as error:  # lost a race between the form's check and the service's

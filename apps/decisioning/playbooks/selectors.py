@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from apps.decisioning.audiences.rules import rule_parse, rule_reading
+from apps.decisioning.content.choosing import Validity
 from apps.decisioning.content.models import Block, BlockVersion
 from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.core.errors import Invalid
@@ -59,10 +60,37 @@ def _row(slot: str, position: int, tier: dict[str, Any], block: str) -> TierRow:
         parts.append(rule_words(tier["when"]))
     if tier.get("source"):
         parts.append(f"{tier.get('count') or 3} items {SOURCES.get(tier['source'], tier['source'])}")
+    for key, word in (("valid_from", "from"), ("valid_until", "until")):
+        if tier.get(key):
+            parts.append(f"{word} {datetime.fromisoformat(tier[key]):%Y-%m-%d %H:%M} UTC")
     kind = str(tier.get("tier", ""))
     return TierRow(
         slot, position, str(tier.get("name") or ""), TIERS.get(kind, kind), " and ".join(parts) or "always", block
     )
+
+
+SOON = timedelta(days=7)
+"""How long before a block runs out it is told."""
+
+
+def validity_news(spec: PlaybookSpec, at: datetime) -> list[str]:
+    """Blocks of a version that are not valid at a moment any more or yet, or run out soon after it; a sentence each."""
+    steps = [step["slots"] for step in spec.get("steps", ()) if "slots" in step]
+    news = []
+    for slots in [spec["slots"], *steps]:
+        for slot, tiers in sorted(slots.items()):
+            for tier in tiers:
+                valid = Validity.of(tier)
+                if valid is None:
+                    continue
+                name = f"{TIERS.get(tier['tier'], tier['tier'])} tier {tier['name']!r} of slot {slot}"
+                if valid.ends is not None and at >= valid.ends:
+                    news.append(f"The {name} has run out, on {valid.ends:%Y-%m-%d %H:%M} UTC: it is passed over.")
+                elif valid.ends is not None and at >= valid.ends - SOON:
+                    news.append(f"The {name} runs out on {valid.ends:%Y-%m-%d %H:%M} UTC; then it is passed over.")
+                elif valid.begins is not None and at < valid.begins:
+                    news.append(f"The {name} begins on {valid.begins:%Y-%m-%d %H:%M} UTC; till then it is passed over.")
+    return list(dict.fromkeys(news))
 
 
 def rule_words(data: object) -> str:

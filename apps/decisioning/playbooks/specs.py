@@ -1,5 +1,6 @@
 """What a playbook needs before it can be saved, and the spec that pins it. Reads only."""
 
+from datetime import UTC
 from typing import Any, cast
 
 from django.core.exceptions import ValidationError
@@ -9,6 +10,7 @@ from apps.decisioning.audiences.rules import rule_parse, rule_to_json
 from apps.decisioning.content.choosing import languages_common
 from apps.decisioning.content.models import Block, BlockVersion, CompiledTemplate, TemplateVersion
 from apps.decisioning.content.selectors import brand_spec
+from apps.decisioning.recommendations.contracts import CHOSEN_BY_MODEL
 from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.governance.services import review_approved
@@ -192,20 +194,26 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
 
 
 def _slots_pinned(slots: dict[str, Any], versions: dict[int, BlockVersion]) -> dict[str, list[TierSpec]]:
-    return {
-        name: [
-            TierSpec(
-                tier=tier["tier"],
-                name=tier["name"],
-                block_version=versions[tier["block"]].pk,
-                when=tier["when"],
-                source=tier["source"],
-                count=tier["count"],
-            )
-            for tier in tiers
-        ]
-        for name, tiers in slots.items()
-    }
+    return {name: [_tier_pinned(tier, versions[tier["block"]]) for tier in tiers] for name, tiers in slots.items()}
+
+
+def _tier_pinned(tier: dict[str, Any], version: BlockVersion) -> TierSpec:
+    """A tier with its block: the block's validity, and whether a model chooses what it shows."""
+    spec = TierSpec(
+        tier=tier["tier"],
+        name=tier["name"],
+        block_version=version.pk,
+        when=tier["when"],
+        source=tier["source"],
+        count=tier["count"],
+    )
+    if tier["source"] in CHOSEN_BY_MODEL:
+        spec["chosen"] = True
+    if version.valid_from is not None:
+        spec["valid_from"] = version.valid_from.astimezone(UTC).isoformat()
+    if version.valid_until is not None:
+        spec["valid_until"] = version.valid_until.astimezone(UTC).isoformat()
+    return spec
 
 
 def _steps_pinned(

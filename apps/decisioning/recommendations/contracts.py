@@ -7,6 +7,10 @@ Source = Literal["neighbours", "category", "country", "shop"]
 
 SOURCES: tuple[Source, ...] = ("neighbours", "category", "country", "shop")
 
+CHOSEN_BY_MODEL: frozenset[Source] = frozenset({"neighbours", "category"})
+"""Sources that choose for the person, from what they and others bought; messages label their tiers so. Best sellers of
+a country or of the shop are the same for everybody there: nothing was chosen for anyone."""
+
 
 class ItemCard(TypedDict):
     """An item as a message shows it. price: formatted, such as "£4.25"; price, url, image_url: "" where not known."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from apps.decisioning.audiences.rules import rule_parse, rule_reading
 from apps.decisioning.audiences.selectors import audience_count
-from apps.decisioning.content.contracts import Rendered
+from apps.decisioning.content.contracts import Rendered, TierSpec, tier_block
 from apps.decisioning.content.errors import RenderError
 from apps.decisioning.content.models import BlockVersion, TemplateVersion
 from apps.decisioning.content.rendering import render
@@ -203,10 +203,7 @@ def _wanted(tier: dict[str, Any]) -> str:
 
 def _previews(version: PlaybookVersion, language: str) -> list[Preview]:
     spec: dict[str, Any] = version.spec
-    bare = {
-        slot: {"block": str(tiers[-1]["block_version"]), "tier": tiers[-1]["tier"]}
-        for slot, tiers in spec["slots"].items()
-    }
+    bare = {slot: {"block": tier_block(tiers[-1]), "tier": tiers[-1]["tier"]} for slot, tiers in spec["slots"].items()}
     best = {slot: _first_tier(tiers[0]) for slot, tiers in spec["slots"].items()}
     links = {"unsubscribe": "https://example.com/u/preview", "preferences": "https://example.com/p/preview"}
     contexts = [
@@ -227,8 +224,8 @@ def _previews(version: PlaybookVersion, language: str) -> list[Preview]:
     return previews
 
 
-def _first_tier(tier: dict[str, Any]) -> dict[str, Any]:
-    chosen: dict[str, Any] = {"block": str(tier["block_version"]), "tier": tier["tier"]}
+def _first_tier(tier: TierSpec) -> dict[str, Any]:
+    chosen: dict[str, Any] = {"block": tier_block(tier), "tier": tier["tier"]}
     if tier["source"] is not None:
         chosen["items"] = [_SAMPLE_ITEMS[index % len(_SAMPLE_ITEMS)] for index in range(tier["count"])]
     return chosen

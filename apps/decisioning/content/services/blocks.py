@@ -141,6 +141,9 @@ def _block_version_add(
         )
     if facts.valid_from and facts.valid_until and facts.valid_from >= facts.valid_until:
         problems.append(Problem("valid_until", 0, "", "must be after the moment from which it is valid"))
+    if facts.written_by_model and is_blank(block_type.layout):
+        mend = "needs a label for customers, and a line of text has no place for one: use a type with a layout"
+        problems.append(Problem("written_by_model", 0, "", mend))
     problems_refuse("block_refused", problems, "The block can't be saved")
     kept = {language: {name: _stripped(value) for name, value in own.items()} for language, own in content.items()}
     for language in kept:
