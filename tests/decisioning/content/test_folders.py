@@ -21,7 +21,7 @@ from apps.decisioning.content.folders import folder_read
 from apps.decisioning.content.models import Block, BlockType, BlockVersion, Brand, Market, Template, TemplateVersion
 from apps.decisioning.content.stored import entries_stored
 from apps.foundation.core.errors import Conflict
-from apps.foundation.governance.models import AuditEntry
+from apps.foundation.governance.models import AuditEntry, Review
 from tests.factories import make_user
 
 from .making import Sample, superuser
@@ -147,6 +147,29 @@ def test_a_change_is_shown_and_becomes_a_draft_of_the_one_who_pushes(sample: Sam
     assert [case["name"] for case in version.cases].count("graz") == 1
     assert AuditEntry.objects.filter(action="content.folder.pushed").count() == 1
     assert "Nothing to push." in push(tmp_path, sample.engineer)
+
+
+def test_a_push_can_ask_for_approval_of_what_it_made_and_of_nothing_that_fails(sample: Sample, tmp_path: Path) -> None:
+    run("content_pull", tmp_path)
+    case = tmp_path / "templates/weekly_picks/vienna.case.yaml"
+    edit(case, "language: de\n", "language: fr\n")
+    before = rows()
+
+    told = refused("content_push", tmp_path, email=sample.engineer.email, yes=True, submit=True)
+    assert "case vienna: fails: expected fr, got de" in told
+    assert (rows(), Review.objects.count()) == (before, 0)
+
+    edit(case, "language: fr\n", "language: de\n")
+    edit(tmp_path / "templates/weekly_picks/body.txt", "--\n", "-- \nSee you soon\n")
+    told = push(tmp_path, sample.engineer, submit=True, note="A warmer end")
+
+    assert "Approval is asked for." in told
+    review = Review.objects.get()
+    assert (review.requested_by, review.note, review.digest) == (
+        sample.engineer,
+        "A warmer end",
+        TemplateVersion.objects.latest("number").digest,
+    )
 
 
 def test_asked_and_answered_no_changes_nothing(sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

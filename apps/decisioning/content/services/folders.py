@@ -9,11 +9,12 @@ from django.db import models, transaction
 from apps.decisioning.content.contracts import Problem, problems_as_data
 from apps.decisioning.content.exchange import Plan, conflict_problems, push_plan
 from apps.decisioning.content.folders import SOURCES, Entry, Folder
-from apps.decisioning.content.models import Block, BlockType, Brand, Market, Template
+from apps.decisioning.content.models import Block, BlockType, BlockVersion, Brand, Market, Template, TemplateVersion
 from apps.decisioning.content.stored import entries_stored
 from apps.foundation.accounts.models import User
 from apps.foundation.core.errors import Conflict, DomainError, Invalid
 from apps.foundation.governance.services import audit_record
+from apps.foundation.governance.workflow import version_submit
 
 from .block_types import block_type_create, block_type_update
 from .blocks import VersionFacts, block_create, block_update, block_version_create
@@ -21,13 +22,17 @@ from .brands import brand_create, brand_update
 from .markets import market_create, market_update
 from .templates import template_create, template_update, template_version_create
 
+_HANDED_IN = ("blocks", "templates")
 _MODELS: tuple[type[models.Model], ...] = (Brand, Market, BlockType, Block, Template)
 
 
-def folder_push(*, by: User, folder: Folder, base: Mapping[str, str], dry_run: bool = False) -> Plan:
+def folder_push(
+    *, by: User, folder: Folder, base: Mapping[str, str], note: str = "", submit: bool = False, dry_run: bool = False
+) -> Plan:
     """Write what a folder changed since it was pulled; drafts, as anybody's. Nothing is deleted.
 
-    base: the digests of the lock file. dry_run: everything is tried, and nothing kept.
+    base: the digests of the lock file; note: why, for the history and those who approve; submit: ask for approval of
+    the new versions too, in the same transaction. dry_run: everything is tried, and nothing kept.
     Raises Conflict `push_conflicts` when the database was changed too, Invalid `push_refused` with every problem, each
     at its file and line, in `extra["problems"]`: what `by` may not change is one. Then nothing was written.
     """
@@ -45,7 +50,9 @@ def folder_push(*, by: User, folder: Folder, base: Mapping[str, str], dry_run: b
         for entry in plan.writes:
             try:
                 with transaction.atomic():
-                    _write(entry, stored.get(entry.label), by)
+                    _write(entry, stored.get(entry.label), by, note or "Pushed from a folder")
+                    if submit and entry.kind in _HANDED_IN:
+                        _submit(entry, by, note)
             except DomainError as error:
                 problems += _placed(entry, error)
         if problems:
@@ -83,14 +90,14 @@ def _changed(entry: Entry, before: Entry | None) -> dict[str, Any]:
     return {name: value for name, value in entry.data.items() if name not in old or old[name] != value}
 
 
-def _write(entry: Entry, before: Entry | None, by: User) -> None:
+def _write(entry: Entry, before: Entry | None, by: User, why: str) -> None:
     data = entry.data
     if entry.kind == "brands":
         if before is None:
             brand_create(by=by, code=entry.key, **data)
         else:
             values = {"labels": {}, **data} if "labels" in before.data else data
-            brand_update(brand_id=Brand.objects.get(code=entry.key).pk, by=by, **values)
+            brand_update(brand_id=Brand.objects.get(code=entry.key).pk, by=by, why=why, **values)
     elif entry.kind == "markets":
         if before is None:
             market_create(by=by, code=entry.key, **data)
@@ -101,14 +108,14 @@ def _write(entry: Entry, before: Entry | None, by: User) -> None:
             block_type_create(by=by, code=entry.key, **data)
         else:
             kind = BlockType.objects.get(code=entry.key)
-            block_type_update(block_type_id=kind.pk, by=by, **_changed(entry, before))
+            block_type_update(block_type_id=kind.pk, by=by, why=why, **_changed(entry, before))
     elif entry.kind == "blocks":
-        _block_write(entry, before, by)
+        _block_write(entry, before, by, why)
     else:
-        _template_write(entry, before, by)
+        _template_write(entry, before, by, why)
 
 
-def _block_write(entry: Entry, before: Entry | None, by: User) -> None:
+def _block_write(entry: Entry, before: Entry | None, by: User, why: str) -> None:
     data = entry.data
     facts = VersionFacts(
         valid_from=_moment(data.get("valid_from")),
@@ -123,7 +130,7 @@ def _block_write(entry: Entry, before: Entry | None, by: User) -> None:
             raise Invalid("push_refused", f"{what}: there is no {data[what]}")
         block_create(
             by=by, name=entry.key, type_id=kind.pk, content=data["content"], tier=data["tier"], tags=data["tags"],
-            market=market, facts=facts,
+            market=market, facts=facts, why=why,
         )  # fmt: skip
         return
     for fixed in ("type", "market"):
@@ -135,13 +142,13 @@ def _block_write(entry: Entry, before: Entry | None, by: User) -> None:
         block_update(block_id=block.pk, by=by, **about)
     of_version = ("content", "valid_from", "valid_until", "written_by_model")
     if any(data.get(name) != before.data.get(name) for name in of_version):
-        block_version_create(block_id=block.pk, content=data["content"], by=by, facts=facts)
+        block_version_create(block_id=block.pk, content=data["content"], by=by, facts=facts, why=why)
 
 
-def _template_write(entry: Entry, before: Entry | None, by: User) -> None:
+def _template_write(entry: Entry, before: Entry | None, by: User, why: str) -> None:
     data = entry.data
     parts: dict[str, Any] = {name: data[name] for name in SOURCES}
-    parts |= {"arrangement": entry.arrangement, "cases": entry.cases}
+    parts |= {"arrangement": entry.arrangement, "cases": entry.cases, "why": why}
     if before is None:
         template_create(by=by, code=entry.key, name=data["name"], **parts)
         return
@@ -150,6 +157,16 @@ def _template_write(entry: Entry, before: Entry | None, by: User) -> None:
         template_update(template_id=template.pk, by=by, name=data["name"])
     if any(data[name] != before.data[name] for name in (*SOURCES, "arrangement", "cases")):
         template_version_create(template_id=template.pk, by=by, **parts)
+
+
+def _submit(entry: Entry, by: User, note: str) -> None:
+    version: models.Model | None
+    if entry.kind == "blocks":
+        version = BlockVersion.objects.filter(block__name=entry.key).order_by("-number").first()
+    else:
+        version = TemplateVersion.objects.filter(template__code=entry.key).order_by("-number").first()
+    if version is not None:
+        version_submit(version=version, by=by, note=note)
 
 
 def _moment(text: str | None) -> datetime | None:

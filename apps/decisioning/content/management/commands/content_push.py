@@ -28,6 +28,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--as", dest="email", required=True, metavar="EMAIL", help="who pushes: their account's address"
         )
+        parser.add_argument("--note", default="", help="why: for the history, and for those who approve")
+        parser.add_argument("--submit", action="store_true", help="ask for approval of the new versions at once")
         parser.add_argument("--dry-run", action="store_true", help="show the diff, try everything, keep nothing")
         parser.add_argument("--yes", action="store_true", help="don't ask: for CI")
 
@@ -49,14 +51,15 @@ class Command(BaseCommand):
             self.stdout.write("Nothing to push.")
             return
         try:
-            folder_push(by=by, folder=folder, base=base, dry_run=True)
+            how: dict[str, Any] = {"note": options["note"], "submit": options["submit"]}
+            folder_push(by=by, folder=folder, base=base, dry_run=True, **how)
             if options["dry_run"]:
                 self.stdout.write(f"This would be taken: {self._counted(plan)}. Nothing was changed.")
                 return
             if not options["yes"] and input(f"Push {self._counted(plan)}? [y/N] ").strip().lower() not in ("y", "yes"):
                 self.stdout.write("Nothing was changed.")
                 return
-            done = folder_push(by=by, folder=folder, base=base)
+            done = folder_push(by=by, folder=folder, base=base, **how)
         except DomainError as error:
             for problem in error.extra.get("problems", ()):
                 place = f"{problem['where']}:{problem['line']}" if problem["line"] else problem["where"]
@@ -69,7 +72,8 @@ class Command(BaseCommand):
             label for label, mine in folder.entries.items() if label in after and after[label].digest == mine.digest
         }
         lock_write(root, base | {label: after[label].digest for label in same})
-        self.stdout.write(f"Pushed {self._counted(done)} as {by.email}.")
+        asked = " Approval is asked for." if options["submit"] else ""
+        self.stdout.write(f"Pushed {self._counted(done)} as {by.email}.{asked}")
 
     def _show(self, plan: Plan, stored: Any) -> None:
         for entry in plan.writes:
