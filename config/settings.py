@@ -35,6 +35,8 @@ LEDGER_HEADS_DIR = Path(env.str("LEDGER_HEADS_DIR", str(DATA_DIR / "ledger-heads
 HTTPS_ONLY = env.bool("HTTPS_ONLY", True)
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS")
+STAFF_MAIL_FROM = env.str("STAFF_MAIL_FROM", "")
+"""Sender of e-mails to staff (notices of reviews); empty: notices are shown in the admin alone."""
 APP_DB_ROLE = env.str("APP_DB_ROLE", "")
 """The database role that web and workers use; `migrate`, run by the owner, grants it its rights."""
 
@@ -42,6 +44,7 @@ DATABASES = {"default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_hea
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "unfold.contrib.guardian",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -175,6 +178,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget old news": {"task": "apps.delivery.webhooks.tasks.webhooks_forget", "schedule": crontab(minute=23)},
     "re-drive sending": {"task": "apps.delivery.sending.tasks.sending_sweep", "schedule": 10.0},
     "re-drive rehearsals": {"task": "apps.surfaces.console.tasks.rehearsals_sweep", "schedule": 20.0},
+    "mail notices": {"task": "apps.surfaces.console.tasks.notices_mail", "schedule": 60.0},
     "refresh recommendations": {
         "task": "apps.decisioning.recommendations.tasks.recommendations_refresh",
         "schedule": crontab(minute=7),

@@ -21,8 +21,11 @@ NOUNS: dict[str, dict[str, str]] = {
         "scopes.py": "what an administrator gives to people beside roles",
     },
     "foundation/governance": {
+        "export.py": "the audit log as CSV",
+        "governing.py": "the history of approval paths",
         "history.py": "what an object said before, from its versions or from django-reversion",
         "notices.py": "news for staff",
+        "pages.py": "approval and history of an object in the admin",
         "registry.py": "what other apps tell of their objects",
         "workflow.py": "from draft to published",
     },
@@ -176,6 +179,8 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "surfaces/console": {
         "rights.py": "who may do what to orders to delivery",
+        "approving.py": "pages of reviews and notices",
+        "mailing.py": "e-mail to staff",
         "access.py": "who may open a page",
         "counting.py": "what a dry run counts, and which people it shows; pure",
         "dashboard.py": "the admin's first page",

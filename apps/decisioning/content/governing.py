@@ -13,7 +13,7 @@ from . import services
 from .checking import STAND_IN
 from .children import apart
 from .compiling import TemplateSource
-from .contracts import block_digest, template_digest
+from .contracts import BrandSpec, block_digest, template_digest
 from .fields import fields_read, values_of
 from .models import Block, BlockType, BlockVersion, Brand, Template, TemplateVersion
 from .previews import PERSONAS, Preview, block_preview, template_preview
@@ -184,7 +184,8 @@ def _template_problems(version: TemplateVersion) -> list[str]:
 
 
 def _brand_revert(brand: Brand, values: Mapping[str, Any], by: User, why: str) -> str:
-    services.brand_update(brand_id=brand.pk, by=by, why=why, **{k: v for k, v in values.items() if k != "code"})
+    own = {name: value for name, value in values.items() if name in BrandSpec.__annotations__ and name != "code"}
+    services.brand_update(brand_id=brand.pk, by=by, why=why, **own)
     return f"{brand} is as it was. What is published keeps the brand it was approved with."
 
 

@@ -24,6 +24,7 @@ from apps.foundation.accounts.models import User
 from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, DomainError, Invalid
+from apps.foundation.governance.pages import GovernedAdmin
 
 from .contracts import PlaybookSpec
 from .forms import ConfirmForm, PlaybookForm, RunForm, SubmitForm
@@ -101,7 +102,7 @@ def _tiers_table(rows: list[TierRow]) -> SafeString:
 
 
 @admin.register(Playbook)
-class PlaybookAdmin(GuardedPages, ModelAdmin):
+class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
     """Playbooks: edited here, and moved on by the buttons above the form."""
 
     form = PlaybookForm
@@ -115,7 +116,10 @@ class PlaybookAdmin(GuardedPages, ModelAdmin):
     change_form_before_template = "admin/conflict.html"
     compressed_fields = False
     fieldsets = _FIELDS
-    actions_detail = ("dry_run", "test_send", "ask_approval", "publish", "start_run", "withdraw")
+    actions_detail = (
+        "dry_run", "test_send", "ask_approval", "publish", "start_run", "withdraw", "approval_and_history"
+    )  # fmt: skip
+    history_submits = False  # asking has a page of its own, which pins and compiles
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Playbook]:
         newest = PlaybookVersion.objects.filter(playbook=OuterRef("pk")).order_by("-number")

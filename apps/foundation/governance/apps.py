@@ -6,3 +6,6 @@ class GovernanceConfig(AppConfig):
 
     def ready(self) -> None:
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
+        from .governing import governing_register
+
+        governing_register()

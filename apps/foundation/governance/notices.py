@@ -153,6 +153,11 @@ def notices_to_mail(*, at: datetime, limit: int) -> list[Notice]:
     return list(free.order_by("mail_after", "pk")[:limit])
 
 
+def notices_not_mailed(*, at: datetime) -> None:
+    """No mail to staff is set up: what is due stays in the admin alone."""
+    Notice.objects.filter(mail=Notice.Mail.WAITING, mail_after__lte=at).update(mail=Notice.Mail.MUTED)
+
+
 def notice_mailed(notice: Notice) -> None:
     """Its e-mail was taken."""
     Notice.objects.filter(pk=notice.pk).update(mail=Notice.Mail.SENT, mailed_at=now())

@@ -12,13 +12,15 @@ from django.db import models, transaction
 
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
+from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
 
+from .history import revision_begin, revision_keep
 from .models import ApprovalPath, Notice, Publication, Review, State
 from .notices import notices_add
 from .registry import Workflow, workflow_of
-from .rules import paths_merge
+from .rules import paths_merge, steps_problem
 from .selectors import version_state, version_states
 from .services import audit_record, review_approved, review_request
 
@@ -77,6 +79,46 @@ def path_for(version: models.Model) -> tuple[list[list[str]], list[str]]:
     return steps, tags
 
 
+def path_save(
+    *,
+    path_id: int | None,
+    by: User,
+    name: str,
+    kind: ContentType | None,
+    tag: str,
+    steps: Any,
+    active: bool,
+    why: str = "",
+) -> ApprovalPath:
+    """Set an approval path up, or change one. Reviews that are open keep what they were asked with.
+
+    Raises NotAllowed, Invalid for steps that ask nobody, somebody twice or an unknown role, NotFound, Conflict for a
+    name in use.
+    """
+    right_require(by, "change" if path_id else "add", ApprovalPath, what="change approval paths")
+    if problem := steps_problem(steps, tuple(ROLE_BY_CODE)):
+        raise Invalid("approval_path_invalid", problem)
+    with transaction.atomic():
+        path = ApprovalPath.objects.select_for_update().filter(pk=path_id).first() if path_id else ApprovalPath()
+        if path is None:
+            raise NotFound("approval_path_unknown", "There is no such approval path")
+        if path_id:
+            revision_begin(path)
+        path.name, path.kind, path.tag, path.steps = name.strip(), kind, tag.strip(), steps
+        path.active, path.updated_at = active, now()
+        if ApprovalPath.objects.filter(name=path.name).exclude(pk=path.pk).exists():
+            raise Conflict("name_taken", f"There is an approval path “{path.name}” already")
+        path.save()
+        revision_keep(row=path, by=by, why=why)
+        audit_record(
+            action=f"governance.path.{'changed' if path_id else 'created'}",
+            actor=by,
+            subject=path,
+            data={"kind": str(kind or ""), "tag": path.tag, "steps": steps, "active": active},
+        )
+    return path
+
+
 def version_submit(*, version: models.Model, by: User, note: str = "") -> Review:
     """Ask others to agree to a version. Other versions of its head that wait or were approved become void.
 
@@ -127,14 +169,19 @@ def head_edited(*, head: models.Model, by: User | None, why: str) -> list[Any]:
     return [candidates[review.object_id] for review in waiting]
 
 
-def submission_withdraw(*, version: models.Model, by: User) -> None:
-    """Take a request for approval back. Raises NotAllowed, Conflict when nothing waits."""
+def submission_withdraw(*, version: models.Model, by: User) -> list[Any]:
+    """Take a request for approval back. Returns the versions that are drafts again.
+
+    Raises NotAllowed, Conflict when nothing waits.
+    """
     flow = _flow(version)
     right_require(by, "change", flow.head_of(version), what=f"take back this {_word(flow)}")
     with transaction.atomic():
         head = _locked(flow, flow.head_of(version))
-        if not head_edited(head=head, by=by, why="It was taken back"):
+        taken = head_edited(head=head, by=by, why="It was taken back")
+        if not taken:
             raise Conflict(f"{flow.code}_not_waiting", f"Nothing of {head} waits for approval")
+    return taken
 
 
 def review_end(*, review: Review, by: User | None, why: str) -> None:

@@ -19,7 +19,7 @@ from apps.decisioning.playbooks.models import Playbook
 from apps.delivery.sending.models import Message, Sender
 from apps.delivery.webhooks.models import WebhookEndpoint
 from apps.foundation.accounts.models import User
-from apps.foundation.governance.models import AuditEntry
+from apps.foundation.governance.models import ApprovalPath, AuditEntry
 
 from .reviews import reviews_waiting
 
@@ -66,6 +66,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _("Governance"),
             [
                 _page(request, "governance.view_review", "console:reviews", _("Reviews"), "task_alt", reviews_waiting),
+                _model(request, ApprovalPath, _("Approval paths"), "rule"),
                 _model(request, AuditEntry, _("Audit log"), "history"),
             ],
         ),

@@ -2,7 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
+
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Q
 
 from apps.decisioning.audiences.rules import rule_parse, rule_reading
 from apps.decisioning.audiences.selectors import audience_count
@@ -14,11 +18,13 @@ from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.playbooks.models import PlaybookVersion
 from apps.decisioning.playbooks.rules import SOURCES
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import may, may_publish
 from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.accounts.services import role_codes
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
-from apps.foundation.governance.models import Review
+from apps.foundation.governance.models import Publication, Review
+from apps.foundation.governance.registry import workflows
 from apps.foundation.governance.selectors import review_standing, reviews_newest, reviews_waiting_for
 
 from .words import tier_in_words
@@ -140,9 +146,36 @@ def inbox(user: User) -> tuple[list[ReviewRow], list[ReviewRow], list[ReviewRow]
     )
 
 
+def authored(user: User) -> list[ReviewRow]:
+    """What a person asked for or wrote and was answered, or became void, within two weeks; the newest first."""
+    since = now() - timedelta(days=14)
+    found = reviews_newest().filter(Q(requested_by=user) | Q(authors__contains=user.pk), closed_at__gte=since)
+    roles = role_codes(user)
+    return [review_row(review, user, roles) for review in found.order_by("-closed_at", "-pk")[:20]]
+
+
+def publishable(user: User) -> list[Review]:
+    """Approved versions that a person may publish now, the longest waiting first."""
+    found: list[Review] = []
+    approved = reviews_newest().filter(state=Review.State.APPROVED).order_by("closed_at", "pk")
+    for flow in workflows():
+        if not may(user, "publish", flow.head):
+            continue
+        kind = ContentType.objects.get_for_model(flow.version)
+        live = Publication.objects.filter(content_type=ContentType.objects.get_for_model(flow.head))
+        waiting = list(approved.filter(content_type=kind).exclude(object_id__in=live.values("version_id"))[:50])
+        versions = flow.version._default_manager.select_related(flow.link).in_bulk([row.object_id for row in waiting])
+        found += [
+            row
+            for row in waiting
+            if row.object_id in versions and may_publish(user, flow.head_of(versions[row.object_id]))
+        ]
+    return found
+
+
 def reviews_waiting(user: User) -> int:
-    """How many reviews wait for a person."""
-    return len(reviews_waiting_for(user))
+    """How many reviews wait for a person: for an answer, or to be published."""
+    return len(reviews_waiting_for(user)) + len(publishable(user))
 
 
 def version_shown(version: PlaybookVersion) -> VersionShown:

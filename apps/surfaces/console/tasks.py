@@ -1,12 +1,13 @@
-"""Background work of rehearsals. A wake-up that is lost costs seconds: the sweep drives everything again."""
+"""Background work of rehearsals and notices. A wake-up that is lost costs seconds: a sweep drives it again."""
 
 from uuid import UUID
 
 from celery import shared_task
 
+from apps.foundation.core.clock import now
 from apps.foundation.core.queue import enqueue_on_commit
 
-from . import dry_runs, own_tests
+from . import dry_runs, mailing, own_tests
 
 
 @shared_task
@@ -19,6 +20,12 @@ def dry_run_go(dry_run_id: str) -> None:
 def own_test_hand_over(test_send_id: str) -> None:
     """Hand a test over to the mail server."""
     own_tests.own_test_hand_over(test_send_id=UUID(test_send_id))
+
+
+@shared_task
+def notices_mail() -> None:
+    """Mail the notices that are due."""
+    mailing.notices_mail(at=now())
 
 
 @shared_task

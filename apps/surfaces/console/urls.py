@@ -1,7 +1,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from . import rehearsing, views
+from . import approving, rehearsing, views
 
 app_name = "console"
 urlpatterns = [
@@ -20,6 +20,10 @@ urlpatterns = [
     path("dry-runs/<uuid:dry_run_id>/go-on/", rehearsing.dry_run_resume, name="dry_run_go_on"),
     path("dry-runs/<uuid:dry_run_id>/samples/<int:position>/", rehearsing.dry_run_sample, name="dry_run_sample"),
     path("tests/<uuid:test_send_id>/", rehearsing.test_sent, name="test_sent"),
-    path("reviews/", views.reviews, name="reviews"),
-    path("reviews/<int:review_id>/", views.review, name="review"),
+    path("reviews/", approving.reviews, name="reviews"),
+    path("reviews/<int:review_id>/", approving.review, name="review"),
+    path("reviews/<int:review_id>/comment/", approving.comment, name="review_comment"),
+    path("notices/", approving.notice_list, name="notices"),
+    path("notices/mail/", approving.notice_mail, name="notice_mail"),
+    path("notices/<int:notice_id>/", approving.notice_open, name="notice"),
 ]

@@ -12,7 +12,6 @@ from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
-    HttpResponseRedirect,
     StreamingHttpResponse,
 )
 from django.shortcuts import get_object_or_404, redirect, render
@@ -22,18 +21,15 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.data.profiles.models import Profile
-from apps.decisioning.playbooks.models import PlaybookVersion, Run
+from apps.decisioning.playbooks.models import Run
 from apps.decisioning.playbooks.services import run_cancel
 from apps.foundation.accounts.rights import may
-from apps.foundation.core.errors import Conflict, DomainError, NotAllowed, NotFound
+from apps.foundation.core.errors import DomainError, NotFound
 from apps.foundation.core.live import hub
-from apps.foundation.governance.models import Approval, Review
-from apps.foundation.governance.services import review_answer
 
 from . import services
 from .access import StaffRequest, asked, console_page, staff_page
 from .messages import message_shown
-from .reviews import inbox, review_row, version_shown
 from .selectors import SHOWN, run_figures, run_messages, runs_page
 from .words import reason_in_words, tier_in_words
 
@@ -180,45 +176,6 @@ def _profile_link(request: HttpRequest, profile: Profile) -> str:
     if page is None or not page.has_view_permission(request, profile):
         return ""
     return reverse("admin:profiles_profile_change", args=[profile.pk])
-
-
-@staff_page("governance.view_review")
-@require_safe
-def reviews(request: StaffRequest) -> HttpResponse:
-    """What waits for the one who looks, what else is open, and what was closed lately."""
-    mine, others, closed = inbox(request.user)
-    context = {"mine": mine, "others": others, "closed": closed}
-    return console_page(request, "console/reviews.html", _("Reviews"), context)
-
-
-@staff_page("governance.view_review")
-def review(request: StaffRequest, review_id: int) -> HttpResponse:
-    """Exactly what is approved; by POST, the answer."""
-    found = get_object_or_404(Review.objects.select_related("requested_by", "content_type"), pk=review_id)
-    problem, status = "", 200
-    comment = request.POST.get("comment", "").strip()[:4000]
-    if request.method == "POST":
-        try:
-            verdict = Approval.Verdict(request.POST.get("verdict", ""))
-            review_answer(review_id=found.pk, by=request.user, verdict=verdict, comment=comment)
-        except ValueError:
-            problem, status = _("Choose to approve or to ask for changes."), 400
-        except NotAllowed as error:
-            problem, status = error.message, 403
-        except DomainError as error:
-            problem, status = error.message, 409 if isinstance(error, Conflict) else 400
-        else:
-            notices.success(request, _("Your answer is recorded."))
-            return HttpResponseRedirect(request.path)
-    subject = found.subject
-    context = {
-        "row": review_row(found, request.user),
-        "review": found,
-        "version": version_shown(subject) if isinstance(subject, PlaybookVersion) else None,
-        "problem": problem,
-        "comment": comment,
-    }
-    return console_page(request, "console/review.html", found.subject_label, context, status=status)
 
 
 async def run_stream(request: HttpRequest, run_id: int) -> HttpResponseBase:

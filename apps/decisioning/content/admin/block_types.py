@@ -13,6 +13,7 @@ from apps.decisioning.content.forms import BlockTypeForm
 from apps.decisioning.content.models import BlockType
 from apps.decisioning.content.tables import language_title, limits_shown, source_shown, table_shown
 from apps.foundation.core.errors import DomainError
+from apps.foundation.governance.pages import GovernedAdmin
 
 from .saving import FIT, ServiceAdmin
 
@@ -20,7 +21,7 @@ MOST_SHOWN = 100
 
 
 @admin.register(BlockType)
-class BlockTypeAdmin(ServiceAdmin):
+class BlockTypeAdmin(GovernedAdmin, ServiceAdmin):
     """Kinds of blocks: their fields, fixed and flexible, and how they look."""
 
     form = BlockTypeForm

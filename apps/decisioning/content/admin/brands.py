@@ -10,12 +10,13 @@ from django.utils.safestring import SafeString
 from apps.decisioning.content.forms import BrandForm
 from apps.decisioning.content.models import Brand
 from apps.decisioning.content.tables import swatch_shown
+from apps.foundation.governance.pages import GovernedAdmin
 
 from .saving import FIT, ServiceAdmin
 
 
 @admin.register(Brand)
-class BrandAdmin(ServiceAdmin):
+class BrandAdmin(GovernedAdmin, ServiceAdmin):
     """Who speaks."""
 
     form = BrandForm

@@ -14,13 +14,14 @@ from apps.decisioning.content.models import CompiledTemplate, Template, Template
 from apps.decisioning.content.notation import yaml_write
 from apps.decisioning.content.tables import source_shown, table_shown
 from apps.decisioning.content.template_tests import template_tests
+from apps.foundation.governance.pages import GovernedAdmin
 
 from .saving import FIT, LINK, VersionAdmin
 from .template_tests import TemplateTestsPages
 
 
 @admin.register(Template)
-class TemplateAdmin(TemplateTestsPages):
+class TemplateAdmin(GovernedAdmin, TemplateTestsPages):
     """Layout and logic, owned by engineers."""
 
     form = TemplateForm

@@ -7,6 +7,8 @@ from django.template import Context
 from django.utils.translation import ngettext
 
 from apps.decisioning.playbooks.models import PlaybookVersion
+from apps.foundation.accounts.models import User
+from apps.foundation.governance.notices import notices_unread as governance_notices_unread
 from apps.surfaces.console.rehearsals import dry_run_for, figures_of
 
 register = template.Library()
@@ -59,3 +61,9 @@ def kilobytes(size: int) -> str:
 def entry(values: dict[str, str], name: str) -> str:
     """What a dictionary holds under a name, "" when nothing."""
     return values.get(name, "")
+
+
+@register.simple_tag
+def notices_unread(user: User) -> int:
+    """How many notices somebody has not read, up to a hundred."""
+    return governance_notices_unread(user)
