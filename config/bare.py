@@ -4,6 +4,8 @@ SECRET_KEY = "nothing is signed with this"  # noqa: S105  # there are no session
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "guardian",
+    "reversion",
     "apps.foundation.core",
     "apps.foundation.accounts",
     "apps.foundation.governance",

@@ -212,7 +212,7 @@ def test_a_pull_keeps_what_was_not_pushed_yet_and_takes_what_is_newer(sample: Sa
     edit(tmp_path / "block_types/note.yaml", "name: Note", "name: A note")
     note = sample.blocks["Our promise, in short"]
     content = {language: {"body": "<p>Write to us</p>"} for language in ("en", "de", "fr")}
-    services.block_version_create(block_id=note.pk, content=content, by=sample.editor)
+    services.block_version_create(block_id=note.pk, content=content, by=sample.engineer)
 
     told = run("content_pull", tmp_path)
 
@@ -299,14 +299,18 @@ def test_what_one_may_not_change_is_refused_through_this_door_too(
     assert rows() == before
 
 
-def test_an_editor_may_not_change_a_fixed_field_by_a_push(sample: Sample, tmp_path: Path) -> None:
+def test_nobody_changes_a_fixed_field_by_a_push(sample: Sample, tmp_path: Path) -> None:
     run("content_pull", tmp_path)
-    edit(tmp_path / "blocks/picks-for-you.yaml", "button: Look at it", "button: Look at it\n    chosen_by: me")
+    edit(
+        tmp_path / "blocks/hero-everybody.yaml",
+        "button: See what is new",
+        "button: See what is new\n    button_colour: red",
+    )
     before = rows()
 
-    out = refused("content_push", tmp_path, email=sample.editor.email, yes=True)
+    out = refused("content_push", tmp_path, email=sample.engineer.email, yes=True)
 
-    assert "blocks/picks-for-you.yaml:" in out
+    assert "blocks/hero-everybody.yaml:" in out
     assert "is fixed: only the central team changes it, in the type" in out
     assert rows() == before
 
