@@ -149,7 +149,7 @@
     // --- showing ---
     const show = (data) => {
       last = data;
-      problemsShow(data.problems);
+      problemsShow(data.problems || []);
       for (const row of data.languages || []) languageShow(row);
       for (const field of $$("[data-field]", form)) fieldShow(field, data);
       lookShow(data);

@@ -7,9 +7,9 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from apps.decisioning.content import services
-from apps.decisioning.content.models import Block, BlockVersion, Brand
+from apps.decisioning.content.models import Block, BlockVersion, Brand, Market
 from apps.foundation.accounts.models import User
-from tests.factories import make_user
+from tests.factories import make_market, make_user
 
 from .accessibility import overflow, violations
 from .conftest import sign_in
@@ -40,12 +40,17 @@ CONTENT = {
 
 
 @pytest.fixture
-def editor(reference_data: None) -> User:
-    return make_user("local_editor")
+def market(reference_data: None) -> Market:
+    return make_market(languages=["en", "de"])
 
 
 @pytest.fixture
-def block(editor: User) -> Block:
+def editor(market: Market) -> User:
+    return make_user("local_editor", markets=[market])
+
+
+@pytest.fixture
+def block(editor: User, market: Market) -> Block:
     """A block in English, of a type with a field of most kinds."""
     root = User.objects.create_superuser("root@staff.example", "a long enough password")
     services.brand_create(
@@ -55,7 +60,9 @@ def block(editor: User) -> Block:
     text = "[[ headline ]]\n[[ body ]]\n[[ button ]]: [[ link ]]"
     kind = services.block_type_create(by=root, code="card", name="Card", fields=FIELDS, layout=LAYOUT, text_layout=text)
     services.persona_create(by=editor, name="Lisa in Vienna", profile={"first_name": "Lisa", "country": "AT"})
-    return services.block_create(by=root, name="Hero: teapots", type_id=kind.pk, content={"en": CONTENT}, tags=["hero"])
+    return services.block_create(
+        by=root, name="Hero: teapots", type_id=kind.pk, content={"en": CONTENT}, tags=["hero"], market=market
+    )
 
 
 def opened(page: Page, user: User, block: Block) -> Page:

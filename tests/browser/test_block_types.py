@@ -12,9 +12,9 @@ from tests.factories import make_user
 
 from .accessibility import overflow, violations
 from .conftest import sign_in
-from .test_block_editor import block, editor
+from .test_block_editor import block, editor, market
 
-__all__ = ["block", "editor"]
+__all__ = ["block", "editor", "market"]
 
 
 @pytest.fixture

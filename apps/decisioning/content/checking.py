@@ -80,8 +80,13 @@ def template_problems(template: TemplateSource) -> tuple[list[Problem], list[str
         if not name.isidentifier() or not name.isascii() or name.startswith("_") or len(name) > 40:
             problems.append(Problem("template", 0, f"[[ slot:{name} ]]", "name slots by letters, digits and _"))
     if not problems:
-        problems, _ = _compiled(template, {name: [_LEGAL if name == _LEGAL_SLOT else _PLAIN] for name in slots})
+        problems, _ = _compiled(template, slots_filled(slots))
     return problems, slots
+
+
+def slots_filled(slots: Sequence[str]) -> dict[str, list[BlockSource]]:
+    """A plain block in each slot, and what the law asks for in the slot `legal`."""
+    return {name: [_LEGAL if name == _LEGAL_SLOT else _PLAIN] for name in slots}
 
 
 def block_problems(block: BlockSource, *, language: str = "en") -> list[Problem]:

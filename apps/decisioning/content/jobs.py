@@ -14,7 +14,7 @@ from .compiling import BlockSource, TemplateSource, message_compiled
 from .contracts import CompiledSources, Problem, Rendered
 from .fields import Field
 from .limits import Limits
-from .previews import PERSONAS, Persona, Preview, block_preview, template_preview
+from .previews import PERSONAS, Persona, Preview, block_preview, sources_preview, template_preview
 from .starting import cases_start
 from .trials import TrialReport, message_try, trials_run
 from .watching import Branch
@@ -31,6 +31,7 @@ JOBS: Final[Mapping[str, Callable[..., Any]]] = {
         block_problems,
         block_type_problems,
         block_preview,
+        sources_preview,
         template_preview,
         message_compiled,
         message_try,

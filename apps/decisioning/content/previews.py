@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from .checking import SHELL, STAND_IN, TEXT_SHELL, block_beside
+from .checking import SHELL, STAND_IN, TEXT_SHELL, block_beside, slots_filled, template_problems
 from .clients import ClientNote, client_notes
 from .compiling import BlockSource, Compilation, TemplateSource
 from .contracts import BrandSpec, Problem
@@ -106,6 +106,36 @@ def block_preview(
         problems,
         html=out.html,
         text=text,
+        largest_bytes=report.largest_bytes,
+        clients=client_notes(out.html),
+    )
+
+
+def sources_preview(
+    *, subject: str, mjml: str, text: str, language: str, persona: Persona, brand: BrandSpec | None
+) -> Preview:
+    """A template with a plain block in each slot, as `persona` would see it."""
+    spec = brand or STAND_IN
+    template = TemplateSource("template", subject, mjml, text)
+    problems, slots = template_problems(template)
+    if problems:
+        return Preview(problems)
+    blocks = slots_filled(slots)
+    work = Compilation(template, brand=spec, slots=blocks, language=language, hosts=spec["link_hosts"])
+    sources = work.compile()
+    if sources is None:
+        return Preview(work.problems)
+    standing = {name: [block.id for block in given] for name, given in blocks.items()}
+    report = trials_run(sources, standing, address=spec["postal_address"])
+    profile = {token: persona.profile.get(token) for token in sources.tokens}
+    try:
+        out = render(sources, {"profile": profile, "slots": {}, "links": LINKS})
+    except RenderError as error:
+        return Preview([Problem("template", 0, "", error.message)])
+    return Preview(
+        report.problems,
+        html=out.html,
+        text=f"{out.subject}\n\n{out.text}",
         largest_bytes=report.largest_bytes,
         clients=client_notes(out.html),
     )

@@ -322,3 +322,20 @@ def test_versions_are_looked_at_only(client: Client, sample: Sample) -> None:
         assert page(client, root, change(row), {"number": 9}).status_code == 403
     assert "sandbox" in page(client, root, change(version)).content.decode()
     assert page(client, root, reverse("admin:content_compiledtemplate_changelist")).status_code == 200
+
+
+def test_a_template_is_seen_before_it_is_saved(client: Client, sample: Sample) -> None:
+    url = reverse("admin:content_template_preview")
+    data = {**template_data(sample), "preview_language": "de", "preview_persona": "anna"}
+
+    shown = page(client, sample.engineer, url, data).json()
+    bad = page(client, sample.engineer, url, {**data, "text": "{{ profile.b }}"}).json()
+
+    assert shown["problems"] == []
+    assert shown["darkOwn"] is True
+    assert "Harbour &amp; Pine" in shown["html"]
+    assert shown["size"]["over"] is False
+    assert any("{{ profile.b }} may be blank" in problem["text"] for problem in bad["problems"])
+    assert page(client, make_user("analyst"), url, data).status_code == 403
+    assert b"data-look" in page(client, sample.engineer, change(sample.template)).content
+    assert TemplateVersion.objects.count() == 1

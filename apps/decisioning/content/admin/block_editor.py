@@ -24,6 +24,7 @@ from apps.decisioning.content.previews import (
     block_preview,
     has_dark_styles,
     preview_looked_at,
+    sources_preview,
 )
 from apps.decisioning.content.selectors import fields_written
 from apps.decisioning.content.tables import language_title, value_shown
@@ -145,6 +146,28 @@ def preview_answer(
     return answer
 
 
+def template_answer(
+    *, data: Mapping[str, str], language: str, spec: BrandSpec | None, persona: Persona
+) -> dict[str, Any]:
+    """What the page shows of a template's sources as they stand, with plain blocks in its slots."""
+    sources = {name: data.get(name, "").replace("\r\n", "\n") for name in ("subject", "mjml", "text")}
+    try:
+        preview = apart(sources_preview, **sources, language=language, persona=persona, brand=spec)
+    except ContentMisbehaved as error:
+        preview = Preview([error.problem])
+    looked = preview_looked_at(
+        preview, dark=data.get("preview_dark", ""), pictures=data.get("preview_pictures") != "off"
+    )
+    return {
+        "problems": [{"field": "", "text": str(one), "where": "", "missing": False} for one in preview.problems],
+        "html": looked.html,
+        "text": looked.text,
+        "darkOwn": has_dark_styles(preview.html),
+        "clients": [{"text": note.text, "helps": note.helps} for note in preview.clients],
+        "size": _size(preview) if preview.largest_bytes else None,
+    }
+
+
 def _preview_made(
     block_type: BlockType, declared: Sequence[Field], content: Mapping[str, Any], language: str, spec: BrandSpec | None,
     persona: Persona, *, labels: Sequence[str],
@@ -212,7 +235,7 @@ def _notes(declared: Sequence[Field], content: Mapping[str, Any]) -> dict[str, s
 def _size(preview: Preview) -> dict[str, Any]:
     kilobytes, most = preview.largest_bytes / 1024, CLIPPED_OVER // 1024
     over = preview.largest_bytes > CLIPPED_OVER
-    said = f"{kilobytes:.0f} kB of {most} kB at its largest, with a small message around it"
+    said = f"{kilobytes:.0f} kB of {most} kB at its largest"
     return {
         "share": min(100, round(100 * preview.largest_bytes / CLIPPED_OVER)),
         "over": over,

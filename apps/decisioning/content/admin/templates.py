@@ -3,19 +3,25 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
-from django.urls import reverse
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 
 from apps.decisioning.content.cases import arrangement_data, case_data
+from apps.decisioning.content.fields import language_is_valid
 from apps.decisioning.content.forms import ServiceForm, TemplateForm
-from apps.decisioning.content.models import CompiledTemplate, Template, TemplateVersion
+from apps.decisioning.content.models import Brand, CompiledTemplate, Template, TemplateVersion
 from apps.decisioning.content.notation import yaml_write
-from apps.decisioning.content.tables import source_shown, table_shown
+from apps.decisioning.content.previews import PERSONAS
+from apps.decisioning.content.selectors import brand_spec, languages_written
+from apps.decisioning.content.tables import language_title, source_shown, table_shown
 from apps.decisioning.content.template_tests import template_tests
 from apps.foundation.governance.pages import GovernedAdmin
 
+from .block_editor import personas_offered, template_answer
 from .saving import FIT, LINK, VersionAdmin
 from .template_tests import TemplateTestsPages
 
@@ -25,11 +31,51 @@ class TemplateAdmin(GovernedAdmin, TemplateTestsPages):
     """Layout and logic, owned by engineers."""
 
     form = TemplateForm
+    change_form_template = "content/template_form.html"
+
+    class Media:
+        css = {"all": ["tessera/content.css", "tessera/editor.css"]}
+        js = ["tessera/editor.js"]
+
     list_display = ("name", "code", "newest_shown", "owner", "updated_at")
     list_select_related = ("owner",)
     list_filter = (("owner", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("name", "code")
     search_help_text = "name or code"
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(require_POST(self.preview_view))
+        return [path("preview/", view, name="content_template_preview"), *super().get_urls()]
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(context["adminform"].form, TemplateForm):
+            context |= {
+                "preview_url": reverse(f"{self.admin_site.name}:content_template_preview"),
+                "languages": [(language, language_title(language)) for language in languages_written()],
+                "personas": personas_offered(),
+                "brands": list(Brand.objects.order_by("pk")),
+            }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """How the sources in the form look, not saved: JSON for the page."""
+        if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            raise PermissionDenied
+        language, wanted = request.POST.get("preview_language", ""), request.POST.get("preview_brand", "")
+        if not language_is_valid(language):
+            raise Http404
+        brands = Brand.objects.order_by("pk")
+        brand = (brands.filter(pk=int(wanted)).first() if wanted.isdecimal() and len(wanted) < 10 else None) or (
+            brands.first()
+        )
+        personas = {persona.code: persona for persona in personas_offered()}
+        answer = template_answer(
+            data=request.POST.dict(),
+            language=language,
+            spec=brand_spec(brand) if brand is not None else None,
+            persona=personas.get(request.POST.get("preview_persona", ""), PERSONAS[0]),
+        )
+        return JsonResponse(answer)
 
     def get_fieldsets(self, request: HttpRequest, obj: Template | None = None) -> Any:
         edits = obj is None or self.has_change_permission(request, obj)
