@@ -153,6 +153,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "schedules.py": "cron expressions and their instants",
         "pinning.py": "a playbook pinned without a version of it",
         "specs.py": "the spec that pins a playbook",
+        "taking.py": "which versions of content it takes",
         "steps.py": "what steps may be, and the program that journeys follow; pure",
         "triggers.py": "events, entries and calls that begin journeys",
     },

@@ -21,11 +21,12 @@ from .models import Playbook, PlaybookVersion
 from .rules import guardrails_read, slots_read, spec_digest
 from .schedules import schedule_problem, zone_problem
 from .steps import TemplateSlots, steps_read, steps_walk
+from .taking import blocks_taken, taking_check, templates_taken
 
 
 def template_latest(playbook: Playbook) -> TemplateVersion | None:
-    """The newest version of the playbook's template."""
-    return TemplateVersion.objects.filter(template_id=playbook.template_id).order_by("-number").first()
+    """The version of the playbook's template that would be taken: the published one, else the newest."""
+    return templates_taken([playbook.template_id]).get(playbook.template_id)
 
 
 def playbook_problems(playbook: Playbook) -> list[Problem]:
@@ -90,12 +91,10 @@ def _content_problems(playbook: Playbook) -> list[Problem]:
 
 
 def templates_known() -> list[TemplateSlots]:
-    """The templates that have a version, with the slots of their newest."""
-    newest = TemplateVersion.objects.order_by("template_id", "-number").distinct("template_id")
-    return [
-        TemplateSlots(template_id, code, tuple(slots))
-        for template_id, code, slots in newest.values_list("template_id", "template__code", "slots")
-    ]
+    """The templates that have a version, with the slots of the one that would be taken."""
+    ids = list(TemplateVersion.objects.order_by().values_list("template_id", flat=True).distinct())
+    taken = templates_taken(ids)
+    return [TemplateSlots(pk, taken[pk].template.code, tuple(taken[pk].slots)) for pk in sorted(taken)]
 
 
 def _trigger_problems(playbook: Playbook) -> list[Problem]:
@@ -129,30 +128,21 @@ def _path_problems(path: object) -> list[Problem]:
 
 
 def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], int]]:
-    """What the playbook is at this moment, with the newest versions of all it uses, and who wrote those versions:
-    user ids by ("template" or "block", id of the version).
+    """What the playbook is at this moment, with the published versions of all it uses (see `taking.py`), and who wrote
+    those versions: user ids by ("template" or "block", id of the version).
 
-    The playbook has passed `playbook_problems`. Raises Invalid for a block without a version.
+    The playbook has passed `playbook_problems`. Raises Invalid for a block without a version or what was withdrawn,
+    Conflict for what is not what was published.
     """
     template = template_latest(playbook)
     assert template is not None  # noqa: S101  # playbook_problems saw to it
     used = {step["template"] for _, step in steps_walk(playbook.steps) if step["kind"] == "message"}
-    templates: dict[int, TemplateVersion] = {template.template_id: template} | {
-        version.template_id: version
-        for version in TemplateVersion.objects.filter(template__in=used)
-        .order_by("template_id", "-number")
-        .distinct("template_id")
-    }
+    templates = {template.template_id: template} | templates_taken(used)
     messages = [step for _, step in steps_walk(playbook.steps) if step["kind"] == "message"]
     chosen = [playbook.slots, *(step["slots"] for step in messages)]
     wanted = {tier["block"] for slots in chosen for tiers in slots.values() for tier in tiers}
-    versions: dict[int, BlockVersion] = {
-        version.block_id: version
-        for version in BlockVersion.objects.filter(block__in=wanted)
-        .select_related("block")
-        .order_by("block_id", "-number")
-        .distinct("block_id")
-    }
+    taking_check(blocks=wanted, templates=templates.keys())
+    versions = blocks_taken(wanted)
     for block in Block.objects.filter(pk__in=wanted - versions.keys()):
         raise Invalid("block_empty", f"The block {block.name} has no content yet: write it first")
     brand = playbook.brand
