@@ -115,15 +115,16 @@ def _version(version_id: int, digest: str) -> _Version:
     if version_digest(version) != digest:
         raise Conflict("version_tampered", f"{version} is not what was approved; nothing of it goes out")
     spec: PlaybookSpec = version.spec
-    return _Version(
-        terms=Terms(
-            program=program_make(spec),
-            zone=zone_choose("", spec["time_zone"]),
-            quiet=quiet_of(spec.get("quiet")),
-            send_within=timedelta(hours=spec["send_within_hours"]),
-        ),
-        purpose=spec["purpose"],
-        channel=spec["channel"],
+    return _Version(terms=journey_terms(spec), purpose=spec["purpose"], channel=spec["channel"])
+
+
+def journey_terms(spec: PlaybookSpec) -> Terms:
+    """What holds for everybody who follows the steps of a spec. Raises Invalid."""
+    return Terms(
+        program=program_make(spec),
+        zone=zone_choose("", spec["time_zone"]),
+        quiet=quiet_of(spec.get("quiet")),
+        send_within=timedelta(hours=spec["send_within_hours"]),
     )
 
 

@@ -12,14 +12,18 @@ from .errors import PlaybookInvalid
 from .models import Playbook
 from .rules import spec_digest
 from .specs import playbook_problems, spec_build
+from .steps import message_steps
 
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """What a version would bind. compiled: ids by language; digest: that which the version would have."""
+    """What a version would bind. compiled: ids by language, of the first message; compiled_steps: by step, empty where
+    there is but one; digest: that which such a version would have.
+    """
 
     spec: PlaybookSpec
     compiled: dict[str, int]
+    compiled_steps: dict[str, dict[str, int]]
     digest: str
 
 
@@ -31,16 +35,25 @@ def playbook_pin(playbook: Playbook) -> Pinned:
     if problems := playbook_problems(playbook):
         raise PlaybookInvalid(problems)
     built, _ = spec_build(playbook)
-    compiled = message_compile(
-        template_version_id=built["template_version"],
-        brand=built["brand"],
-        slots=built["slots"],
-        languages=built["languages"],
-    )
+    by_step = {
+        step: message_compile(
+            template_version_id=message["template_version"],
+            brand=built["brand"],
+            slots=message["slots"],
+            languages=built["languages"],
+        )
+        for step, message in message_steps(built).items()
+    }
+    compiled, compiled_steps = next(iter(by_step.values())), by_step if built.get("steps") else {}
+    ids = {
+        **compiled,
+        **{f"{step}/{language}": pk for step, found in compiled_steps.items() for language, pk in found.items()},
+    }
     spec = json.loads(json.dumps(built))  # as the database gives it back: the digest is of that
-    digests = dict(CompiledTemplate.objects.filter(pk__in=compiled.values()).values_list("pk", "digest"))
+    digests = dict(CompiledTemplate.objects.filter(pk__in=ids.values()).values_list("pk", "digest"))
     return Pinned(
         spec=cast(PlaybookSpec, spec),
         compiled=compiled,
-        digest=spec_digest(cast("dict[str, Any]", spec), {language: digests[pk] for language, pk in compiled.items()}),
+        compiled_steps=compiled_steps,
+        digest=spec_digest(cast("dict[str, Any]", spec), {language: digests[pk] for language, pk in ids.items()}),
     )

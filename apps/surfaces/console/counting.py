@@ -63,7 +63,8 @@ class Tally:
     """Counts of some people. Sizes are bytes: of whole messages, and of their HTML, of which Gmail shows 102 kB.
 
     gone: people who do not exist any more; doubled: of those who would get a message, how many share the address of
-    another, so that a run withholds theirs (only known where everybody is counted); sizes: messages by size, rounded
+    another, so that a run withholds theirs (only known where everybody is counted); ways: how many go each way of a
+    branch, as `step/then`, or leave before a step, as `step/left`; sizes: messages by size, rounded
     down to SIZE_STEP; seconds: of deciding and making messages, by one worker.
     """
 
@@ -75,7 +76,12 @@ class Tally:
     largest_html: int = 0
     clipped: int = 0
     doubled: int = 0
+    ways: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+
+    def way_add(self, step: str, way: str) -> None:
+        """One more who goes a way."""
+        self.ways[f"{step}/{way}"] = self.ways.get(f"{step}/{way}", 0) + 1
 
     def kind_add(self, kind: Kind) -> None:
         """One more of a kind."""
@@ -100,6 +106,7 @@ class Tally:
             "largest_html": self.largest_html,
             "clipped": self.clipped,
             "doubled": self.doubled,
+            "ways": self.ways,
             "seconds": round(self.seconds, 4),
         }
 
@@ -117,6 +124,7 @@ class Tally:
             largest_html=data["largest_html"],
             clipped=data["clipped"],
             doubled=data.get("doubled", 0),
+            ways=dict(data.get("ways", {})),
             seconds=data["seconds"],
         )
 
@@ -132,6 +140,8 @@ class Tally:
             whole.seconds += part.seconds
             whole.largest = max(whole.largest, part.largest)
             whole.largest_html = max(whole.largest_html, part.largest_html)
+            for way, count in part.ways.items():
+                whole.ways[way] = whole.ways.get(way, 0) + count
             for kind, count in part.kinds.items():
                 whole.kinds[kind] = whole.kinds.get(kind, 0) + count
             for size, count in part.sizes.items():

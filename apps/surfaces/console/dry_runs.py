@@ -8,7 +8,7 @@ order is that of the lot: what is counted so far stands for everybody.
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any, Final
 from uuid import UUID
@@ -22,15 +22,18 @@ from apps.data.consent.models import Channel, Purpose
 from apps.data.consent.selectors import ADDRESS_KIND
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.rules import rule_parse
-from apps.decisioning.audiences.selectors import audience_draw
+from apps.decisioning.audiences.selectors import audience_draw, facts_load
 from apps.decisioning.content.errors import RenderError
 from apps.decisioning.content.trials import CLIPPED_OVER
 from apps.decisioning.decisions.engine import SEND, Plan, Verdict
 from apps.decisioning.decisions.services import people_decide, plan_load
 from apps.decisioning.playbooks.contracts import PlaybookSpec
+from apps.decisioning.playbooks.engine import QUIET_HOURS, TOO_LATE, Known, Standing, Terms, move
+from apps.decisioning.playbooks.journeys import journey_terms, zones_read
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.pinning import playbook_pin
 from apps.decisioning.playbooks.specs import version_digest
+from apps.decisioning.playbooks.steps import in_one_go, message_spec, message_steps, step_title
 from apps.delivery.sending.contracts import LetterTerms, Made
 from apps.delivery.sending.rendering import message_make
 from apps.delivery.sending.selectors import pace_lately
@@ -54,6 +57,7 @@ BATCH: Final = 500
 QUIET: Final = timedelta(seconds=20)
 """A dry run on which nothing happened for so long is woken again."""
 _SHARED_FROM = 4  # batches from which a second worker helps; more would leave too few to real runs
+_MOST_LOOKS = 500  # at one person: above all steps that a playbook may have, with a wait for quiet hours at each
 _PREPARE_LOCK = 7301  # class of the advisory locks under which audiences are drawn
 _MOVING = (State.PREPARING, State.DECIDING)
 
@@ -94,13 +98,25 @@ def content_pinned(playbook: Playbook, version_id: int | None) -> dict[str, Any]
     """
     if version_id is None:
         pinned = playbook_pin(playbook)
-        return {"version": None, "spec": pinned.spec, "compiled": pinned.compiled, "digest": pinned.digest}
+        return {
+            "version": None,
+            "spec": pinned.spec,
+            "compiled": pinned.compiled,
+            "compiled_steps": pinned.compiled_steps,
+            "digest": pinned.digest,
+        }
     version = PlaybookVersion.objects.filter(pk=version_id, playbook=playbook).first()
     if version is None:
         raise NotFound("version_unknown", "There is no such version")
     if version_digest(version) != version.digest:
         raise Conflict("version_tampered", f"{version} is not what was handed in: it can't be looked at")
-    return {"version": version, "spec": version.spec, "compiled": version.compiled, "digest": version.digest}
+    return {
+        "version": version,
+        "spec": version.spec,
+        "compiled": version.compiled,
+        "compiled_steps": version.compiled_steps,
+        "digest": version.digest,
+    }
 
 
 def dry_run_stop(*, dry_run_id: UUID, by: User) -> None:
@@ -229,18 +245,28 @@ def _people_count(
     tally, kinds, getting = Tally(people=len(profile_ids)), dict[Kind, list[int]](), list[int]()
     messages = list(messages_of(dry_run))
     began = perf_counter()
+    reached, kept_back = _people_walk(cursor, dry_run, profile_ids, tally)
+
+    def kind_count(kind: Kind, profile_id: int) -> None:
+        tally.kind_add(kind)
+        ids = kinds.setdefault(kind, [])
+        if len(ids) < SAMPLES:
+            ids.append(profile_id)
+
+    for step, profile_id, reason in kept_back:
+        kind_count(Kind(step, reason), profile_id)
     for message in messages:
-        spec = message.spec
+        spec, people = message.spec, reached.get(message.step, [])
         decided = people_decide(
             cursor,
             plan=message.plan,
             purpose=spec["purpose"],
             channel=spec["channel"],
-            profile_ids=profile_ids,
+            profile_ids=people,
             as_of=dry_run.as_of,
             at=now(),
         )
-        tally.gone += len(profile_ids) - len(decided.verdicts)
+        tally.gone += len(people) - len(decided.verdicts)
         for profile_id, verdict in decided.verdicts:
             failed = ""
             if verdict.outcome == SEND:
@@ -252,13 +278,50 @@ def _people_count(
                         html=len(made.rendered.html.encode()),
                         clipped_over=CLIPPED_OVER,
                     )
-            kind = kind_of(message.step, verdict, failed=failed)
-            tally.kind_add(kind)
-            ids = kinds.setdefault(kind, [])
-            if len(ids) < SAMPLES:
-                ids.append(profile_id)
+            kind_count(kind_of(message.step, verdict, failed=failed), profile_id)
     tally.seconds = perf_counter() - began
     return tally, kinds, getting
+
+
+def _people_walk(
+    cursor: CursorWrapper, dry_run: DryRun, profile_ids: list[int], tally: Tally
+) -> tuple[dict[str, list[int]], list[tuple[str, int, str]]]:
+    """Who comes to which message, and who is kept back there and why, if all goes on as it is known to be now.
+
+    The engine that follows real people takes their steps, with a clock that runs ahead to each next look. What people
+    do meanwhile can't be foreseen, so nobody leaves by an event.
+    """
+    spec: PlaybookSpec = dry_run.spec
+    if not spec.get("steps"):
+        return {"": profile_ids}, []
+    terms = journey_terms(spec)
+    rules = terms.program.rules
+    facts = facts_load(rules=rules, profile_ids=profile_ids, as_of=dry_run.as_of) if rules else {}
+    zones = zones_read(cursor, profile_ids)
+    reached: dict[str, list[int]] = {}
+    kept_back: list[tuple[str, int, str]] = []
+    for profile_id in profile_ids:
+        known = Known(zone=zones.get(profile_id, terms.zone), facts=facts.get(profile_id))
+        for step, what in walk(terms, known, at=dry_run.as_of):
+            if what == "message":
+                reached.setdefault(step, []).append(profile_id)
+            elif what in ("then", "else", "left"):
+                tally.way_add(step, what)
+            elif what in (QUIET_HOURS, TOO_LATE):
+                kept_back.append((step, profile_id, what))
+    return reached, kept_back
+
+
+def walk(terms: Terms, known: Known, *, at: datetime) -> list[tuple[str, str]]:
+    """All that happens to somebody who begins at a moment, as `playbooks.engine.move` logs it: [step, what]."""
+    standing, log = Standing(terms.program.first, at), list[tuple[str, str]]()
+    for _ in range(_MOST_LOOKS):
+        moved = move(terms, standing, known, at=at)
+        log.extend(moved.log)
+        if moved.due_at is None:
+            break
+        standing, at = Standing(moved.step, moved.reached_at), moved.due_at
+    return log
 
 
 class MessageOf:
@@ -307,7 +370,15 @@ def letter_terms(spec: PlaybookSpec) -> LetterTerms:
 
 def messages_of(dry_run: DryRun) -> Iterator[MessageOf]:
     """The messages that are looked at, in their order."""
-    yield MessageOf("", dry_run.spec, dry_run.compiled, test_id=dry_run.pk)
+    for step, _title, spec in step_specs(dry_run.spec):
+        yield MessageOf(step, spec, dry_run.compiled_steps.get(step, dry_run.compiled), test_id=dry_run.pk)
+
+
+def step_specs(spec: PlaybookSpec) -> list[tuple[str, str, PlaybookSpec]]:
+    """The messages of a spec: step ("" where there is but one message), title, and the spec of that message."""
+    if not spec.get("steps"):
+        return [("", "", spec)]
+    return [(step, step_title(spec, step), message_spec(spec, step)) for step in message_steps(spec)]
 
 
 def _finish(dry_run_id: UUID) -> None:
@@ -348,7 +419,7 @@ def _addresses_shared(dry_run: DryRun) -> int:
 
     Only of an audience that is counted whole: in a sample, most of those who share one are not there.
     """
-    if not dry_run.exact:
+    if not dry_run.exact or not in_one_go(dry_run.spec):
         return 0
     with connection.cursor() as cursor:
         cursor.execute(_SHARED, [ADDRESS_KIND.get(Channel(dry_run.spec["channel"]), ""), dry_run.pk])

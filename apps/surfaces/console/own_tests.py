@@ -38,7 +38,7 @@ from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound,
 from apps.foundation.core.live import live_publish
 from apps.foundation.governance.services import audit_record
 
-from .dry_runs import content_pinned, letter_terms
+from .dry_runs import content_pinned, letter_terms, step_specs
 from .models import TestSend
 from .signals import own_test_waits
 from .words import reason_in_words
@@ -92,8 +92,10 @@ def own_test_make(*, by: User, playbook_id: int, wish: Wish, version_id: int | N
         raise NotFound("playbook_unknown", "There is no such playbook")
     _room(by)
     content = content_pinned(playbook, version_id)
-    spec: PlaybookSpec = content["spec"]
-    plan = plan_wished(plan_load(spec, content["compiled"]), wish)
+    spec = next((one for step, _title, one in step_specs(content["spec"]) if step == wish.step), None)
+    if spec is None:
+        raise Invalid("step_unknown", "It has no such message")
+    plan = plan_wished(plan_load(spec, content["compiled_steps"].get(wish.step, content["compiled"])), wish)
     verdict, seen_as = verdict_wished(plan, spec, wish)
     assert verdict.compiled is not None  # noqa: S101  # a message has one
     terms = letter_terms(spec)

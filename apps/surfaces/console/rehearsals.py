@@ -20,11 +20,12 @@ from apps.decisioning.playbooks.contracts import PlaybookSpec, TierSpec
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.selectors import rule_words
 from apps.decisioning.playbooks.specs import playbook_problems, spec_build
+from apps.decisioning.playbooks.steps import in_one_go
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import DomainError
 
 from .counting import Estimate, Kind, Tally, estimate_of, kind_of, margin_of
-from .dry_runs import dry_run_tally, messages_of
+from .dry_runs import dry_run_tally, messages_of, step_specs
 from .models import DryRun, DryRunSample
 from .words import reason_in_words, tier_in_words
 
@@ -90,6 +91,8 @@ class Figures:
     messages: int
     withheld: int
     steps: Sequence[StepFigures]
+    ways: Sequence[Bar]
+    journeys: bool
     median: int
     largest: int
     largest_html: int
@@ -112,7 +115,7 @@ def figures_of(dry_run: DryRun) -> Figures:
     """The figures of a dry run now."""
     tally = dry_run_tally(dry_run)
     whole = _scale(dry_run, tally)
-    steps = [_step_figures(dry_run, tally, whole, message) for message in step_specs(dry_run)]
+    steps = [_step_figures(dry_run, tally, whole, message) for message in step_specs(dry_run.spec)]
     pace: Mapping[str, Any] | None = dry_run.pace
     reasons = sorted((bar for step in steps for bar in step.reasons), key=lambda bar: -bar.people)
     return Figures(
@@ -124,6 +127,8 @@ def figures_of(dry_run: DryRun) -> Figures:
         messages=sum(step.messages for step in steps),
         withheld=sum(step.withheld for step in steps),
         steps=steps,
+        ways=_ways(dry_run.spec, tally, whole),
+        journeys=not in_one_go(dry_run.spec),
         median=tally.median,
         largest=tally.largest,
         largest_html=tally.largest_html,
@@ -143,11 +148,6 @@ def _scale(dry_run: DryRun, tally: Tally) -> Any:
     if dry_run.exact or not tally.people:
         return lambda count: count
     return lambda count: round(count * dry_run.people / tally.people)
-
-
-def step_specs(dry_run: DryRun) -> list[tuple[str, str, PlaybookSpec]]:
-    """The messages that are looked at: step, title, and the spec of that message."""
-    return [("", "", dry_run.spec)]
 
 
 def _step_figures(dry_run: DryRun, tally: Tally, whole: Any, message: tuple[str, str, PlaybookSpec]) -> StepFigures:
@@ -177,6 +177,23 @@ def _step_figures(dry_run: DryRun, tally: Tally, whole: Any, message: tuple[str,
             if len(tiers) > 1
         ],
     )
+
+
+def _ways(spec: PlaybookSpec, tally: Tally, whole: Callable[[int], int]) -> list[Bar]:
+    """How many go each way of each branch, and leave before which step, in the order of the steps."""
+    words = {"then": _("Yes"), "else": _("No"), "left": _("Left before this step")}
+    return [
+        Bar(
+            f"{step['id']}/{way}",
+            f"{capfirst(step['name'] or step['id'])}: {said}",
+            rule_words(step["when"]) if way == "then" and "when" in step else "",
+            whole(tally.ways[f"{step['id']}/{way}"]),
+            round(100 * tally.ways[f"{step['id']}/{way}"] / tally.people, 1) if tally.people else 0.0,
+        )
+        for _place, step in steps_walk(spec.get("steps"))
+        for way, said in words.items()
+        if f"{step['id']}/{way}" in tally.ways
+    ]
 
 
 def _bars(counts: Mapping[str, int], of: int, whole: Any, words: Callable[[str], tuple[str, str]]) -> list[Bar]:
@@ -317,15 +334,16 @@ def sample_rows(dry_run: DryRun) -> list[SampleRow]:
 
 def kind_in_words(kind: Kind, dry_run: DryRun) -> str:
     """What somebody stands for: the tiers they get and the language, or why they get nothing."""
+    found = next((one for one in step_specs(dry_run.spec) if one[0] == kind.step), None)
+    title, slots = ([found[1]] if found[1] else [], found[2]["slots"]) if found is not None else ([], {})
     if kind.outcome != SEND:
-        return reason_in_words(kind.outcome)
-    slots = next((spec["slots"] for step, _title, spec in step_specs(dry_run) if step == kind.step), {})
+        return " · ".join([*title, reason_in_words(kind.outcome)])
     parts = [
         f"{capfirst(slot)}: {capfirst(slots[slot][place]['name'] or tier_in_words(slots[slot][place]['tier']))}"
         for slot, place in kind.tiers
         if slot in slots and place < len(slots[slot]) and len(slots[slot]) > 1
     ]
-    return " · ".join([*parts, kind.language])
+    return " · ".join([*title, *parts, kind.language])
 
 
 def sample_shown(sample: DryRunSample) -> SampleShown:

@@ -18,7 +18,7 @@ from apps.foundation.core.errors import DomainError
 from apps.foundation.core.live import hub
 
 from .access import StaffRequest, console_page, staff_page
-from .dry_runs import dry_run_go_on, dry_run_start, dry_run_stop
+from .dry_runs import dry_run_go_on, dry_run_start, dry_run_stop, step_specs
 from .models import DryRun, DryRunSample, TestSend
 from .own_tests import Wish, own_test_make, personas
 from .rehearsals import dry_runs_lately, figures_of, pace_in_words, sample_rows, sample_shown, standing_of
@@ -165,7 +165,7 @@ def test_send(request: StaffRequest, playbook_id: int) -> HttpResponse:
     playbook = _playbook(playbook_id)
     asked = request.POST if request.method == "POST" else request.GET
     version = _version(playbook, asked.get("version", ""))
-    choices = _choices(playbook, version)
+    choices = _choices(playbook, version, asked.get("step", ""))
     chosen = {
         "seen_as": asked.get("seen_as", "") or (f"profile:{asked['profile']}" if asked.get("profile") else "anna"),
         "language": asked.get("language", ""),
@@ -178,7 +178,7 @@ def test_send(request: StaffRequest, playbook_id: int) -> HttpResponse:
                 by=request.user,
                 playbook_id=playbook.pk,
                 version_id=version.pk if version is not None else None,
-                wish=_wish(chosen, request.POST.get("profile", "").strip()),
+                wish=_wish(chosen, request.POST.get("profile", "").strip(), choices["step"]),
             )
         except DomainError as error:
             problems = problems_of(error)
@@ -200,9 +200,12 @@ def test_send(request: StaffRequest, playbook_id: int) -> HttpResponse:
     )
 
 
-def _choices(playbook: Playbook, version: PlaybookVersion | None) -> dict[str, Any]:
-    """Languages, and slots with their tiers; or what keeps the playbook from being looked at."""
-    nothing: dict[str, Any] = {"languages": [], "slots": []}
+def _choices(playbook: Playbook, version: PlaybookVersion | None, step: str) -> dict[str, Any]:
+    """Messages, languages, and slots with their tiers; or what keeps the playbook from being looked at.
+
+    step: of the message, the first one where there is no such step.
+    """
+    nothing: dict[str, Any] = {"languages": [], "slots": [], "steps": [], "step": ""}
     if version is not None:
         spec = version.spec
     else:
@@ -212,8 +215,12 @@ def _choices(playbook: Playbook, version: PlaybookVersion | None) -> dict[str, A
             spec, _written = spec_build(playbook)
         except DomainError as error:
             return {**nothing, "problems": problems_of(error)}
+    messages = step_specs(spec)
+    at, _title, spec = next((one for one in messages if one[0] == step), messages[0])
     return {
         "languages": spec["languages"],
+        "steps": [(one, title) for one, title, _spec in messages] if len(messages) > 1 else [],
+        "step": at,
         "slots": [
             {
                 "name": name,
@@ -229,14 +236,14 @@ def _choices(playbook: Playbook, version: PlaybookVersion | None) -> dict[str, A
     }
 
 
-def _wish(chosen: dict[str, Any], profile: str) -> Wish:
+def _wish(chosen: dict[str, Any], profile: str, step: str) -> Wish:
     """What was chosen in the form, in the service's words; what can't be read is left to it to refuse."""
     tiers = {slot: int(place) if place.isdecimal() else -1 for slot, place in chosen["tiers"].items() if place}
     if chosen["seen_as"].startswith("profile"):
         number = profile or chosen["seen_as"].partition(":")[2]
         wanted = int(number) if number.isdecimal() and len(number) <= 18 else 0
-        return Wish(profile_id=wanted, language=chosen["language"], tiers=tiers)
-    return Wish(persona=chosen["seen_as"], language=chosen["language"], tiers=tiers)
+        return Wish(profile_id=wanted, step=step, language=chosen["language"], tiers=tiers)
+    return Wish(persona=chosen["seen_as"], step=step, language=chosen["language"], tiers=tiers)
 
 
 @staff_page(*TEST)

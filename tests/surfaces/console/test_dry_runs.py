@@ -45,6 +45,7 @@ from apps.surfaces.console.dry_runs import (
 from apps.surfaces.console.models import DryRun, DryRunBatch, DryRunSample
 from apps.surfaces.console.rehearsals import figures_of
 from apps.surfaces.console.tasks import rehearsals_sweep
+from tests.decisioning.playbooks.travelling import make_followed, make_steps, tick
 from tests.factories import make_playbook, make_profile, make_published, make_user
 
 OWN = {"console_dryrun", "console_dryrunbatch", "console_dryrunsample", "governance_auditentry"}
@@ -259,6 +260,67 @@ def test_a_message_that_cannot_be_made_is_counted_as_such(monkeypatch: pytest.Mo
 
     assert dry_run_tally(dry_run).outcomes("") == {"render_failed": 3}
     assert dry_run_tally(dry_run).messages == 0
+
+
+BRANCHED: list[dict[str, Any]] = [
+    {"kind": "exit", "id": "gone", "name": "in France", "when": {"attribute": "country", "is": "FR"}},
+    {"kind": "message", "id": "one", "name": "Hello"},
+    {"kind": "wait", "for": {"days": 2}},
+    {
+        "kind": "branch",
+        "id": "where",
+        "when": {"attribute": "country", "is": "DE"},
+        "then": [{"kind": "message", "id": "german"}],
+        "else": [{"kind": "wait", "for": {"hours": 6}}, {"kind": "message", "id": "other"}],
+    },
+    {"kind": "message", "id": "last"},
+]
+
+
+@pytest.mark.django_db
+def test_of_steps_it_says_who_comes_where_as_journeys_then_show() -> None:
+    for country, consent in (("DE", True), ("DE", True), ("GB", True), ("GB", False), ("FR", True)):
+        make_profile(consent=("marketing",) if consent else (), country=country)
+    playbook = make_followed(BRANCHED, at=now())
+
+    dry_run = _done(playbook, playbook.published)
+
+    run = run_start(playbook_id=playbook.pk, occasion_key="autumn", trigger="hand")
+    for hours in (0, 49, 56, 57):
+        tick(run.created_at + timedelta(hours=hours))
+    tally = dry_run_tally(dry_run)
+    decided = Decision.objects.filter(run__playbook=playbook).values_list("run__step", "outcome")
+    by_step = {step: dict(Counter(outcome for at, outcome in decided if at == step)) for step, _ in set(decided)}
+    assert {step: tally.outcomes(step) for step in ("one", "german", "other", "last")} == {
+        "one": {"send": 3, "no_consent": 1},
+        "german": {"send": 2},
+        "other": {"send": 1, "no_consent": 1},
+        "last": {"send": 3, "no_consent": 1},
+    }
+    assert by_step == {step: tally.outcomes(step) for step in ("one", "german", "other", "last")}
+    assert tally.ways == {"one/left": 1, "where/then": 2, "where/else": 2}
+    assert {Kind.from_json(sample.kind).step for sample in dry_run.samples.all()} == {"one", "german", "other", "last"}
+    figures = figures_of(dry_run)
+    assert [(step.title, step.people, step.messages) for step in figures.steps] == [
+        ("Hello", 4, 3),
+        ("german", 2, 2),
+        ("other", 2, 1),
+        ("last", 4, 3),
+    ]
+    assert [bar.words for bar in figures.ways] == ["Hello: Left before this step", "Where: Yes", "Where: No"]
+    assert figures.journeys
+
+
+@pytest.mark.django_db
+def test_a_draft_with_steps_has_the_digest_that_handing_it_in_gives() -> None:
+    playbook = make_playbook()
+    playbook_update(playbook_id=playbook.pk, by=playbook.owner, steps=make_steps(playbook, BRANCHED))
+    playbook.refresh_from_db()
+
+    dry_run = _done(playbook)
+
+    version = playbook_submit(playbook_id=playbook.pk, by=playbook.owner)
+    assert (version.digest, version.compiled_steps) == (dry_run.digest, dry_run.compiled_steps)
 
 
 @pytest.mark.django_db

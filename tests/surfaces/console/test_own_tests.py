@@ -15,6 +15,7 @@ from apps.data.consent.models import ConsentState
 from apps.decisioning.content.services.personas import persona_create
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.playbooks.models import Playbook
+from apps.decisioning.playbooks.services import playbook_update
 from apps.delivery.sending.models import DeliveryAttempt, Message
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -22,6 +23,7 @@ from apps.foundation.governance.models import AuditEntry
 from apps.surfaces.console.models import TestSend
 from apps.surfaces.console.own_tests import Wish, own_test_hand_over, own_test_make, own_tests_dropped
 from apps.surfaces.console.tasks import rehearsals_sweep
+from tests.decisioning.playbooks.travelling import make_steps
 from tests.delivery.relay import Relay
 from tests.factories import make_playbook, make_profile, make_published, make_user
 
@@ -152,6 +154,21 @@ def test_language_and_tiers_are_those_that_one_wants_to_see(relay: Relay, playbo
     assert "White ceramic teapot" in sample
     assert sample.count("Lamp") == 1
     assert "Look around in our shop" in sent(persona="nobody", tiers={"products": 3})
+
+
+def test_each_message_of_a_playbook_with_steps_can_be_sent(playbook: Playbook, client: Client) -> None:
+    steps = [{"kind": "message", "id": "one"}, {"kind": "wait", "for": {"days": 1}}, {"kind": "message", "id": "two"}]
+    playbook_update(playbook_id=playbook.pk, by=playbook.owner, steps=make_steps(playbook, steps))
+    by = make_user()
+    client.force_login(by)
+
+    page = client.get(f"/console/playbooks/{playbook.pk}/test/?step=two").content.decode()
+    client.post(f"/console/playbooks/{playbook.pk}/test/", {"step": "two", "seen_as": "anna"})
+
+    assert '<a href="?step=two" aria-current="page">' in page
+    assert TestSend.objects.get().step == "two"
+    with pytest.raises(Invalid):
+        own_test_make(by=by, playbook_id=playbook.pk, wish=Wish(persona="anna", step="three"))
 
 
 def test_what_is_wished_must_be_there(playbook: Playbook) -> None:
