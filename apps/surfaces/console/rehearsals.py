@@ -20,7 +20,7 @@ from apps.decisioning.playbooks.contracts import PlaybookSpec, TierSpec
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.selectors import rule_words
 from apps.decisioning.playbooks.specs import playbook_problems, spec_build
-from apps.decisioning.playbooks.steps import in_one_go
+from apps.decisioning.playbooks.steps import in_one_go, steps_walk
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import DomainError
 
@@ -181,7 +181,7 @@ def _step_figures(dry_run: DryRun, tally: Tally, whole: Any, message: tuple[str,
 
 def _ways(spec: PlaybookSpec, tally: Tally, whole: Callable[[int], int]) -> list[Bar]:
     """How many go each way of each branch, and leave before which step, in the order of the steps."""
-    words = {"then": _("Yes"), "else": _("No"), "left": _("Left before this step")}
+    words = {"then": _("Yes"), "else": _("No"), "left": _("Left here")}
     return [
         Bar(
             f"{step['id']}/{way}",

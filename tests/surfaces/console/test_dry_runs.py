@@ -298,7 +298,7 @@ def test_of_steps_it_says_who_comes_where_as_journeys_then_show() -> None:
         "last": {"send": 3, "no_consent": 1},
     }
     assert by_step == {step: tally.outcomes(step) for step in ("one", "german", "other", "last")}
-    assert tally.ways == {"one/left": 1, "where/then": 2, "where/else": 2}
+    assert tally.ways == {"gone/left": 1, "where/then": 2, "where/else": 2}
     assert {Kind.from_json(sample.kind).step for sample in dry_run.samples.all()} == {"one", "german", "other", "last"}
     figures = figures_of(dry_run)
     assert [(step.title, step.people, step.messages) for step in figures.steps] == [
@@ -307,7 +307,7 @@ def test_of_steps_it_says_who_comes_where_as_journeys_then_show() -> None:
         ("other", 2, 1),
         ("last", 4, 3),
     ]
-    assert [bar.words for bar in figures.ways] == ["Hello: Left before this step", "Where: Yes", "Where: No"]
+    assert [bar.words for bar in figures.ways] == ["In France: Left here", "Where: Yes", "Where: No"]
     assert figures.journeys
 
 

@@ -157,7 +157,11 @@ def test_language_and_tiers_are_those_that_one_wants_to_see(relay: Relay, playbo
 
 
 def test_each_message_of_a_playbook_with_steps_can_be_sent(playbook: Playbook, client: Client) -> None:
-    steps = [{"kind": "message", "id": "one"}, {"kind": "wait", "for": {"days": 1}}, {"kind": "message", "id": "two"}]
+    steps: list[dict[str, Any]] = [
+        {"kind": "message", "id": "one"},
+        {"kind": "wait", "for": {"days": 1}},
+        {"kind": "message", "id": "two"},
+    ]
     playbook_update(playbook_id=playbook.pk, by=playbook.owner, steps=make_steps(playbook, steps))
     by = make_user()
     client.force_login(by)
