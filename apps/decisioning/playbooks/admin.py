@@ -1,8 +1,5 @@
 """Playbooks in the admin: from draft to published version. What needs a second thought has a page of its own."""
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -11,33 +8,29 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.audiences.selectors import audience_glance
+from apps.decisioning.content.models import Brand
 from apps.foundation.accounts.guarding import GuardedPages
 from apps.foundation.accounts.models import User
-from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.clock import now
-from apps.foundation.core.errors import Conflict, DomainError, Invalid
+from apps.foundation.core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
 from apps.foundation.governance.pages import GovernedAdmin
 
-from .contracts import PlaybookSpec
-from .forms import ConfirmForm, PlaybookForm, RunForm, SubmitForm
-from .models import Playbook, PlaybookVersion, Run
-from .selectors import (
-    TierRow,
-    next_instant,
-    role_titles,
-    rule_words,
-    tier_rows_draft,
-    tier_rows_pinned,
-    validity_news,
-)
+from .forms import CopyForm, PlaybookForm, RunForm, SubmitForm, steps_seen
+from .models import Playbook, PlaybookVersion
+from .pictures import picture_of_draft
+from .ready_made import copy_lacks, layout_add, layout_missing, ready_made_all, ready_made_copy, ready_made_get
+from .records import PlaybookVersionAdmin, RunAdmin
+from .rules import GUARDRAILS
+from .selectors import journey_counts, next_instant, role_titles, rule_words, tier_rows_draft, validity_news
 from .services import (
     PlaybookFields,
     playbook_create,
@@ -47,58 +40,55 @@ from .services import (
     playbook_withdraw,
     run_start,
 )
+from .showing import COLOURS, FIT, LINK, Question, picture_html, problems_of, tiers_table, version_facts
+from .steps import steps_walk
+
+__all__ = ["PlaybookAdmin", "PlaybookVersionAdmin", "RunAdmin"]
 
 _GLANCE_MILLISECONDS = 2000
-_COLOURS = {
-    PlaybookVersion.State.IN_REVIEW: "info",
-    PlaybookVersion.State.APPROVED: "info",
-    PlaybookVersion.State.PUBLISHED: "success",
-    PlaybookVersion.State.REFUSED: "warning",
-    PlaybookVersion.State.VOID: "danger",
-}
-_FIT = "min-w-0"  # of a fieldset, which else grows with its widest table on a phone
+_SAMPLE = 5
 _FIELDS = (
     (
         "What and why",
-        {"classes": (_FIT,), "fields": ("code", "name", "description", "owner", "kpi", "seen_at")},
+        {"classes": (FIT,), "fields": ("code", "name", "description", "owner", "kpi", "seen_at")},
     ),
-    ("Trigger", {"classes": (_FIT,), "fields": ("trigger", "schedule", "time_zone", "next_shown")}),
-    ("Audience", {"classes": (_FIT,), "fields": ("audience", "audience_shown")}),
-    ("Content", {"classes": (_FIT,), "fields": ("brand", "template", "slots", "tiers_shown")}),
+    (
+        "Trigger",
+        {
+            "classes": (FIT,),
+            "fields": (
+                "trigger",
+                "schedule",
+                "time_zone",
+                "next_shown",
+                "event_name",
+                "event_where",
+                "entry_existing",
+                "again_after_days",
+            ),
+        },
+    ),
+    ("Audience", {"classes": (FIT,), "fields": ("audience", "audience_shown")}),
+    ("Steps", {"classes": (FIT,), "fields": ("brand", "steps", "picture_shown", "under_way_shown", "tiers_shown")}),
     (
         "Rules",
-        {"classes": (_FIT,), "fields": ("purpose", "channel", "budget", "cap_count", "cap_days", "send_within_hours")},
+        {
+            "classes": (FIT,),
+            "fields": (
+                "purpose",
+                "channel",
+                "budget",
+                "cap_count",
+                "cap_days",
+                "quiet_start",
+                "quiet_end",
+                "send_within_hours",
+            ),
+        },
     ),
-    ("Approval", {"classes": (_FIT,), "fields": ("approval_path", "versions_shown")}),
+    ("Guardrails", {"classes": (FIT,), "fields": tuple(f"guard_{kpi}" for kpi in GUARDRAILS)}),
+    ("Approval", {"classes": (FIT,), "fields": ("approval_path", "versions_shown")}),
 )
-_LINK = "text-primary-600 dark:text-primary-500 underline"
-
-
-@dataclass
-class Question:
-    """What a confirmation page asks. do: the deed, returns where to go; lines, rows: what to know before it."""
-
-    heading: str
-    button: str
-    do: Callable[[dict[str, Any]], str]
-    form: type[ConfirmForm] = ConfirmForm
-    initial: dict[str, Any] = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
-    rows: list[tuple[str, str]] = field(default_factory=list)
-    danger: bool = False
-
-
-def _tiers_table(rows: list[TierRow]) -> SafeString:
-    body = format_html_join(
-        "",
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-        ((row.slot if row.position == 1 else "", row.tier, row.name, row.condition, row.block) for row in rows),
-    )
-    return format_html(
-        '<div class="t-scroll"><table class="t-table"><thead><tr><th>Slot</th><th>Tier</th><th>Name</th>'
-        "<th>Shown when</th><th>Block</th></tr></thead><tbody>{}</tbody></table></div>",
-        body,
-    )
 
 
 @admin.register(Playbook)
@@ -120,6 +110,7 @@ class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
         "dry_run", "test_send", "ask_approval", "publish", "start_run", "withdraw", "approval_and_history"
     )  # fmt: skip
     history_submits = False  # asking has a page of its own, which pins and compiles
+    actions_list = ("start_from",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Playbook]:
         newest = PlaybookVersion.objects.filter(playbook=OuterRef("pk")).order_by("-number")
@@ -131,15 +122,26 @@ class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
         return False  # its versions and runs are the record of what was sent
 
     def get_readonly_fields(self, request: HttpRequest, obj: Playbook | None = None) -> Any:
-        return ("owner", "audience_shown", "tiers_shown", "versions_shown", "next_shown", "path_shown")
+        return (
+            "owner",
+            "audience_shown",
+            "tiers_shown",
+            "versions_shown",
+            "next_shown",
+            "path_shown",
+            "picture_shown",
+            "under_way_shown",
+            "guardrails_shown",
+        )
 
     def get_fieldsets(self, request: HttpRequest, obj: Playbook | None = None) -> Any:
-        looked_up = {"audience_shown", "tiers_shown", "versions_shown", "next_shown", "owner"}
-        left_out = looked_up if obj is None else set()
+        looked_up = {"audience_shown", "tiers_shown", "versions_shown", "next_shown", "owner", "under_way_shown"}
+        left_out = {*looked_up, "picture_shown"} if obj is None else {"picture_shown"}  # the editor has its own
         instead: dict[str, str] = {}
         if obj is not None and not self.has_change_permission(request, obj):
-            left_out = {"seen_at", "slots"}  # read as a table
-            instead = {"approval_path": "path_shown"}
+            guards = [f"guard_{kpi}" for kpi in GUARDRAILS]
+            left_out = {"seen_at", "steps", *guards[1:]}  # read as a picture and a table
+            instead = {"approval_path": "path_shown", guards[0]: "guardrails_shown"}
         return [
             (
                 title,
@@ -153,7 +155,7 @@ class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
 
     # --- what is shown ---
 
-    @display(description="Newest version", label=_COLOURS)  # type: ignore[untyped-decorator]  # unfold has no types
+    @display(description="Newest version", label=COLOURS)  # type: ignore[untyped-decorator]  # unfold has no types
     def newest_shown(self, playbook: Any) -> tuple[str, str]:
         if playbook.newest_number is None:
             return "", "draft"
@@ -181,24 +183,50 @@ class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
             rule = rule_parse(playbook.audience.rule)
         except Invalid as fault:
             return f"Its rule can't be read: {fault.message}"
-        glance = audience_glance(rule=rule, as_of=now(), size=0, milliseconds=_GLANCE_MILLISECONDS)
+        glance = audience_glance(rule=rule, as_of=now(), size=_SAMPLE, milliseconds=_GLANCE_MILLISECONDS)
         words = rule_words(playbook.audience.rule)
-        return (
-            f"{words}: {glance.count:,} of {glance.everybody:,} people"
-            if glance
-            else f"{words} (too many to count here)"
-        )
+        if glance is None:
+            return f"{words} (too many to count here)"
+        some = ", ".join(f"profile {pk}" for pk in glance.sample)
+        return f"{words}: {glance.count:,} of {glance.everybody:,} people" + (f", such as {some}" if some else "")
 
     @admin.display(description="As saved")
     def tiers_shown(self, playbook: Playbook) -> SafeString:
-        return _tiers_table(tier_rows_draft(playbook.slots))
+        messages_of = [step for _, step in steps_walk(playbook.steps) if step.get("kind") == "message"]
+        if not messages_of:
+            return tiers_table(tier_rows_draft(playbook.slots))
+        parts = [
+            format_html(
+                "<h4>{}</h4>{}",
+                step.get("name") or step.get("id", "Message"),
+                tiers_table(tier_rows_draft(step.get("slots"))),
+            )
+            for step in messages_of
+        ]
+        return format_html_join("", "{}", ((part,) for part in parts))
+
+    @admin.display(description="The steps")
+    def picture_shown(self, playbook: Playbook) -> SafeString:
+        return picture_html(picture_of_draft(playbook))
+
+    @admin.display(description="Who is under way")
+    def under_way_shown(self, playbook: Playbook) -> str:
+        counts = journey_counts(playbook)
+        if not counts:
+            return "Nobody has begun its steps yet."
+        return ", ".join(f"{count:,} {words}" for words, count in counts)
+
+    @admin.display(description="Guardrails")
+    def guardrails_shown(self, playbook: Playbook) -> str:
+        found = [f"{GUARDRAILS[one['kpi']][0]}: at most {one['limit']:g}" for one in playbook.guardrails]
+        return "; ".join(found) or "none"
 
     @admin.display(description="Versions")
     def versions_shown(self, playbook: Playbook) -> SafeString:
         rows = [
             (
                 reverse("admin:playbooks_playbookversion_change", args=[version.pk]),
-                _LINK,
+                LINK,
                 f"v{version.number}",
                 version.get_state_display(),
                 version.created_by,
@@ -223,7 +251,7 @@ class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
         """Through the services, which check again, keep the audit log and void approvals."""
         by = cast(User, request.user)
         values = {name: form.cleaned_data[name] for name in PlaybookForm.Meta.fields}
-        values["slots"] = obj.slots
+        values |= {"steps": obj.steps, "slots": obj.slots, "template": obj.template, "guardrails": obj.guardrails}
         fields = cast(PlaybookFields, values)
         if not change:
             obj.pk = playbook_create(by=by, **fields).pk
@@ -239,6 +267,91 @@ class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
             messages.info(
                 request, "What is published goes on as it was agreed to; this edit needs an approval of its own."
             )
+
+    def get_form(self, request: HttpRequest, obj: Playbook | None = None, change: bool = False, **kwargs: Any) -> Any:
+        guards = {f"guard_{kpi}" for kpi in GUARDRAILS}  # made by the form itself
+        if kwargs.get("fields"):
+            kwargs["fields"] = [name for name in kwargs["fields"] if name not in guards]
+        form = super().get_form(request, obj, change, **kwargs)
+        if "steps" in form.base_fields:
+            url = reverse(f"{self.admin_site.name}:playbooks_playbook_steps_preview")
+            form.base_fields["steps"].widget.preview_url = url
+        return form
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            path("steps-preview/", view(require_POST(self.steps_preview)), name="playbooks_playbook_steps_preview"),
+            path("ready-made/", view(self.gallery), name="playbooks_playbook_ready_made"),
+            path("ready-made/layout/", view(require_POST(self.layout)), name="playbooks_playbook_ready_made_layout"),
+            path("ready-made/<str:code>/", view(self.copy), name="playbooks_playbook_ready_made_copy"),
+            *super().get_urls(),
+        ]
+
+    def steps_preview(self, request: HttpRequest) -> HttpResponse:
+        """The picture of the steps in the form, and what is wrong with them: a fragment for the form."""
+        if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            raise PermissionDenied
+        return render(request, "playbooks/steps_picture.html", steps_seen(request.POST.get("steps") or "[]"))
+
+    def gallery(self, request: HttpRequest) -> HttpResponse:
+        """What there is to begin from."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Start from a ready-made playbook",
+            "opts": self.opts,
+            "found": ready_made_all(),
+            "lacking": copy_lacks(cast(User, request.user)),
+            "missing": layout_missing(),
+            "may_add_layout": request.user.has_perm("content.add_template")
+            and request.user.has_perm("content.add_blocktype"),
+        }
+        return render(request, "playbooks/ready_made.html", context)
+
+    def layout(self, request: HttpRequest) -> HttpResponse:
+        """Add the template that they use."""
+        try:
+            template = layout_add(by=cast(User, request.user))
+            messages.success(request, f"The template {template} is there. Marketers can copy the playbooks now.")
+        except NotAllowed as error:
+            raise PermissionDenied from error
+        except DomainError as error:
+            messages.error(request, error.message)
+        return HttpResponseRedirect(reverse("admin:playbooks_playbook_ready_made"))
+
+    def copy(self, request: HttpRequest, code: str) -> HttpResponse:
+        """Make a draft of one's own."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        try:
+            found = ready_made_get(code)
+        except NotFound as error:
+            raise Http404 from error
+        by = cast(User, request.user)
+
+        def do(data: dict[str, Any]) -> str:
+            playbook = ready_made_copy(code=code, brand=data["brand"], name=data["name"], by=by)
+            messages.success(request, f"{playbook} is a draft of your own now, with its blocks and audience.")
+            return self._page(playbook)
+
+        question = Question(
+            heading=f"Copy “{found.name}” and adapt it",
+            button="Make my draft",
+            do=do,
+            form=CopyForm,
+            initial={"name": found.name, "brand": Brand.objects.order_by("pk").first()},
+            lines=[found.about, "Nothing is sent: it is a draft, and its words are there in English and German."],
+            rows=[(need.words.capitalize(), "there" if need.there else "not in the data yet") for need in found.needs],
+        )
+        return self._ask(request, None, question)
+
+    @action(  # type: ignore[untyped-decorator]  # unfold has no types
+        description="Start from a ready-made playbook", url_path="start-from", icon="auto_stories"
+    )
+    def start_from(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:playbooks_playbook_ready_made"))
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         object_id = args[0] if args else kwargs.get("object_id")
@@ -340,7 +453,7 @@ class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
             messages.success(request, f"{published} is published.")
             return self._page(playbook)
 
-        rows = [] if version is None else _facts(version)
+        rows = [] if version is None else version_facts(version)
         return self._ask(
             request,
             playbook,
@@ -382,7 +495,7 @@ class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
                 form=RunForm,
                 initial={"occasion": f"{now():%Y-%m-%d}"},
                 lines=["It begins at once, and sends to everybody in the audience who agreed to it."],
-                rows=[] if playbook.published is None else _facts(playbook.published),
+                rows=[] if playbook.published is None else version_facts(playbook.published),
             ),
         )
 
@@ -423,7 +536,7 @@ class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
     def _page(self, playbook: Playbook) -> str:
         return reverse("admin:playbooks_playbook_change", args=[playbook.pk])
 
-    def _ask(self, request: HttpRequest, playbook: Playbook, question: Question) -> HttpResponse:
+    def _ask(self, request: HttpRequest, playbook: Playbook | None, question: Question) -> HttpResponse:
         """The confirmation page; a POST does the deed. A refusal is shown on the page, with all its problems."""
         form = question.form(request.POST if request.method == "POST" else None, initial=question.initial)
         trouble, problems = "", []
@@ -431,7 +544,7 @@ class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
             try:
                 return HttpResponseRedirect(question.do(form.cleaned_data))
             except DomainError as error:
-                trouble, problems = "This can't be done:", _problems(error)
+                trouble, problems = "This can't be done:", problems_of(error)
         context = {
             **self.admin_site.each_context(request),
             "title": question.heading,
@@ -442,108 +555,8 @@ class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
             "rows": question.rows,
             "button": question.button,
             "danger": question.danger,
-            "back": self._page(playbook),
+            "back": self._page(playbook) if playbook is not None else reverse("admin:playbooks_playbook_ready_made"),
             "trouble": trouble,
             "problems": problems,
         }
         return render(request, "playbooks/confirm.html", context, status=409 if problems else 200)
-
-
-def _problems(error: DomainError) -> list[str]:
-    """The single problems of an error, or its message."""
-    found = []
-    for problem in error.extra.get("problems", []):
-        if "place" in problem:
-            found.append(f"{problem['place']}: {problem['problem']}")
-        else:
-            line = f", line {problem['line']}" if problem.get("line") else ""
-            found.append(f"{problem.get('where', '')}{line}: {problem.get('token', '')} {problem.get('mend', '')}")
-    return found or [error.message]
-
-
-def _facts(version: PlaybookVersion) -> list[tuple[str, str]]:
-    spec: PlaybookSpec = version.spec
-    cap = spec["cap"]
-    trigger = (
-        f"{spec['schedule']} in {spec['time_zone']}" if spec["trigger"] == Playbook.Trigger.SCHEDULE else "by hand"
-    )
-    return [
-        ("Audience", rule_words(spec["audience_rule"])),
-        ("Trigger", trigger),
-        ("Languages", ", ".join(spec["languages"])),
-        ("Sender", f"{spec['brand']['from_name']} <{spec['brand']['from_email']}>"),
-        ("Purpose and channel", f"{spec['purpose']}, {spec['channel']}"),
-        ("Cap", "none" if cap is None else f"{cap['count']} in {cap['days']} days"),
-        ("Not sent after", f"{spec['send_within_hours']} hours"),
-        ("Main KPI", spec["kpi"]),
-        ("Must agree", ", ".join(role_titles(spec["approval_path"]))),
-        ("Digest", version.digest),
-    ]
-
-
-@admin.register(PlaybookVersion)
-class PlaybookVersionAdmin(ReadOnlyAdmin):
-    """Versions as they were handed in: what was agreed to, readable."""
-
-    list_display = ("__str__", "state_shown", "created_by", "created_at", "published_by", "published_at")
-    list_select_related = ("playbook", "created_by", "published_by")
-    list_filter = ("state",)
-    search_fields = ("playbook__name", "playbook__code", "digest")
-    ordering = ("-id",)
-    fieldsets = (
-        (None, {"classes": (_FIT,), "fields": ("playbook", "number", "state", "facts_shown")}),
-        ("Content", {"classes": (_FIT,), "fields": ("tiers_shown", "spec_shown")}),
-        ("Who and when", {"fields": ("created_by", "created_at", "published_by", "published_at")}),
-    )
-    readonly_fields = ("facts_shown", "tiers_shown", "spec_shown")
-
-    @display(description="State", label=_COLOURS)  # type: ignore[untyped-decorator]  # unfold has no types
-    def state_shown(self, version: PlaybookVersion) -> tuple[str, str]:
-        return version.state, version.get_state_display()
-
-    @admin.display(description="What it binds")
-    def facts_shown(self, version: PlaybookVersion) -> SafeString:
-        facts = _facts(version)
-        rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", facts[:-1])
-        rows += format_html('<tr><th>{}</th><td><span class="t-digest">{}</span></td></tr>', *facts[-1])
-        return format_html('<div class="t-scroll"><table class="t-table"><tbody>{}</tbody></table></div>', rows)
-
-    @admin.display(description="Slots")
-    def tiers_shown(self, version: PlaybookVersion) -> SafeString:
-        return _tiers_table(tier_rows_pinned(version.spec))
-
-    @admin.display(description="To the letter")
-    def spec_shown(self, version: PlaybookVersion) -> SafeString:
-        text = json.dumps(version.spec, indent=2, ensure_ascii=False)
-        return format_html(
-            '<details><summary>Show</summary><pre class="whitespace-pre-wrap break-all">{}</pre></details>', text
-        )
-
-
-@admin.register(Run)
-class RunAdmin(ReadOnlyAdmin):
-    """Runs; the page that shows what came of them is the console's."""
-
-    list_display = ("__str__", "state", "trigger", "people", "started_by", "created_at", "page")
-    list_select_related = ("playbook", "started_by")
-    list_filter = ("state", "trigger")
-    search_fields = ("occasion_key", "playbook__name")
-    ordering = ("-id",)
-    fields = (
-        "playbook",
-        "version",
-        "occasion_key",
-        "trigger",
-        "state",
-        "people",
-        "as_of",
-        "started_by",
-        "created_at",
-        "decided_at",
-        "page",
-    )
-    readonly_fields = ("page",)
-
-    @admin.display(description="Messages")
-    def page(self, run: Run) -> SafeString:
-        return format_html('<a class="{}" href="{}">Open</a>', _LINK, reverse("console:run", args=[run.pk]))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Count
+
 from apps.decisioning.audiences.rules import rule_parse, rule_reading
 from apps.decisioning.content.choosing import Validity
 from apps.decisioning.content.models import Block, BlockVersion
@@ -12,7 +14,7 @@ from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.core.errors import Invalid
 
 from .contracts import PlaybookSpec
-from .models import Playbook
+from .models import Journey, Playbook
 from .rules import SOURCES, TIERS
 from .schedules import instants, schedule_problem, zone_problem
 
@@ -128,3 +130,9 @@ def template_arrangement(*, template_id: int) -> dict[str, Any] | None:
         .first()
     )
     return {"brand": playbook.brand.code, "slots": playbook.slots} if playbook is not None else None
+
+
+def journey_counts(playbook: Playbook) -> list[tuple[str, int]]:
+    """How many journeys of a playbook are in which state, in words; none of those that are nought."""
+    counts = dict(Journey.objects.filter(playbook=playbook).values_list("state").annotate(Count("pk")).order_by())
+    return [(str(state.label), counts[state.value]) for state in Journey.State if counts.get(state.value)]

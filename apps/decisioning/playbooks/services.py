@@ -13,7 +13,6 @@ from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.audiences.selectors import audience_ids
 from apps.decisioning.content.models import BlockVersion, Brand, Template, TemplateVersion
-from apps.decisioning.content.services import message_compile
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
@@ -33,13 +32,14 @@ from .schedules import instants, occasion_of
 from .signals import journeys_due, run_batches_ready, run_cancelled, run_started
 from .specs import (
     block_versions_pinned,
+    messages_compile,
     playbook_problems,
     spec_build,
     template_versions_pinned,
     version_digest,
     version_verify,
 )
-from .steps import in_one_go, message_steps
+from .steps import in_one_go
 
 logger = logging.getLogger(__name__)
 
@@ -194,15 +194,7 @@ def playbook_submit(*, playbook_id: int, by: User, note: str = "") -> PlaybookVe
         right_require(by, "change", playbook, what="hand in this playbook")
         _checked(playbook)
         spec, _ = spec_build(playbook)
-        compiled_steps = {
-            step: message_compile(
-                template_version_id=message["template_version"],
-                brand=spec["brand"],
-                slots=message["slots"],
-                languages=spec["languages"],
-            )
-            for step, message in message_steps(spec).items()
-        }
+        compiled_steps = messages_compile(spec)
         compiled = next(iter(compiled_steps.values()))
         number = (playbook.versions.order_by("-number").values_list("number", flat=True).first() or 0) + 1
         version = PlaybookVersion.objects.create(

@@ -1,5 +1,6 @@
 """What a playbook needs before it can be saved, and the spec that pins it. Reads only."""
 
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from apps.decisioning.audiences.rules import rule_parse, rule_to_json
 from apps.decisioning.content.choosing import languages_common
 from apps.decisioning.content.models import Block, BlockVersion, CompiledTemplate, TemplateVersion
 from apps.decisioning.content.selectors import brand_spec
+from apps.decisioning.content.services import message_compile
 from apps.decisioning.recommendations.contracts import CHOSEN_BY_MODEL
 from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.core.errors import Conflict, Invalid
@@ -20,7 +22,7 @@ from .errors import Problem
 from .models import Playbook, PlaybookVersion
 from .rules import guardrails_read, slots_read, spec_digest
 from .schedules import schedule_problem, zone_problem
-from .steps import TemplateSlots, steps_read, steps_walk
+from .steps import TemplateSlots, message_steps, steps_read, steps_walk
 from .taking import blocks_taken, taking_check, templates_taken
 
 
@@ -36,9 +38,8 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
     """
     problems: list[Problem] = []
     try:
-        playbook.full_clean(
-            exclude=["slots", "steps", "guardrails", "event_where", "approval_path", "schedule", "time_zone"]
-        )
+        told_here = ["slots", "steps", "guardrails", "event_where", "approval_path", "schedule", "time_zone"]
+        playbook.full_clean(exclude=[*told_here, *(["template"] if playbook.steps else [])])
     except ValidationError as error:
         for field, messages in error.message_dict.items():
             problems.extend(
@@ -244,16 +245,28 @@ def _pinned(data: Any, key: str) -> set[int]:
     return set().union(*(_pinned(value, key) for value in data)) if isinstance(data, list) else set()
 
 
+def messages_compile(spec: PlaybookSpec) -> dict[str, dict[str, int]]:
+    """Compile every message of a spec: by id of its step, ids of compiled templates by language. Raises Invalid."""
+    return {
+        step: message_compile(
+            template_version_id=message["template_version"],
+            brand=spec["brand"],
+            slots=message["slots"],
+            languages=spec["languages"],
+        )
+        for step, message in message_steps(spec).items()
+    }
+
+
+def compiled_ids(compiled: Mapping[str, int], by_step: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Ids of compiled templates under the names by which a digest binds them: `en`, and `hello/en` for each step."""
+    steps = {f"{step}/{language}": pk for step, ids in by_step.items() for language, pk in ids.items()}
+    return {**compiled, **steps}
+
+
 def version_digest(version: PlaybookVersion) -> str:
     """The digest of a version as it is stored now."""
-    ids: dict[str, int] = {
-        **version.compiled,
-        **{
-            f"{step}/{language}": pk
-            for step, of_step in version.compiled_steps.items()
-            for language, pk in of_step.items()
-        },
-    }
+    ids = compiled_ids(version.compiled, version.compiled_steps)
     digests = dict(CompiledTemplate.objects.filter(pk__in=ids.values()).values_list("pk", "digest"))
     return spec_digest(
         cast("dict[str, Any]", version.spec), {language: digests.get(pk, "") for language, pk in ids.items()}

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
@@ -47,9 +48,8 @@ def _form(playbook: Playbook, **changes: Any) -> dict[str, Any]:
     values |= {
         "audience": playbook.audience_id,
         "brand": playbook.brand_id,
-        "template": playbook.template_id,
         "purpose": playbook.purpose_id,
-        "slots": json.dumps(playbook.slots),
+        "steps": json.dumps([{"kind": "message", "template": playbook.template_id, "slots": playbook.slots}]),
         "approval_path": playbook.approval_path,
         "seen_at": playbook.updated_at.isoformat(),
     }
@@ -80,9 +80,14 @@ def test_a_new_playbook_goes_through_the_service() -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [
-        ({"slots": '{"hero": ['}, "slots", "Line 1, column 11"),
-        ({"slots": "[]"}, "slots", "Write an object"),
-        ({"slots": "[" * 5000}, "slots", "nested too deep"),
+        ({"steps": '{"hero": ['}, "steps", "Line 1, column 11"),
+        ({"steps": "{}"}, "steps", "Write a list of steps"),
+        ({"steps": "[" * 5000}, "steps", "nested too deep"),
+        ({"steps": '[{"kind": "wait", "for": {"days": 0}}]'}, "steps", "steps[0].for: Write a whole number of days"),
+        ({"trigger": "event"}, "event_name", "Name the event"),
+        ({"event_where": '{"orders": {"at_least": 1}}'}, "event_where", "Only attribute"),
+        ({"quiet_start": "21:00"}, "quiet_start", "both ends"),
+        ({"guard_unsubscribe_rate": "0"}, "guard_unsubscribe_rate", "greater than or equal to 0.01"),
         ({"trigger": "schedule", "schedule": "often"}, "schedule", "five fields"),
         ({"time_zone": "Mars/Base"}, "time_zone", "no time zone"),
         ({"cap_count": "2", "cap_days": ""}, "cap_count", "both numbers"),
@@ -196,3 +201,84 @@ def test_the_list_asks_a_constant_number_of_questions(django_assert_max_num_quer
     client.get(reverse("admin:playbooks_playbook_changelist"))
     with django_assert_max_num_queries(14):
         assert client.get(reverse("admin:playbooks_playbook_changelist")).status_code == 200
+
+
+def _pulled(answer: Any) -> str:
+    return " ".join(answer.content.decode().split())
+
+
+def test_steps_are_saved_and_shown_as_a_picture() -> None:
+    playbook = make_playbook()
+    message = {"kind": "message", "name": "Hello", "template": playbook.template_id, "slots": playbook.slots}
+    steps = [
+        {"kind": "exit", "name": "Bought", "event": "Order Completed"},
+        message,
+        {"kind": "wait", "until": {"time": "09:00", "days": ["mon", "tue"]}},
+        {
+            "kind": "branch",
+            "name": "Where?",
+            "when": {"attribute": "country", "is": "DE"},
+            "then": [message],
+            "else": [],
+        },
+    ]
+    form = _form(
+        playbook, steps=json.dumps(steps), guard_unsubscribe_rate="0.5", quiet_start="21:00", quiet_end="08:00"
+    )
+    answer = _client(playbook.owner).post(_url(playbook), form)
+    assert answer.status_code == 302, answer.context["adminform"].form.errors
+    playbook.refresh_from_db()
+    assert [step["id"] for step in playbook.steps] == ["exit-1", "message-1", "wait-1", "branch-1"]
+    assert playbook.guardrails == [{"kpi": "unsubscribe_rate", "limit": 0.5}]
+    page = _pulled(_client("analyst").get(_url(playbook)))
+    for words in (
+        "Exit: Bought",
+        "when “Order Completed” since it began",
+        "Wait until 09:00 on Monday or Tuesday, in their time zone",
+        "country is DE",
+        "Quiet from 21:00 until 08:00",
+        "unsubscribed, of those who got a message, at most 0.5 %. Not measured yet.",
+        "Nobody has begun its steps yet",
+    ):
+        assert words in page, words
+    version = playbook_submit(playbook_id=playbook.pk, by=playbook.owner)
+    pinned = _pulled(_client("analyst").get(reverse("admin:playbooks_playbookversion_change", args=[version.pk])))
+    assert "Wait until 09:00 on Monday or Tuesday" in pinned
+
+
+def test_the_picture_and_the_problems_come_while_steps_are_written() -> None:
+    playbook = make_playbook()
+    url = reverse("admin:playbooks_playbook_steps_preview")
+    client = _client(playbook.owner)
+    steps = [{"kind": "wait", "for": {"days": 3}}, {"kind": "message", "template": "nothing"}]
+    answer = client.post(url, {"steps": json.dumps(steps)})
+    page = _pulled(answer)
+    assert "Wait 3 days" in page
+    assert '{"place": "steps[1].template", "problem": "There is no template' in page
+    assert "not JSON yet" in _pulled(client.post(url, {"steps": "["}))
+    assert client.get(url).status_code == 405
+    assert _client("analyst").post(url, {"steps": "[]"}).status_code == 403
+    hostile = [{"kind": "exit", "event": "</script><script>alert(1)</script>"}]
+    assert "<script>alert" not in _pulled(client.post(url, {"steps": json.dumps(hostile)}))
+    assert Playbook.objects.get().updated_at == playbook.updated_at
+
+
+def test_a_ready_made_playbook_is_copied_in_the_admin() -> None:
+    gallery = reverse("admin:playbooks_playbook_ready_made")
+    layout = reverse("admin:playbooks_playbook_ready_made_layout")
+    other = make_playbook()
+    assert "An engineer can add it" in _pulled(_client("local_editor").get(gallery))
+    assert _client("local_editor").post(layout).status_code == 403
+    assert _client("engineer").get(layout).status_code == 405
+    assert "is there. Marketers can copy" in _pulled(_client("engineer").post(layout, follow=True))
+    copy = reverse("admin:playbooks_playbook_ready_made_copy", args=["cart_abandonment"])
+    assert _client("analyst").get(copy).status_code == 403
+    assert "Ask an administrator to give you the role Engineer" in _pulled(_client("publisher").get(gallery))
+    user = make_user("publisher")
+    user.groups.add(Group.objects.get(name="engineer"))
+    editor = _client(user)
+    assert "events “Cart Updated”".capitalize() in _pulled(editor.get(copy))
+    answer = editor.post(copy, {"name": "Carts", "brand": other.brand_id}, follow=True)
+    assert "Carts is a draft of your own now" in _pulled(answer)
+    assert Playbook.objects.get(code="carts").published is None
+    assert editor.get(reverse("admin:playbooks_playbook_ready_made_copy", args=["nothing"])).status_code == 404

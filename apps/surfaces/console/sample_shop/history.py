@@ -79,6 +79,8 @@ def history_make(shop: SampleShop, seed: int, as_of: datetime) -> None:
         favourites = random.choices(taste.categories, taste.by_country[customer.home], k=random.randint(1, 3))
         style = random.randrange(STYLES)
         joined, today = calendar.number(customer.created_at), HISTORY_DAYS
+        by = customer.attributes["joined_by"]
+        shop.happenings.append(Happening(customer.created_at, who, "Signed Up", {"by": by}))
         kind = random.random()
         orders = 0 if kind < 0.30 else 1 if kind < 0.55 else 1 + int(random.paretovariate(1.1))
         orders = min(orders, 2 + (today - joined) // 10)  # nobody buys more than every ten days
@@ -149,6 +151,9 @@ def _trail(
         what = {"sku": item.sku, "category": item.category, "price": item.cents / 100, "currency": CURRENCY}
         moment = max(at - timedelta(seconds=int(minutes * 60)), since)
         shop.happenings.append(Happening(moment, who, name, what))
+        if name == "Product Added":
+            cart = {"value": item.cents / 100, "currency": CURRENCY}
+            shop.happenings.append(Happening(moment, who, "Cart Updated", cart))
 
     minutes = random.uniform(4, 50)
     happened(minutes, "Product Viewed", taste.item(random, favourites, style))

@@ -1,0 +1,238 @@
+"""Ready-made playbooks: what there is to begin from, whether the data has what it needs, and copying one.
+
+A copy is a draft like any other: blocks, audience and playbook of its own, owned by whoever copied it, made by the
+services, so that rights, checks and the audit log hold. The template and its block types are made once, by somebody
+who may; from then on they are edited and approved like all templates.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from django.db import transaction
+
+from apps.data.events.models import Event, Order
+from apps.data.profiles.models import Profile
+from apps.decisioning.audiences.services import audience_create
+from apps.decisioning.content.models import BlockType, Brand, Template
+from apps.decisioning.content.services import block_create, block_type_create, template_create
+from apps.foundation.accounts.models import User
+from apps.foundation.core.errors import Conflict, NotAllowed, NotFound
+
+from .models import Playbook
+from .pictures import Picture, start_words, steps_shown
+from .selectors import rule_words
+from .services import PlaybookFields, playbook_create
+
+_SHELF = Path(__file__).parent / "shelf"
+_ORDER = (
+    "welcome",
+    "onboarding",
+    "first_time_buyer",
+    "cart_abandonment",
+    "loyalty_milestone",
+    "high_value_at_risk",
+    "win_back",
+)
+TEMPLATE = "ready_made"
+"""Code of the template that ready-made playbooks use."""
+_LISTS = (("personal", "neighbours"), ("category", "category"), ("site", "shop"))
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that a playbook needs to know of people. there: whether any of it is in the data."""
+
+    words: str
+    there: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyMade:
+    """A ready-made playbook as the gallery shows it."""
+
+    code: str
+    name: str
+    about: str
+    picture: Picture
+    needs: tuple[Need, ...]
+
+
+@lru_cache(maxsize=16)
+def _read(code: str) -> dict[str, Any]:
+    data: dict[str, Any] = yaml.safe_load((_SHELF / f"{code}.yaml").read_text("utf-8"))
+    return data
+
+
+def _found(code: str) -> dict[str, Any]:
+    if code not in _ORDER:
+        raise NotFound("ready_made_unknown", "There is no such ready-made playbook")
+    return _read(code)
+
+
+def ready_made_all() -> list[ReadyMade]:
+    """What there is to begin from, in the order of a customer's life."""
+    return [ready_made_get(code) for code in _ORDER]
+
+
+def ready_made_get(code: str) -> ReadyMade:
+    """One of them. Raises NotFound."""
+    data = _found(code)
+    trigger = data["trigger"]
+    picture = Picture(
+        start=start_words(
+            trigger=trigger["trigger"],
+            schedule="",
+            zone="",
+            event=trigger.get("event_name", ""),
+            where=None,
+            again=trigger.get("again_after_days"),
+        ),
+        audience=rule_words(data["audience"]["rule"]),
+        steps=steps_shown(data["steps"]),
+        notes=[],
+    )
+    return ReadyMade(code, data["name"], data["about"], picture, tuple(map(_need, data["needs"])))
+
+
+def _need(need: Mapping[str, Any]) -> Need:
+    if "event" in need:
+        return Need(f"events “{need['event']}”", Event.objects.filter(name=need["event"]).exists())
+    if "attribute" in need:
+        known = Profile.objects.filter(attributes__has_key=need["attribute"]).exists()
+        return Need(f"the attribute “{need['attribute']}” of people", known)
+    return Need("orders", Order.objects.filter(status=Order.Status.PURCHASE).exists())
+
+
+def copy_lacks(by: User) -> str:
+    """Why somebody can't copy, "" if they can: a copy is a playbook, an audience and blocks."""
+    if not by.has_perm("playbooks.add_playbook") or not by.has_perm("audiences.add_audience"):
+        return "Setting up playbooks is for publishers."
+    if not by.has_perm("content.add_block"):
+        return (
+            "A copy brings blocks of its own, for all markets. Ask an administrator to give you the role Engineer "
+            "beside Publisher, or let somebody copy it who has both."
+        )
+    return ""
+
+
+def layout_missing() -> bool:
+    """Whether the template that ready-made playbooks use is not there yet."""
+    return not Template.objects.filter(code=TEMPLATE, versions__isnull=False).exists()
+
+
+def layout_add(*, by: User) -> Template:
+    """Add the template and block types that ready-made playbooks use, once. Raises NotAllowed."""
+    layout = _read("layout")
+    with transaction.atomic():
+        for code, entry in layout["block_types"].items():
+            if not BlockType.objects.filter(code=code).exists():
+                block_type_create(by=by, code=code, **entry)
+        found = Template.objects.filter(code=TEMPLATE).first()
+        return found or template_create(by=by, code=TEMPLATE, **layout["template"])
+
+
+def ready_made_copy(*, code: str, brand: Brand, name: str, by: User) -> Playbook:
+    """A draft of one's own of a ready-made playbook: its blocks in English and German, its audience, its steps.
+
+    name: of the playbook; blocks and audience are called after it. A shop without the template gets it too, if `by`
+    may make templates. Raises NotFound, NotAllowed, Invalid, Conflict for a name in use or without the template.
+    """
+    data = _found(code)
+    if lacking := copy_lacks(by):
+        raise NotAllowed("not_allowed", lacking)
+    title = " ".join(name.split()) or data["name"]
+    with transaction.atomic():
+        if layout_missing():
+            if not by.has_perm("content.add_template"):
+                raise Conflict("layout_missing", "The template is not there yet: ask an engineer to add it here first")
+            layout_add(by=by)
+        template = Template.objects.get(code=TEMPLATE)
+        blocks = _blocks_make(data, title, brand, by)
+        audience = audience_create(
+            name=f"{title}: {data['audience']['name']}"[:120], rule=data["audience"]["rule"], owner=by
+        )
+        quiet = [time.fromisoformat(text) for text in data.get("quiet", [])]
+        trigger = data["trigger"]
+        fields: PlaybookFields = {
+            "code": _code(title),
+            "name": title,
+            "description": data["about"],
+            "audience": audience,
+            "brand": brand,
+            "steps": [_step(step, data, template, blocks) for step in data["steps"]],
+            "budget": Playbook.Budget.TRIGGERED,
+            "kpi": data["kpi"],
+            "guardrails": [{"kpi": kpi, "limit": limit} for kpi, limit in data["guardrails"].items()],
+            "approval_path": ["brand_approver"],
+            "cap_count": 4,
+            "cap_days": 7,
+            "quiet_start": quiet[0] if quiet else None,
+            "quiet_end": quiet[1] if quiet else None,
+            "trigger": trigger["trigger"],
+            "event_name": trigger.get("event_name", ""),
+            "again_after_days": trigger.get("again_after_days"),
+        }
+        return playbook_create(by=by, **fields)
+
+
+def _code(title: str) -> str:
+    """A code that nobody has yet."""
+    plain = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in title.lower())
+    short = "-".join(filter(None, plain.split("-")))[:50] or "playbook"
+    taken = set(Playbook.objects.filter(code__startswith=short).values_list("code", flat=True))
+    return next(
+        code
+        for number in range(1, len(taken) + 2)
+        if (code := short if number == 1 else f"{short}-{number}") not in taken
+    )
+
+
+def _blocks_make(data: dict[str, Any], title: str, brand: Brand, by: User) -> dict[str, str]:
+    """The copy's own blocks. Returns their names by what they are for, such as `hello subject`."""
+    types: dict[str, int] = dict(BlockType.objects.filter(code__startswith="ready_").values_list("code", "pk"))
+    made: dict[str, str] = {}
+
+    def make(what: str, kind: str, tier: str, content: dict[str, Any]) -> None:
+        made[what] = f"{title}: {what}"[:120]
+        block_create(by=by, name=made[what], type_id=types[kind], tier=tier, tags=["ready-made"], content=content)
+
+    for what, entry in _read("layout")["blocks"].items():
+        if what != "products" or any(one.get("products") for one in data["messages"].values()):
+            make(what, entry["type"], entry["tier"], entry["content"])
+    for step, words in data["messages"].items():
+        spoken = {language: words[language] for language in ("en", "de")}
+        for line in ("subject", "preview"):
+            content = {language: {"line": said[line]} for language, said in spoken.items()}
+            make(f"{step} {line}", "ready_line", "campaign", content)
+        hero = ("eyebrow", "headline", "body", "button")
+        content = {
+            language: {**{key: said[key] for key in hero}, "link": brand.shop_url} for language, said in spoken.items()
+        }
+        make(f"{step} hero", "ready_hero", "campaign", content)
+    return made
+
+
+def _step(step: dict[str, Any], data: dict[str, Any], template: Template, blocks: dict[str, str]) -> dict[str, Any]:
+    copied = dict(step)
+    for way in ("then", "else"):
+        if way in step:
+            copied[way] = [_step(one, data, template, blocks) for one in step[way]]
+    if step["kind"] != "message":
+        return copied
+    products: list[dict[str, Any]] = [{"tier": "static", "block": blocks["note"]}]
+    if data["messages"][step["id"]].get("products"):
+        lists = [{"tier": tier, "block": blocks["products"], "source": source, "count": 3} for tier, source in _LISTS]
+        products = [*lists, *products]
+    slots = {
+        line: [{"tier": "static", "block": blocks[f"{step['id']} {line}"]}] for line in ("subject", "preview", "hero")
+    }
+    return {
+        **copied,
+        "template": template.pk,
+        "slots": {**slots, "products": products, "legal": [{"tier": "static", "block": blocks["legal"]}]},
+    }

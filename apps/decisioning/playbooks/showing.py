@@ -1,0 +1,93 @@
+"""What the admin's pages of playbooks show: tables, pictures, facts, and the page that asks for a second thought."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from apps.foundation.core.errors import DomainError
+
+from .contracts import PlaybookSpec
+from .forms import ConfirmForm
+from .models import PlaybookVersion
+from .pictures import Picture, picture_of_spec
+from .selectors import TierRow, role_titles, rule_words
+
+COLOURS = {
+    PlaybookVersion.State.IN_REVIEW: "info",
+    PlaybookVersion.State.APPROVED: "info",
+    PlaybookVersion.State.PUBLISHED: "success",
+    PlaybookVersion.State.REFUSED: "warning",
+    PlaybookVersion.State.VOID: "danger",
+}
+"""Of labels, by state of a version."""
+FIT = "min-w-0"
+"""Class of a fieldset, which else grows with its widest table on a phone."""
+LINK = "text-primary-600 dark:text-primary-500 underline"
+
+
+@dataclass
+class Question:
+    """What a confirmation page asks. do: the deed, returns where to go; lines, rows: what to know before it."""
+
+    heading: str
+    button: str
+    do: Callable[[dict[str, Any]], str]
+    form: type[ConfirmForm] = ConfirmForm
+    initial: dict[str, Any] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    rows: list[tuple[str, str]] = field(default_factory=list)
+    danger: bool = False
+
+
+def picture_html(picture: Picture) -> SafeString:
+    """The picture of steps as a page shows it."""
+    html = render_to_string("playbooks/picture.html", {"picture": picture})
+    return mark_safe(f'<link rel="stylesheet" href="{static("tessera/steps.css")}">{html}')  # noqa: S308  # our own template
+
+
+def tiers_table(rows: list[TierRow]) -> SafeString:
+    body = format_html_join(
+        "",
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+        ((row.slot if row.position == 1 else "", row.tier, row.name, row.condition, row.block) for row in rows),
+    )
+    return format_html(
+        '<div class="t-scroll"><table class="t-table"><thead><tr><th>Slot</th><th>Tier</th><th>Name</th>'
+        "<th>Shown when</th><th>Block</th></tr></thead><tbody>{}</tbody></table></div>",
+        body,
+    )
+
+
+def problems_of(error: DomainError) -> list[str]:
+    """The single problems of an error, or its message."""
+    found = []
+    for problem in error.extra.get("problems", []):
+        if "place" in problem:
+            found.append(f"{problem['place']}: {problem['problem']}")
+        else:
+            line = f", line {problem['line']}" if problem.get("line") else ""
+            found.append(f"{problem.get('where', '')}{line}: {problem.get('token', '')} {problem.get('mend', '')}")
+    return found or [error.message]
+
+
+def version_facts(version: PlaybookVersion) -> list[tuple[str, str]]:
+    spec: PlaybookSpec = version.spec
+    cap = spec["cap"]
+    picture = picture_of_spec(spec)
+    return [
+        ("Audience", rule_words(spec["audience_rule"])),
+        ("Trigger", picture.start),
+        ("Languages", ", ".join(spec["languages"])),
+        ("Sender", f"{spec['brand']['from_name']} <{spec['brand']['from_email']}>"),
+        ("Purpose and channel", f"{spec['purpose']}, {spec['channel']}"),
+        ("Cap", "none" if cap is None else f"{cap['count']} in {cap['days']} days"),
+        *(("Holds for all", note) for note in picture.notes),
+        ("Main KPI", spec["kpi"]),
+        ("Must agree", ", ".join(role_titles(spec["approval_path"]))),
+        ("Digest", version.digest),
+    ]
