@@ -9,7 +9,7 @@ from django.db.models import Model
 from django.test import TransactionTestCase
 from pytest_django import Settings
 
-from apps.data.consent.models import ConsentRecord, ConsentState, Gate, Suppression
+from apps.data.consent.models import ConsentLink, ConsentPending, ConsentRecord, ConsentState, Gate, Suppression
 from apps.data.profiles.models import Identifier, Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template
@@ -80,6 +80,8 @@ _MADE_HERE: tuple[type[Model], ...] = (
     Brand,
     Audience,
     ConsentState,
+    ConsentPending,
+    ConsentLink,
     ConsentRecord,
     Suppression,
     Gate,

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db import connection
 
-from apps.data.consent.models import Channel, Purpose
+from apps.data.consent.models import Channel, ConsentRecord, Purpose
+from apps.data.consent.services import consents_grant_new
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template
@@ -127,17 +128,15 @@ def make_people(size: int, *, consent: bool = True, prefix: str = "person") -> l
             " FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new(id, value, digest)",
             [ids, addresses, [address_digest("email", address).hex() for address in addresses]],
         )
-        if consent:
-            cursor.execute(
-                "WITH record AS (INSERT INTO consent_consentrecord (profile_id, purpose_id, channel, action, method,"
-                " source, evidence, occurred_at, recorded_at)"
-                " SELECT id, 'marketing', %s, 'grant', 'api', 'test', '', now(), now() "
-                " FROM unnest(%s::bigint[]) AS person(id)"
-                " RETURNING id, profile_id)"
-                " INSERT INTO consent_consentstate (profile_id, purpose_id, channel, granted, record_id, changed_at)"
-                " SELECT profile_id, 'marketing', %s, true, id, now() FROM record",
-                [Channel.EMAIL, ids, Channel.EMAIL],
-            )
+    if consent:
+        consents_grant_new(
+            grants=[(profile_id, now()) for profile_id in ids],
+            purpose="marketing",
+            channel=Channel.EMAIL,
+            method=ConsentRecord.Method.API,
+            source="test",
+            evidence="the test says so",
+        )
     return ids
 
 

@@ -301,7 +301,7 @@ def test_an_engineer_saves_a_block_type(client: Client, sample: Sample) -> None:
 
 def test_an_administrator_saves_a_brand(client: Client, sample: Sample) -> None:
     spec = brand_spec(sample.brand)
-    data = {**spec, "link_hosts": "shop.example\nhelp.example", "colours": "ink #111111\naccent #1c5446"}
+    data = {**spec, "link_hosts": "shop.example\nhelp.example", "colours": "ink #111111\naccent #1c5446", "labels": ""}
 
     refused = page(client, sample.administrator, change(sample.brand), {**data, "link_hosts": "https://shop.example"})
     saved = page(client, sample.administrator, change(sample.brand), data)
