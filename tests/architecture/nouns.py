@@ -179,7 +179,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "rendering.py": "a person's message as bytes, now and again later",
         "results.py": "recording what came of hand-overs",
         "sender.py": "the process that sends",
-        "staff_mail.py": "mail to the people who work here",
+        "staff_mail.py": "one message to somebody who works here",
         "windows.py": "the sender's loop",
     },
     "surfaces/console": {

@@ -31,7 +31,7 @@ from apps.decisioning.recommendations.selectors import latest_set, recommendatio
 from apps.delivery.channels.errors import OutcomeUnknown
 from apps.delivery.sending.contracts import LetterTerms
 from apps.delivery.sending.rendering import message_make
-from apps.delivery.sending.staff_mail import content_hand_over
+from apps.delivery.sending.staff_mail import staff_mail_hand_over
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound, ProviderError
@@ -248,7 +248,9 @@ def own_test_hand_over(*, test_send_id: UUID) -> None:
             dated_at=now(),
             subject_prefix=PREFIX,
         )
-        receipt = content_hand_over(sender=test.sender["from_email"], recipient=test.user.email, content=made.content)
+        receipt = staff_mail_hand_over(
+            sender=test.sender["from_email"], recipient=test.user.email, content=made.content
+        )
         state, response = State.SENT, f"{receipt.code} {receipt.response}"
     except OutcomeUnknown as error:
         state, response = State.UNKNOWN, str(error)
