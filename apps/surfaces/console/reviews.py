@@ -16,7 +16,9 @@ from apps.decisioning.content.models import BlockVersion, TemplateVersion
 from apps.decisioning.content.rendering import render
 from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.playbooks.models import PlaybookVersion
+from apps.decisioning.playbooks.pictures import Picture, picture_of_spec
 from apps.decisioning.playbooks.rules import SOURCES
+from apps.decisioning.playbooks.steps import message_spec, message_steps, step_title
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import may, may_publish
 from apps.foundation.accounts.roles import ROLE_BY_CODE
@@ -100,6 +102,7 @@ class VersionShown:
     slots: Sequence[tuple[str, Sequence[TierShown]]]
     previews: Sequence[Preview]
     roles: Sequence[str]
+    picture: Picture
 
     @property
     def chosen(self) -> list[tuple[str, Sequence[TierShown]]]:
@@ -193,13 +196,19 @@ def version_shown(version: PlaybookVersion) -> VersionShown:
         audience=audience,
         people=people,
         template=str(template or ""),
-        slots=_slots(spec),
+        slots=[
+            (f"{step_title(version.spec, step)}: {slot}" if spec.get("steps") else slot, tiers)
+            for step in message_steps(version.spec)
+            for slot, tiers in _slots(dict(message_spec(version.spec, step)))
+        ],
         previews=[
             preview
+            for step in message_steps(version.spec)
             for language in sorted(version.compiled, key=lambda code: code != spec["brand"]["default_language"])
-            for preview in _previews(version, language)
+            for preview in _previews(version, step, language)
         ],
         roles=[role_title(code) for code in spec["approval_path"]],
+        picture=picture_of_spec(version.spec),
     )
 
 
@@ -234,8 +243,10 @@ def _wanted(tier: dict[str, Any]) -> str:
     return " and ".join(parts) or "always"
 
 
-def _previews(version: PlaybookVersion, language: str) -> list[Preview]:
-    spec: dict[str, Any] = version.spec
+def _previews(version: PlaybookVersion, step: str, language: str) -> list[Preview]:
+    spec = message_spec(version.spec, step)
+    compiled: dict[str, int] = version.compiled_steps.get(step, version.compiled)
+    title = step_title(version.spec, step)
     bare = {slot: {"block": tier_block(tiers[-1]), "tier": tiers[-1]["tier"]} for slot, tiers in spec["slots"].items()}
     best = {slot: _first_tier(tiers[0]) for slot, tiers in spec["slots"].items()}
     links = {"unsubscribe": "https://example.com/u/preview", "preferences": "https://example.com/p/preview"}
@@ -250,10 +261,11 @@ def _previews(version: PlaybookVersion, language: str) -> list[Preview]:
     previews = []
     for key, person, context in contexts:
         try:
-            rendered, problem = render(compiled_load(version.compiled[language]), context), ""
+            rendered, problem = render(compiled_load(compiled[language]), context), ""
         except RenderError as error:
             rendered, problem = None, str(error)
-        previews.append(Preview(f"{language}-{key}", language, person, rendered, problem))
+        whom = f"{title}: {person}" if title else person
+        previews.append(Preview(f"{step}-{language}-{key}", language, whom, rendered, problem))
     return previews
 
 
