@@ -23,8 +23,10 @@ NOUNS: dict[str, dict[str, str]] = {
     "foundation/governance": {
         "export.py": "the audit log as CSV",
         "governing.py": "the history of approval paths",
+        "handing.py": "owner and sharing of an object in the admin",
         "history.py": "what an object said before, from its versions or from django-reversion",
         "notices.py": "news for staff",
+        "ownership.py": "whose an object is: handing over and sharing",
         "pages.py": "approval and history of an object in the admin",
         "registry.py": "what other apps tell of their objects",
         "workflow.py": "from draft to published",

@@ -5,7 +5,7 @@ from typing import cast
 from django.db.models import Model
 
 from apps.foundation.accounts.models import User
-from apps.foundation.accounts.rights import Way, is_granted, is_owner, owners_way, ways_declare
+from apps.foundation.accounts.rights import Way, is_granted, is_owner, owners_way, shares_declare, ways_declare
 from apps.foundation.accounts.scopes import ObjectScope, scope_declare
 
 from .models import Block, Market, Template
@@ -76,4 +76,6 @@ def rights_declare() -> None:
         Block, "describe", Way("content.change_block", None, _central), Way(WORK_IN, _local_own, _owning_editor)
     )
     ways_declare(Block, "publish", Way("content.publish_block", _published, _publishers))
+    shares_declare(Block, "content.publish_block")
+    shares_declare(Template, "content.publish_template")
     ways_declare(Template, "publish", owners_way("content.publish_template"))

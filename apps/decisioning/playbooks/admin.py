@@ -22,6 +22,7 @@ from apps.foundation.accounts.guarding import GuardedPages
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
+from apps.foundation.governance.handing import OwnedAdmin
 from apps.foundation.governance.pages import GovernedAdmin
 
 from .forms import CopyForm, PlaybookForm, RunForm, SubmitForm, steps_seen
@@ -92,7 +93,7 @@ _FIELDS = (
 
 
 @admin.register(Playbook)
-class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
+class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
     """Playbooks: edited here, and moved on by the buttons above the form."""
 
     form = PlaybookForm
@@ -107,7 +108,8 @@ class PlaybookAdmin(GovernedAdmin, GuardedPages, ModelAdmin):
     compressed_fields = False
     fieldsets = _FIELDS
     actions_detail = (
-        "dry_run", "test_send", "ask_approval", "publish", "start_run", "withdraw", "approval_and_history"
+        "dry_run", "test_send", "ask_approval", "publish", "start_run", "withdraw", "approval_and_history",
+        "owner_and_sharing",
     )  # fmt: skip
     history_submits = False  # asking has a page of its own, which pins and compiles
     actions_list = ("start_from",)

@@ -1,6 +1,6 @@
 """Who may do what to playbooks and their runs: whoever owns one, and those with whom they share it."""
 
-from apps.foundation.accounts.rights import Way, owners_way, ways_declare
+from apps.foundation.accounts.rights import Way, owners_way, shares_declare, ways_declare
 
 from .models import Playbook
 
@@ -17,4 +17,5 @@ def rights_declare() -> None:
     ways_declare(Playbook, "change", owners_way("playbooks.change_playbook"))
     ways_declare(Playbook, "publish", owners_way("playbooks.publish_playbook"))
     ways_declare(Playbook, "run", run)
+    shares_declare(Playbook, *SHARED)
     ways_declare(Playbook, "stop", run, Way("playbooks.stop_playbook"))

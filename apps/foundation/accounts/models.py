@@ -37,5 +37,8 @@ class User(AbstractUser):
 
     objects: ClassVar[StaffManager] = StaffManager()
 
+    class Meta(AbstractUser.Meta):
+        permissions = [("change_owner", "Can hand over what others own")]
+
     def __str__(self) -> str:
         return self.get_full_name() or self.email

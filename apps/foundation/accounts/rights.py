@@ -48,6 +48,19 @@ def ways_declare(model: type[Model], action: str, *ways: Way) -> None:
     _WAYS[model, action] = ways
 
 
+_SHARED: dict[type[Model], tuple[str, ...]] = {}
+
+
+def shares_declare(model: type[Model], *rights: str) -> None:
+    """Say which rights somebody gets on an object that its owner shares with them. Without it nothing is shared."""
+    _SHARED[model] = rights
+
+
+def shared_rights(model: type[Model]) -> tuple[str, ...]:
+    """The rights given on an object that is shared; a role must give them too."""
+    return _SHARED.get(model, ())
+
+
 def ways_of(model: type[Model], action: str) -> tuple[Way, ...]:
     """The ways to be allowed an action; without a declaration the right `app.action_model`, over every object."""
     meta = model._meta

@@ -78,11 +78,12 @@ ROLES: tuple[Role, ...] = (
     Role(
         "administrator",
         "Administrator",
-        "looks after people, markets, brands, imports and suppressions; of the central team; stops any run",
+        "looks after people, owners, markets, brands, imports and suppressions; of the central team; stops any run",
         (
             *_SEE,
             *_REHEARSE,
             *_rights("accounts", "user", "view add change"),
+            "accounts.change_owner",
             *_rights("governance", "approvalpath", "add change"),
             *_rights("auth", "group", "view"),
             *_rights("content", "market brand", "add change"),

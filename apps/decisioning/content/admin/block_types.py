@@ -13,6 +13,7 @@ from apps.decisioning.content.forms import BlockTypeForm
 from apps.decisioning.content.models import BlockType
 from apps.decisioning.content.tables import language_title, limits_shown, source_shown, table_shown
 from apps.foundation.core.errors import DomainError
+from apps.foundation.governance.handing import OwnedAdmin
 from apps.foundation.governance.pages import GovernedAdmin
 
 from .saving import FIT, ServiceAdmin
@@ -21,7 +22,7 @@ MOST_SHOWN = 100
 
 
 @admin.register(BlockType)
-class BlockTypeAdmin(GovernedAdmin, ServiceAdmin):
+class BlockTypeAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
     """Kinds of blocks: their fields, fixed and flexible, and how they look."""
 
     form = BlockTypeForm
@@ -32,6 +33,7 @@ class BlockTypeAdmin(GovernedAdmin, ServiceAdmin):
 
     list_display = ("name", "code", "fields_listed", "blocks_counted", "owner", "updated_at")
     list_select_related = ("owner",)
+    actions_detail = ("approval_and_history", "owner_and_sharing")
     list_filter = (("owner", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("name", "code", "description")
     search_help_text = "name, code or description"

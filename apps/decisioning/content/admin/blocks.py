@@ -22,6 +22,7 @@ from apps.decisioning.content.previews import PERSONAS, Preview, block_preview
 from apps.decisioning.content.selectors import brand_spec, fields_written, languages_written, tags_used
 from apps.decisioning.content.tables import content_table_shown, language_title, source_shown, table_shown
 from apps.decisioning.content.taxonomy import name_rule
+from apps.foundation.governance.handing import OwnedAdmin
 from apps.foundation.governance.pages import GovernedAdmin
 
 from .block_editor import empty_panel, panels, personas_offered, preview_answer
@@ -29,11 +30,12 @@ from .saving import FIT, LINK, MORE_LANGUAGES, ServiceAdmin, VersionAdmin
 
 
 @admin.register(Block)
-class BlockAdmin(GovernedAdmin, ServiceAdmin):
+class BlockAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
     """Blocks: a form made from the type, for each language, with the block beside it as people will see it."""
 
     list_display = ("name", "type", "tier", "market_shown", "languages_shown", "tags_listed", "owner", "updated_at")
     list_select_related = ("type", "owner", "market")
+    actions_detail = ("approval_and_history", "owner_and_sharing")
     list_filter = ("type", "tier", "market", ("owner", admin.RelatedOnlyFieldListFilter))
     search_fields = ("name",)
     search_help_text = "name"

@@ -10,18 +10,20 @@ from django.utils.safestring import SafeString
 from apps.decisioning.content.forms import BrandForm
 from apps.decisioning.content.models import Brand
 from apps.decisioning.content.tables import swatch_shown
+from apps.foundation.governance.handing import OwnedAdmin
 from apps.foundation.governance.pages import GovernedAdmin
 
 from .saving import FIT, ServiceAdmin
 
 
 @admin.register(Brand)
-class BrandAdmin(GovernedAdmin, ServiceAdmin):
+class BrandAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
     """Who speaks."""
 
     form = BrandForm
     list_display = ("name", "code", "from_email", "default_language", "owner", "updated_at")
     list_select_related = ("owner",)
+    actions_detail = ("approval_and_history", "owner_and_sharing")
     list_filter = (("owner", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("name", "code")
     search_help_text = "name or code"

@@ -19,6 +19,7 @@ from apps.decisioning.content.previews import PERSONAS
 from apps.decisioning.content.selectors import brand_spec, languages_written
 from apps.decisioning.content.tables import language_title, source_shown, table_shown
 from apps.decisioning.content.template_tests import template_tests
+from apps.foundation.governance.handing import OwnedAdmin
 from apps.foundation.governance.pages import GovernedAdmin
 
 from .block_editor import personas_offered, template_answer
@@ -27,7 +28,7 @@ from .template_tests import TemplateTestsPages
 
 
 @admin.register(Template)
-class TemplateAdmin(GovernedAdmin, TemplateTestsPages):
+class TemplateAdmin(OwnedAdmin, GovernedAdmin, TemplateTestsPages):
     """Layout and logic, owned by engineers."""
 
     form = TemplateForm
@@ -39,6 +40,7 @@ class TemplateAdmin(GovernedAdmin, TemplateTestsPages):
 
     list_display = ("name", "code", "newest_shown", "owner", "updated_at")
     list_select_related = ("owner",)
+    actions_detail = ("approval_and_history", "owner_and_sharing")
     list_filter = (("owner", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("name", "code")
     search_help_text = "name or code"
