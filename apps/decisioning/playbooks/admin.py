@@ -334,7 +334,7 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
         by = cast(User, request.user)
 
         def do(data: dict[str, Any]) -> str:
-            playbook = ready_made_copy(code=code, brand=data["brand"], name=data["name"], by=by)
+            playbook = ready_made_copy(code=code, brand=data["brand"], name=data["name"], by=by, market=data["market"])
             messages.success(request, f"{playbook} is a draft of your own now, with its blocks and audience.")
             return self._page(playbook)
 
@@ -342,7 +342,7 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
             heading=f"Copy “{found.name}” and adapt it",
             button="Make my draft",
             do=do,
-            form=CopyForm,
+            form=CopyForm.of(by),
             initial={"name": found.name, "brand": Brand.objects.order_by("pk").first()},
             lines=[found.about, "Nothing is sent: it is a draft, and its words are there in English and German."],
             rows=[(need.words.capitalize(), "there" if need.there else "not in the data yet") for need in found.needs],

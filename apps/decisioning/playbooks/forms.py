@@ -15,7 +15,9 @@ from unfold.widgets import (
 )
 
 from apps.decisioning.audiences.forms import RuleField
-from apps.decisioning.content.models import Block, Brand, Template
+from apps.decisioning.content.models import Block, Brand, Market, Template
+from apps.decisioning.content.selectors import markets_of
+from apps.foundation.accounts.models import User
 from apps.foundation.accounts.roles import ROLES
 from apps.foundation.core.conflicts import ConflictForm
 
@@ -303,3 +305,22 @@ class CopyForm(ConfirmForm):
         help_text="Its blocks and its audience are called after it.",
     )
     brand = forms.ModelChoiceField(queryset=Brand.objects.order_by("name"), widget=UnfoldAdminSelectWidget())
+    market = forms.ModelChoiceField(
+        queryset=Market.objects.none(),
+        widget=UnfoldAdminSelectWidget(),
+        help_text="Its blocks belong to this market: who works there may edit them.",
+    )
+
+    @classmethod
+    def of(cls, user: User) -> type["CopyForm"]:
+        """The form for somebody: with their markets; the central team may also leave it to all of them."""
+
+        class Own(cls):  # type: ignore[valid-type,misc]
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **kwargs)
+                field = self.fields["market"]
+                field.queryset = markets_of(user).order_by("name")
+                field.required = not user.has_perm("content.add_block")
+                field.empty_label = None if field.required else "All markets"
+
+        return Own

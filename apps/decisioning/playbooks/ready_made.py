@@ -1,8 +1,9 @@
 """Ready-made playbooks: what there is to begin from, whether the data has what it needs, and copying one.
 
 A copy is a draft like any other: blocks, audience and playbook of its own, owned by whoever copied it, made by the
-services, so that rights, checks and the audit log hold. The template and its block types are made once, by somebody
-who may; from then on they are edited and approved like all templates.
+services, so that rights, checks and the audit log hold. The template, its block types and the blocks that all copies
+share (legal foot, note, products) are made once, by somebody who may; from then on they are edited and approved like
+all others.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,8 @@ from django.db import transaction
 from apps.data.events.models import Event, Order
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.services import audience_create
-from apps.decisioning.content.models import BlockType, Brand, Template
+from apps.decisioning.content.models import Block, BlockType, Brand, Market, Template
+from apps.decisioning.content.selectors import markets_of
 from apps.decisioning.content.services import block_create, block_type_create, template_create
 from apps.foundation.accounts.models import User
 from apps.foundation.core.errors import Conflict, NotAllowed, NotFound
@@ -109,38 +111,55 @@ def _need(need: Mapping[str, Any]) -> Need:
 
 
 def copy_lacks(by: User) -> str:
-    """Why somebody can't copy, "" if they can: a copy is a playbook, an audience and blocks."""
+    """Why somebody can't copy, "" if they can: a copy is a playbook, an audience, and blocks of a market of theirs."""
     if not by.has_perm("playbooks.add_playbook") or not by.has_perm("audiences.add_audience"):
         return "Setting up playbooks is for publishers."
-    if not by.has_perm("content.add_block"):
-        return (
-            "A copy brings blocks of its own, for all markets. Ask an administrator to give you the role Engineer "
-            "beside Publisher, or let somebody copy it who has both."
-        )
+    if not by.has_perm("content.add_block") and not markets_of(by).exists():
+        return "A copy brings blocks of its own, in a market of yours. Ask an administrator for a market to work in."
     return ""
 
 
+def _shared_name(what: str) -> str:
+    return f"Ready-made {what}"
+
+
 def layout_missing() -> bool:
-    """Whether the template that ready-made playbooks use is not there yet."""
-    return not Template.objects.filter(code=TEMPLATE, versions__isnull=False).exists()
+    """Whether the template and blocks that ready-made playbooks share are not there yet."""
+    names = {_shared_name(what) for what in _read("layout")["blocks"]}
+    return not Template.objects.filter(code=TEMPLATE, versions__isnull=False).exists() or Block.objects.filter(
+        name__in=names
+    ).count() < len(names)
 
 
 def layout_add(*, by: User) -> Template:
-    """Add the template and block types that ready-made playbooks use, once. Raises NotAllowed."""
+    """Add the template, block types and shared blocks that ready-made playbooks use, once. Raises NotAllowed."""
     layout = _read("layout")
     with transaction.atomic():
         for code, entry in layout["block_types"].items():
             if not BlockType.objects.filter(code=code).exists():
                 block_type_create(by=by, code=code, **entry)
+        types = dict(BlockType.objects.values_list("code", "pk"))
+        for what, entry in layout["blocks"].items():
+            name = _shared_name(what)
+            if not Block.objects.filter(name=name).exists():
+                block_create(
+                    by=by,
+                    name=name,
+                    type_id=types[entry["type"]],
+                    tier=entry["tier"],
+                    tags=["ready-made"],
+                    content=entry["content"],
+                )
         found = Template.objects.filter(code=TEMPLATE).first()
         return found or template_create(by=by, code=TEMPLATE, **layout["template"])
 
 
-def ready_made_copy(*, code: str, brand: Brand, name: str, by: User) -> Playbook:
+def ready_made_copy(*, code: str, brand: Brand, name: str, by: User, market: Market | None = None) -> Playbook:
     """A draft of one's own of a ready-made playbook: its blocks in English and German, its audience, its steps.
 
-    name: of the playbook; blocks and audience are called after it. A shop without the template gets it too, if `by`
-    may make templates. Raises NotFound, NotAllowed, Invalid, Conflict for a name in use or without the template.
+    name: of the playbook; blocks and audience are called after it; market: of its blocks, None for all markets.
+    A shop without the template gets it too, if `by` may make templates.
+    Raises NotFound, NotAllowed, Invalid, Conflict for a name in use or without the template.
     """
     data = _found(code)
     if lacking := copy_lacks(by):
@@ -152,7 +171,7 @@ def ready_made_copy(*, code: str, brand: Brand, name: str, by: User) -> Playbook
                 raise Conflict("layout_missing", "The template is not there yet: ask an engineer to add it here first")
             layout_add(by=by)
         template = Template.objects.get(code=TEMPLATE)
-        blocks = _blocks_make(data, title, brand, by)
+        blocks = _blocks_make(data, title, brand, market, by)
         audience = audience_create(
             name=f"{title}: {data['audience']['name']}"[:120], rule=data["audience"]["rule"], owner=by
         )
@@ -192,28 +211,25 @@ def _code(title: str) -> str:
     )
 
 
-def _blocks_make(data: dict[str, Any], title: str, brand: Brand, by: User) -> dict[str, str]:
-    """The copy's own blocks. Returns their names by what they are for, such as `hello subject`."""
+def _blocks_make(data: dict[str, Any], title: str, brand: Brand, market: Market | None, by: User) -> dict[str, str]:
+    """The copy's own blocks. Returns names by what they are for, such as `hello subject`, with the shared ones."""
     types: dict[str, int] = dict(BlockType.objects.filter(code__startswith="ready_").values_list("code", "pk"))
-    made: dict[str, str] = {}
+    made: dict[str, str] = {what: _shared_name(what) for what in _read("layout")["blocks"]}
 
-    def make(what: str, kind: str, tier: str, content: dict[str, Any]) -> None:
+    def make(what: str, kind: str, content: dict[str, Any]) -> None:
         made[what] = f"{title}: {what}"[:120]
-        block_create(by=by, name=made[what], type_id=types[kind], tier=tier, tags=["ready-made"], content=content)
+        block_create(by=by, name=made[what], type_id=types[kind], tags=["ready-made"], content=content, market=market)
 
-    for what, entry in _read("layout")["blocks"].items():
-        if what != "products" or any(one.get("products") for one in data["messages"].values()):
-            make(what, entry["type"], entry["tier"], entry["content"])
     for step, words in data["messages"].items():
         spoken = {language: words[language] for language in ("en", "de")}
         for line in ("subject", "preview"):
             content = {language: {"line": said[line]} for language, said in spoken.items()}
-            make(f"{step} {line}", "ready_line", "campaign", content)
+            make(f"{step} {line}", "ready_line", content)
         hero = ("eyebrow", "headline", "body", "button")
         content = {
             language: {**{key: said[key] for key in hero}, "link": brand.shop_url} for language, said in spoken.items()
         }
-        make(f"{step} hero", "ready_hero", "campaign", content)
+        make(f"{step} hero", "ready_hero", content)
     return made
 
 

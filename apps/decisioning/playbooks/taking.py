@@ -1,7 +1,8 @@
 """Which version of a block or template a playbook takes when it is handed in.
 
 The published one, to the letter as it was published. Of what never was published the newest: it is agreed to as a part
-of the playbook. What was withdrawn is not taken.
+of the playbook, and if it is a template with tests, these must pass as for its own publishing. What was withdrawn is
+not taken.
 """
 
 from collections.abc import Collection
@@ -11,6 +12,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 from apps.decisioning.content.models import Block, BlockVersion, Template, TemplateVersion
+from apps.decisioning.content.template_tests import template_publish_problems
 from apps.foundation.core.errors import Invalid
 from apps.foundation.governance.models import Publication
 from apps.foundation.governance.selectors import publications_live
@@ -43,7 +45,8 @@ def _taken(head: type[models.Model], version: type[Any], link: str, ids: Collect
 def taking_check(*, blocks: Collection[int], templates: Collection[int]) -> None:
     """See that what would be taken may be.
 
-    Raises Invalid for what was withdrawn, Conflict for what is not what was published.
+    Raises Invalid for what was withdrawn and for a new template whose tests fail or leave something out, Conflict for
+    what is not what was published.
     """
     for head, ids, field in ((Block, blocks, "slots"), (Template, templates, "template")):
         live = publications_live(head, ids)
@@ -56,3 +59,8 @@ def taking_check(*, blocks: Collection[int], templates: Collection[int]) -> None
         ]
         if problems:
             raise Invalid("content_withdrawn", "; ".join(one["problem"] for one in problems), {"problems": problems})
+    new = set(templates) - publications_live(Template, templates).keys()
+    for version in templates_taken(new).values():
+        if version.cases and (faults := template_publish_problems(version)):
+            problems = [{"place": "template", "problem": f"Tests of {version}: {fault}"} for fault in faults]
+            raise Invalid("template_untested", "; ".join(one["problem"] for one in problems), {"problems": problems})

@@ -64,12 +64,13 @@ ROLES: tuple[Role, ...] = (
     Role(
         "publisher",
         "Publisher",
-        "sets up audiences and playbooks; publishes and runs those of their own, once others agreed",
+        "sets up audiences and playbooks, writes blocks of their own markets; publishes their own, once others agreed",
         (
             *_SEE,
             *_REHEARSE,
             *_rights("audiences", "audience", "add change"),
             *_rights("playbooks", "playbook", "add change publish run"),
+            "content.edit_market",
             "content.publish_block",
             *_PERSONAS,
         ),

@@ -12,7 +12,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.contrib.auth.models import Group
 from django.db import transaction
 from pytest_django import DjangoDbBlocker
 
@@ -25,10 +24,11 @@ from apps.decisioning.content.services import brand_create
 from apps.decisioning.playbooks import journeys
 from apps.decisioning.playbooks.models import Journey, Playbook, Run
 from apps.decisioning.playbooks.ready_made import layout_add, layout_missing, ready_made_all, ready_made_copy
+from apps.foundation.accounts.rights import may
 from apps.foundation.core.errors import Conflict, NotAllowed, NotFound
 from apps.surfaces.console.sample_shop import loading
 from apps.surfaces.console.sample_shop.generator import shop_generate
-from tests.factories import make_purposes, make_user
+from tests.factories import make_market, make_purposes, make_user
 
 from .travelling import got, publish, tick
 
@@ -398,20 +398,22 @@ def test_people_leave_early_and_quiet_hours_hold(passed: Passed) -> None:
 
 @pytest.mark.django_db
 def test_a_copy_is_a_draft_of_ones_own() -> None:
-    editor, engineer, publisher = make_user("publisher"), make_user("engineer"), make_user("publisher")
-    editor.groups.add(Group.objects.get(name="engineer"))
+    germany = make_market("germany")
+    editor = make_user("publisher", markets=[germany])
+    engineer, elsewhere = make_user("engineer"), make_user("publisher")
     make_purposes()
     brand = _brand()
-    for user in (publisher, engineer):  # one right of two
+    layout_add(by=engineer)
+    for user in (elsewhere, engineer, make_user("local_editor", markets=[germany])):
         with pytest.raises(NotAllowed):
-            ready_made_copy(code="welcome", brand=brand, name="", by=user)
-    assert (Playbook.objects.count(), Block.objects.count(), Audience.objects.count()) == (0, 0, 0)
-    assert layout_missing()
+            ready_made_copy(code="welcome", brand=brand, name="", by=user, market=germany)
+    with pytest.raises(NotAllowed):  # blocks for all markets are the central team's
+        ready_made_copy(code="welcome", brand=brand, name="", by=editor)
+    assert (Playbook.objects.count(), Block.objects.count(), Audience.objects.count()) == (0, 3, 0)
     layout_add(by=engineer)
-    layout_add(by=engineer)
-    assert Template.objects.count() == 1
+    assert (Template.objects.count(), Block.objects.count()) == (1, 3)
     assert not layout_missing()
-    playbook = ready_made_copy(code="welcome", brand=brand, name="Hello there", by=editor)
+    playbook = ready_made_copy(code="welcome", brand=brand, name="Hello there", by=editor, market=germany)
     assert (playbook.name, playbook.code, playbook.owner, playbook.published) == (
         "Hello there",
         "hello-there",
@@ -419,11 +421,16 @@ def test_a_copy_is_a_draft_of_ones_own() -> None:
         None,
     )
     assert [step["id"] for step in playbook.steps] == ["hello", "three-days", "bought", "promise"]
-    assert set(Block.objects.values_list("owner", flat=True)) == {editor.pk} == {Audience.objects.get().owner_id}
+    own = Block.objects.filter(name__startswith="Hello there: ")
+    assert set(own.values_list("owner", "market")) == {(editor.pk, germany.pk)}
+    assert Audience.objects.get().owner == editor
+    assert all(may(editor, "change", block) for block in own)
     with pytest.raises(Conflict):
-        ready_made_copy(code="welcome", brand=brand, name="Hello there", by=editor)  # its blocks have those names
+        ready_made_copy(
+            code="welcome", brand=brand, name="Hello there", by=editor, market=germany
+        )  # its blocks have those names
     with pytest.raises(NotFound):
-        ready_made_copy(code="../welcome", brand=brand, name="x", by=editor)
+        ready_made_copy(code="../welcome", brand=brand, name="x", by=editor, market=germany)
     assert (Playbook.objects.count(), Run.objects.count()) == (1, 0)
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from apps.decisioning.content.cases import Case, TextExpected
 from apps.decisioning.content.models import Block, BlockVersion
-from apps.decisioning.content.services import block_version_create
+from apps.decisioning.content.services import block_version_create, template_version_create
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.services import playbook_submit
 from apps.decisioning.playbooks.specs import block_versions_pinned
@@ -66,4 +67,14 @@ def test_what_is_not_what_was_published_is_not_taken() -> None:
     with pytest.raises(Conflict) as refused:
         playbook_submit(playbook_id=playbook.pk, by=playbook.owner)
     assert refused.value.code == "version_tampered"
+    assert PlaybookVersion.objects.count() == 0
+
+
+def test_a_new_template_whose_tests_fail_is_not_taken() -> None:
+    playbook = make_playbook()
+    wrong = Case("wrong", texts={"subject": TextExpected(contains=("Good night",))})
+    template_version_create(template_id=playbook.template_id, by=_root(), cases=[wrong])
+    with pytest.raises(Invalid) as refused:
+        playbook_submit(playbook_id=playbook.pk, by=playbook.owner)
+    assert refused.value.code == "template_untested"
     assert PlaybookVersion.objects.count() == 0

@@ -22,6 +22,7 @@ from apps.decisioning.content.services import (
     template_create,
 )
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
+from apps.decisioning.playbooks.ready_made import layout_add
 from apps.decisioning.playbooks.services import playbook_create, playbook_publish, playbook_submit
 from apps.decisioning.recommendations.services import recommendation_set_refresh
 from apps.foundation.accounts.models import User
@@ -110,6 +111,7 @@ def campaigns_make(*, staff: Mapping[str, User], as_of: datetime, done: Callable
     """
     publisher = staff["publisher"]
     brand, template = content_make(staff, done)
+    layout_add(by=staff["engineer"])
     audiences = {
         name: Audience.objects.create(name=name, description=meaning, rule=rule, owner=publisher)
         for name, (meaning, rule) in AUDIENCES.items()
