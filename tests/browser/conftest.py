@@ -16,7 +16,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.services import roles_sync
@@ -49,7 +49,8 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 def _context(browser: Browser, base_url: str, **options: Any) -> BrowserContext:
     context = browser.new_context(base_url=base_url, **options)
-    context.set_default_timeout(8_000)
+    context.set_default_timeout(15_000)  # two of them at once, on a machine that does more than that
+    expect.set_options(timeout=15_000)
     return context
 
 

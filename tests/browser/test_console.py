@@ -4,13 +4,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from apps.decisioning.playbooks.models import Run
+from apps.decisioning.playbooks.services import playbook_submit
 from apps.delivery.sending.models import Message
 from apps.foundation.core.live import live_publish
 from apps.foundation.governance.models import Review
 from apps.foundation.governance.services import review_request
 from tests.browser.accessibility import overflow, violations
 from tests.browser.conftest import DESKTOP, PHONE, sign_in
-from tests.factories import make_user
+from tests.factories import make_playbook, make_user
 from tests.surfaces.ledger import make_decision, make_message, make_run
 
 
@@ -55,10 +56,9 @@ def test_signing_in_and_opening_a_message_by_keyboard_alone(desktop: Page) -> No
 
 
 def test_approving_by_keyboard_alone(desktop: Page) -> None:
-    run = make_run()
-    review = review_request(
-        subject=run.version, digest=run.version.digest, path=[["brand_approver"]], by=run.version.created_by
-    )
+    playbook = make_playbook()
+    playbook_submit(playbook_id=playbook.pk, by=playbook.owner)
+    review = Review.objects.get()
     sign_in(desktop, make_user("brand_approver"))
     desktop.goto(f"/console/reviews/{review.pk}/")
 
