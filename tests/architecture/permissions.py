@@ -92,7 +92,7 @@ ADMIN: dict[str, Kind] = {
     "consent.consentstate": Kind(),
     "consent.purpose": Kind(),
     "consent.suppression": Kind(add=_ADMINISTRATOR),
-    "content.block": Kind(add=_EDITOR | _CENTRAL_TEAM, change=_EDITOR | _CENTRAL_TEAM),
+    "content.block": Kind(add=_EDITOR | _PUBLISHER | _CENTRAL_TEAM, change=_EDITOR | _PUBLISHER | _CENTRAL_TEAM),
     "content.blocktype": Kind(add=_CENTRAL_TEAM, change=_CENTRAL_TEAM),
     "content.blockversion": Kind(),
     "content.brand": Kind(add=_ADMINISTRATOR, change=_ADMINISTRATOR),
@@ -117,3 +117,134 @@ ADMIN: dict[str, Kind] = {
     "webhooks.webhookendpoint": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
 }
 """`app.model` → who may. Nobody deletes in the admin what others refer to."""
+
+
+# --- single objects ---
+
+NOBODY: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Door:
+    """An address of a kind of object in the admin, after `admin/app/model/`; after a colon, what is asked there.
+
+    get, post: who comes in, as `role`, or `role@relation` for some objects only; post=None: a POST changes nothing.
+    proves: the test's POST does it, where it is allowed.
+    """
+
+    post: frozenset[str] | None = None
+    get: frozenset[str] = EVERY_ROLE
+    proves: bool = True
+
+
+RELATIONS: dict[str, tuple[str, ...]] = {
+    "content.block": ("own", "anothers", "own_here", "here", "there", "foundation_here", "shared"),
+    "content.blocktype": ("own", "anothers"),
+    "content.brand": ("own", "anothers"),
+    "content.template": ("own", "anothers", "shared"),
+    "audiences.audience": ("own", "anothers", "shared"),
+    "playbooks.playbook": ("own", "anothers", "shared"),
+}
+"""What an object may be to somebody. here: of a market they work in, there: of another; shared: given to them."""
+
+
+def _at(roles: str, *relations: str) -> frozenset[str]:
+    return frozenset(f"{role}@{relation}" for role in roles.split() for relation in relations)
+
+
+def _doors(
+    *, add: frozenset[str], change: frozenset[str], own: frozenset[str], share: bool, publish: frozenset[str] | None
+) -> dict[str, Door]:
+    """The doors that every kind has. own: who hands over; publish: of kinds under the workflow."""
+    shares = own if share else NOBODY
+    return {
+        "": Door(),
+        "<path:object_id>/": Door(),
+        "add/": Door(add, get=add),
+        "<path:object_id>/change/": Door(change),
+        "<path:object_id>/delete/": Door(NOBODY, get=NOBODY),
+        "<path:object_id>/history/": Door(),
+        "<path:object_id>/history/:revert": Door(change, proves=False),
+        "<path:object_id>/approval-and-history/": Door(),
+        "<path:object_id>/owner/": Door(),
+        "<path:object_id>/owner/:hand_over": Door(own),
+        "<path:object_id>/owner/:share": Door(shares),
+        "<path:object_id>/owner/:unshare": Door(shares),
+    } | (
+        {
+            "<path:object_id>/history/:submit": Door(change, proves=False),
+            "<path:object_id>/history/:take_back": Door(change, proves=False),
+            "<path:object_id>/history/:publish": Door(publish, proves=False),
+            "<path:object_id>/history/:withdraw": Door(publish, proves=False),
+        }
+        if publish is not None
+        else {}
+    )
+
+
+_TESTERS = EVERY_ROLE - {"analyst"}
+_BLOCK_EDITS = _CENTRAL_TEAM | _at("local_editor publisher", "own_here", "here")
+_OWN_PLAYBOOK = _at("publisher", "own", "shared")
+_TEMPLATE_TESTS = Door(_ENGINEER, get=_ENGINEER, proves=False)
+
+DOORS: dict[str, dict[str, Door]] = {
+    "content.block": {
+        **_doors(
+            add=_EDITOR | _PUBLISHER | _CENTRAL_TEAM,
+            change=_BLOCK_EDITS,
+            own=_ADMINISTRATOR | _at("engineer publisher", "own", "own_here") | _at("local_editor", "own_here"),
+            share=True,
+            publish=_at("engineer administrator", "own", "own_here", "shared")
+            | _at("publisher", "own", "own_here", "here", "foundation_here", "shared"),
+        ),
+        "preview/<int:type_id>/": Door(_EDITOR | _PUBLISHER | _CENTRAL_TEAM, get=NOBODY, proves=False),
+    },
+    "content.blocktype": _doors(
+        add=_CENTRAL_TEAM, change=_CENTRAL_TEAM, own=_ADMINISTRATOR | _at("engineer", "own"), share=False, publish=None
+    ),
+    "content.brand": _doors(add=_ADMINISTRATOR, change=_ADMINISTRATOR, own=_ADMINISTRATOR, share=False, publish=None),
+    "content.template": {
+        **_doors(
+            add=_ENGINEER,
+            change=_ENGINEER,
+            own=_ADMINISTRATOR | _at("engineer", "own"),
+            share=True,
+            publish=_at("engineer", "own", "shared"),
+        ),
+        "preview/": Door(_ENGINEER, get=NOBODY, proves=False),
+        "<int:pk>/tests/": Door(_ENGINEER, proves=False),
+        "<int:pk>/tests/case/": _TEMPLATE_TESTS,
+        "<int:pk>/tests/arrangement/": _TEMPLATE_TESTS,
+    },
+    "audiences.audience": {
+        **_doors(
+            add=_PUBLISHER,
+            change=_at("publisher", "own", "shared"),
+            own=_ADMINISTRATOR | _at("publisher", "own"),
+            share=True,
+            publish=None,
+        ),
+        "preview/": Door(_PUBLISHER, get=NOBODY, proves=False),
+    },
+    "playbooks.playbook": {
+        **_doors(
+            add=_PUBLISHER,
+            change=_OWN_PLAYBOOK,
+            own=_ADMINISTRATOR | _at("publisher", "own"),
+            share=True,
+            publish=_OWN_PLAYBOOK,
+        ),
+        "<path:object_id>/ask-approval/": Door(_OWN_PLAYBOOK, get=_OWN_PLAYBOOK),
+        "<path:object_id>/publish/": Door(_OWN_PLAYBOOK, get=_OWN_PLAYBOOK),
+        "<path:object_id>/withdraw/": Door(_OWN_PLAYBOOK, get=_OWN_PLAYBOOK),
+        "<path:object_id>/start-run/": Door(_OWN_PLAYBOOK, get=_OWN_PLAYBOOK),
+        "<path:object_id>/dry-run/": Door(),
+        "<path:object_id>/test/": Door(get=_TESTERS),
+        "steps-preview/": Door(_PUBLISHER, get=NOBODY, proves=False),
+        "start-from/": Door(),
+        "ready-made/": Door(),
+        "ready-made/layout/": Door(_ENGINEER, get=NOBODY),
+        "ready-made/<str:code>/": Door(_PUBLISHER, get=_PUBLISHER, proves=False),
+    },
+}
+"""`app.model` → its doors. Every address of these kinds, and every deed of their pages, is here."""

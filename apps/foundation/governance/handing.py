@@ -46,6 +46,8 @@ class OwnedAdmin:
         if request.method == "POST":
             try:
                 messages.success(request, _deed(request, subject, user))
+            except NotAllowed as error:
+                raise PermissionDenied(error.message) from error
             except DomainError as error:
                 problem, status = error.message, _STATUS.get(type(error), 400)
             else:
@@ -77,7 +79,7 @@ class OwnedAdmin:
 
 
 _PUBLISHED = ("block", "template", "playbook")
-_STATUS: dict[type[DomainError], int] = {Invalid: 400, NotAllowed: 403, NotFound: 404, Conflict: 409}
+_STATUS: dict[type[DomainError], int] = {Invalid: 400, NotFound: 404, Conflict: 409}
 
 
 def _people(action_name: str, subject: models.Model) -> str:

@@ -15,7 +15,7 @@ from unfold.decorators import action
 
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import may
-from apps.foundation.core.errors import DomainError, NotFound
+from apps.foundation.core.errors import DomainError, NotAllowed, NotFound
 
 from .history import Kept, Piece, words_compared
 from .models import Review, State
@@ -69,6 +69,8 @@ class GovernedAdmin:
         if request.method == "POST":
             try:
                 messages.success(request, self._deed(request, head, user))
+            except NotAllowed as error:
+                raise PermissionDenied(error.message) from error
             except DomainError as error:
                 problems = _problems(error)
             else:

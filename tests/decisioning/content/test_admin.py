@@ -22,7 +22,7 @@ EDITS = {
     "engineer": {"block", "blocktype", "template"},
     "local_editor": {"block"},
     "analyst": set(),
-    "publisher": set(),
+    "publisher": {"block"},
     "brand_approver": set(),
     "legal_approver": set(),
 }
