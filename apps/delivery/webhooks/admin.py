@@ -64,7 +64,6 @@ class WebhookEndpointAdmin(ModelAdmin):
     list_display = ("name", "url", "kinds_shown", "standing", "waiting")
     list_filter = ("active",)
     search_fields = ("name", "url")
-    fields = ("name", "url", "kinds", "active", "standing", "secret_shown")
     actions = ("test_send", "secret_change")
     compressed_fields = False
 
@@ -72,8 +71,9 @@ class WebhookEndpointAdmin(ModelAdmin):
         waiting = Count("deliveries", filter=Q(deliveries__state=WebhookDelivery.State.WAITING))
         return cast("QuerySet[WebhookEndpoint]", super().get_queryset(request)).annotate(waiting_count=waiting)
 
-    def get_fields(self, request: HttpRequest, obj: WebhookEndpoint | None = None) -> Any:
-        return self.fields if obj is not None else ("name", "url", "kinds")
+    def get_fieldsets(self, request: HttpRequest, obj: WebhookEndpoint | None = None) -> Any:
+        shown = ("name", "url", "kinds", *(("active", "standing", "secret_shown") if obj is not None else ()))
+        return ((None, {"classes": ("min-w-0",), "fields": shown}),)
 
     def get_readonly_fields(self, request: HttpRequest, obj: WebhookEndpoint | None = None) -> Any:
         return ("standing", "secret_shown") if obj is not None else ()

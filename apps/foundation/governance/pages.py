@@ -180,7 +180,7 @@ def _steps(flow: Workflow, head: models.Model, user: User, *, submits: bool) -> 
         "may_take_back": edits and state in (State.IN_REVIEW, State.APPROVED),
         "may_publish": publishes and state == State.APPROVED,
         "may_withdraw": publishes and live is not None,
-        "uses": uses_of(head) if live is not None else [],
+        "uses": uses_of(head),
     }
 
 
