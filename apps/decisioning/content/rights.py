@@ -67,7 +67,7 @@ def rights_declare() -> None:
             "Markets",
             Market,
             WORK_IN,
-            "Where they work, if they are a local editor (writes blocks there) or a publisher (publishes them).",
+            "Where they work, if they are a local editor (writes blocks there) or a publisher (publishes them too).",
         )
     )
     ways_declare(Block, "add", Way("content.add_block", None, _central), Way(WORK_IN, _local, _editors))
