@@ -53,6 +53,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "values.py": "dates, numbers and yes-or-no as files write them; pure",
     },
     "decisioning/audiences": {
+        "governing.py": "its part in governance: a history",
         "rights.py": "who may do what to audiences",
         "parsing.py": "rules from JSON and back",
         "reading.py": "rules in plain language",

@@ -18,6 +18,7 @@ from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
 from apps.foundation.governance.handing import OwnedAdmin
+from apps.foundation.governance.pages import GovernedAdmin
 
 from .forms import AudienceForm, RuleWidget, rule_read, rule_text
 from .models import Audience
@@ -30,13 +31,13 @@ _SAMPLE = 8
 
 
 @admin.register(Audience)
-class AudienceAdmin(OwnedAdmin, GuardedPages, ModelAdmin):
+class AudienceAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
     """Rules with a name."""
 
     form = AudienceForm
     list_display = ("name", "reading", "owner", "updated_at")
     list_select_related = ("owner",)
-    actions_detail = ("owner_and_sharing",)
+    actions_detail = ("approval_and_history", "owner_and_sharing")
     list_filter = (("owner", admin.RelatedOnlyFieldListFilter),)
     list_per_page = 50
     search_fields = ("name", "description")

@@ -5,6 +5,8 @@ class AudiencesConfig(AppConfig):
     name = "apps.decisioning.audiences"
 
     def ready(self) -> None:
-        from .rights import rights_declare  # models are loaded only now
+        from .governing import governing_register  # models are loaded only now
+        from .rights import rights_declare
 
         rights_declare()
+        governing_register()

@@ -10,6 +10,7 @@ from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
 from apps.foundation.core.conflicts import unchanged_since
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
+from apps.foundation.governance.history import revision_begin, revision_keep
 from apps.foundation.governance.services import audit_record
 
 from .models import Audience
@@ -25,12 +26,20 @@ def audience_create(*, name: str, rule: object, owner: User, description: str = 
     audience = Audience(name=_name(name), description=description, rule=rule_to_json(rule_parse(rule)), owner=owner)
     with transaction.atomic():
         _written(audience)
+        revision_keep(row=audience, by=owner)
         audit_record(action="audience.create", actor=owner, subject=audience, data={"rule": audience.rule})
     return audience
 
 
 def audience_update(
-    *, audience_id: int, name: str, rule: object, by: User, description: str = "", seen_at: datetime | None = None
+    *,
+    audience_id: int,
+    name: str,
+    rule: object,
+    by: User,
+    description: str = "",
+    seen_at: datetime | None = None,
+    why: str = "",
 ) -> Audience:
     """Change an audience. What was approved stays as it was: a playbook's version pins the rule.
 
@@ -43,6 +52,7 @@ def audience_update(
             raise NotFound("audience_unknown", f"There is no audience {audience_id}")
         right_require(by, "change", audience, what="change this audience")
         unchanged_since(audience, seen_at)
+        revision_begin(audience)
         data: dict[str, Any] = {"rule": parsed}
         if audience.rule != parsed:
             data["rule_before"] = audience.rule
@@ -53,6 +63,7 @@ def audience_update(
             now(),
         )
         _written(audience)
+        revision_keep(row=audience, by=by, why=why)
         audit_record(action="audience.update", actor=by, subject=audience, data=data)
     return audience
 

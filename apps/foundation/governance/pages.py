@@ -14,7 +14,7 @@ from django.urls import NoReverseMatch, reverse
 from unfold.decorators import action
 
 from apps.foundation.accounts.models import User
-from apps.foundation.accounts.rights import may
+from apps.foundation.accounts.rights import may, right_require
 from apps.foundation.core.errors import DomainError, NotAllowed, NotFound
 
 from .history import Kept, Piece, words_compared
@@ -89,6 +89,7 @@ class GovernedAdmin:
     def _deed(self, request: HttpRequest, head: models.Model, by: User) -> str:
         note, key = request.POST.get("note", "").strip()[:4000], request.POST.get("key", "")
         if request.POST.get("do") == "revert":
+            right_require(by, "change", head, what=f"change {head}")
             return _source(head, key).revert(head, key, by=by, why=note)
         flow = workflow_of(type(head))
         newest = flow.versions(head).first() if flow is not None else None

@@ -6,8 +6,9 @@ from apps.decisioning.audiences.forms import rule_read, rule_text
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.audiences.services import audience_create, audience_update
-from apps.foundation.core.errors import Conflict, Invalid, NotFound
+from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.foundation.governance.models import AuditEntry
+from apps.foundation.governance.registry import histories_of
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -43,3 +44,25 @@ def test_a_rule_is_laid_out_for_reading() -> None:
     assert rule_text(long) == '{\n  "attribute": "' + "a" * 40 + '",\n  "in": ["' + "b" * 30 + '", "c"]\n}'
     assert rule_read(rule_text(long)) == rule_parse(long)
     assert rule_text({"odd": 1}) == '{"odd": 1}'
+
+
+def test_what_an_audience_was_is_kept_and_can_be_put_back() -> None:
+    owner = make_user("publisher")
+    audience = audience_create(name="Germans", rule={"attribute": "country", "is": "DE"}, owner=owner)
+    before = audience.rule
+    audience_update(audience_id=audience.pk, name="Neighbours", rule={"all": []}, by=owner, why="Everybody counts")
+    (history,) = histories_of(Audience)
+
+    newest, first = history.entries(audience, limit=10)
+    assert (newest.by, newest.why) == (owner, "Everybody counts")
+    with pytest.raises(NotAllowed):
+        history.revert(audience, first.key, by=make_user("publisher"), why="Not mine")
+    history.revert(audience, first.key, by=owner, why="As it was")
+
+    audience.refresh_from_db()
+    assert (audience.name, audience.rule) == ("Germans", before)
+    assert [entry.why for entry in history.entries(audience, limit=10)] == [
+        "Back to an earlier state. As it was",
+        "Everybody counts",
+        "",
+    ]

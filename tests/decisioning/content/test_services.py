@@ -343,7 +343,7 @@ MAY = {
     },
     "local_editor": {"block_create", "block_version_create"},
     "analyst": set(),
-    "publisher": set(),
+    "publisher": {"block_create", "block_version_create"},
     "brand_approver": set(),
     "legal_approver": set(),
 }
