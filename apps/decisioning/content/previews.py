@@ -9,7 +9,7 @@ from typing import Any, Final
 from .checking import SHELL, STAND_IN, TEXT_SHELL, block_beside, slots_filled, template_problems
 from .clients import ClientNote, client_notes
 from .compiling import BlockSource, Compilation, TemplateSource
-from .contracts import BrandSpec, Problem
+from .contracts import BrandSpec, CompiledSources, Problem, Rendered
 from .errors import RenderError
 from .fields import Field, content_problems, language_chain
 from .rendering import render
@@ -56,6 +56,12 @@ class Preview:
         return bool(self.html or self.text)
 
 
+def _as_seen(sources: CompiledSources, persona: Persona, slots: Mapping[str, Any]) -> Rendered:
+    """The message as a persona gets it. Raises RenderError."""
+    profile = {token: persona.profile.get(token) for token in sources.tokens}
+    return render(sources, {"profile": profile, "slots": slots, "links": LINKS})
+
+
 def block_preview(
     *,
     name: str,
@@ -92,11 +98,10 @@ def block_preview(
         return Preview(problems if known else [*problems, *work.problems], line=line)
     report = trials_run(sources, {"block": ["1", "0"]}, address=spec["postal_address"])
     problems = [*problems, *report.problems]
-    profile = {token: persona.profile.get(token) for token in sources.tokens}
     # A block of products is looked at with products, whoever looks: without them its slot shows something else.
     shown = {"block": "1", "items": sample_items(spec["shop_url"])}
     try:
-        out = render(sources, {"profile": profile, "slots": {"block": shown}, "links": LINKS})
+        out = _as_seen(sources, persona, {"block": shown})
     except RenderError as error:
         return Preview([*problems, Problem(name, 0, "", error.message)], line=line)
     if line:
@@ -127,9 +132,8 @@ def sources_preview(
         return Preview(work.problems)
     standing = {name: [block.id for block in given] for name, given in blocks.items()}
     report = trials_run(sources, standing, address=spec["postal_address"])
-    profile = {token: persona.profile.get(token) for token in sources.tokens}
     try:
-        out = render(sources, {"profile": profile, "slots": {}, "links": LINKS})
+        out = _as_seen(sources, persona, {})
     except RenderError as error:
         return Preview([Problem("template", 0, "", error.message)])
     return Preview(
@@ -198,10 +202,9 @@ def template_preview(
     sources = work.compile()
     if sources is None:
         return Preview(work.problems)
-    profile = {token: persona.profile.get(token) for token in sources.tokens}
     shown = {slot: {"block": "1", "items": sample_items(spec["shop_url"])} for slot in slots}
     try:
-        out = render(sources, {"profile": profile, "slots": shown, "links": LINKS})
+        out = _as_seen(sources, persona, shown)
     except RenderError as error:
         return Preview([Problem(template.name, 0, "", error.message)])
     return Preview((), html=out.html, text=f"Subject: {out.subject}\n\n{out.text}")

@@ -1,10 +1,8 @@
 """Content in the admin: what each role sees and does, and that a refusal is told at its field."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -26,19 +24,6 @@ EDITS = {
     "brand_approver": set(),
     "legal_approver": set(),
 }
-
-
-@pytest.fixture(scope="module")
-def loaded(django_db_setup: None, django_db_blocker: Any) -> Iterator[Sample]:
-    """The sample shop's content, loaded once; each test runs in a savepoint behind it."""
-    with django_db_blocker.unblock(), transaction.atomic():
-        yield Sample()
-        transaction.set_rollback(True)
-
-
-@pytest.fixture
-def sample(loaded: Sample) -> Sample:
-    return loaded
 
 
 def page(client: Client, user: User, path: str, data: dict[str, Any] | None = None) -> Any:

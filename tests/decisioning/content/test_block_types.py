@@ -1,11 +1,9 @@
 """Changing a type: what would break is said before, and nothing that was published changes."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -18,14 +16,6 @@ from apps.foundation.governance.models import AuditEntry
 from .making import Sample
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(scope="module")
-def loaded(django_db_setup: None, django_db_blocker: Any) -> Iterator[Sample]:
-    """The sample shop's content, loaded once; each test runs in a savepoint behind it."""
-    with django_db_blocker.unblock(), transaction.atomic():
-        yield Sample()
-        transaction.set_rollback(True)
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """Writing content: who may, what is refused, what is audited, and that versions stand."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import transaction
 
 from apps.decisioning.content import services
 from apps.decisioning.content.models import (
@@ -29,20 +28,6 @@ pytestmark = pytest.mark.django_db
 LINKS = {"unsubscribe": "https://links.example/u/k1.x", "preferences": "https://links.example/p/k1.x"}
 HERO = {"eyebrow": "New", "headline": "Hi", "body": "<p>Text</p>", "button": "Go", "link": "https://shop.example/"}
 MODELS = (Brand, BlockType, Block, BlockVersion, Template, TemplateVersion, CompiledTemplate, AuditEntry)
-
-
-@pytest.fixture(scope="module")
-def loaded(django_db_setup: None, django_db_blocker: Any) -> Iterator[Sample]:
-    """The sample shop's content, loaded once; each test runs in a savepoint behind it."""
-    with django_db_blocker.unblock(), transaction.atomic():
-        yield Sample()
-        transaction.set_rollback(True)
-
-
-@pytest.fixture
-def sample(loaded: Sample) -> Sample:
-    compiled_load.cache_clear()  # rows of other tests had the same ids
-    return loaded
 
 
 def everything() -> list[list[Any]]:

@@ -1,11 +1,8 @@
 """The tests of a template, kept with its versions."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from django.db import transaction
 
 from apps.decisioning.content import services
 from apps.decisioning.content.cases import Arrangement
@@ -18,19 +15,6 @@ from .making import Sample
 from .suites import case_of, sample_suite
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(scope="module")
-def loaded(django_db_setup: None, django_db_blocker: Any) -> Iterator[Sample]:
-    """The sample shop's content, loaded once; each test runs in a savepoint behind it."""
-    with django_db_blocker.unblock(), transaction.atomic():
-        yield Sample()
-        transaction.set_rollback(True)
-
-
-@pytest.fixture
-def sample(loaded: Sample) -> Sample:
-    return loaded
 
 
 def tested(sample: Sample) -> TemplateVersion:

@@ -1,10 +1,8 @@
 """The tests of a template in the admin: seen by all, changed by engineers, and nothing lost."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -17,19 +15,6 @@ from .making import Sample
 from .suites import sample_suite
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(scope="module")
-def loaded(django_db_setup: None, django_db_blocker: Any) -> Iterator[Sample]:
-    """The sample shop's content, loaded once; each test runs in a savepoint behind it."""
-    with django_db_blocker.unblock(), transaction.atomic():
-        yield Sample()
-        transaction.set_rollback(True)
-
-
-@pytest.fixture
-def sample(loaded: Sample) -> Sample:
-    return loaded
 
 
 @pytest.fixture
