@@ -185,6 +185,9 @@ NOUNS: dict[str, dict[str, str]] = {
         "staff_mail.py": "one message to somebody who works here",
         "windows.py": "the sender's loop",
     },
+    "surfaces/preferences": {
+        "opening.py": "what every page of customers refuses, its headers, and the signed link",
+    },
     "surfaces/console": {
         "rights.py": "who may do what to orders to delivery",
         "approving.py": "pages of reviews and notices",

@@ -1,78 +1,27 @@
-"""The customers' pages. A signed link is all one needs: no login, no cookie, nothing stored in the browser.
+"""A person's choices, leaving in one step, and the links of tests."""
 
-The token is the proof, and no browser sends it by itself as it would a cookie: so no CSRF token is needed.
-"""
-
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.csrf import csrf_exempt
 
-from apps.data.consent.links import LinkScope, link_read, preferences_url, trial_link_read
+from apps.data.consent.links import LinkScope, preferences_url, trial_link_read
 from apps.data.consent.models import Channel, ConsentRecord
 from apps.data.consent.services import consent_grant, consent_withdraw, consent_withdraw_all
 from apps.foundation.core.signing import BadToken
 
-from .forms import BodyTooLarge, body_read, fields_read, is_one_click
-from .selectors import Choice, choices_read, message_of, page_read, profile_exists, purpose_to_leave
+from .forms import body_read, fields_read, is_one_click
+from .opening import bad_link, bad_request, by_link, public_page, see_other
+from .selectors import Choice, choices_read, message_of, page_read, purpose_to_leave
 
 _EMAIL = Channel.EMAIL
-
-PersonView = Callable[[HttpRequest, str, int, UUID], HttpResponse]
-
-_METHODS = ["GET", "HEAD", "POST", "OPTIONS"]
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Robots-Tag": "noindex, nofollow",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-}
-
-
-def by_link(scope: LinkScope) -> Callable[[PersonView], Callable[..., HttpResponse]]:
-    """Opens a page to the holder of a signed link; answers bad links, methods and bodies; sets the headers."""
-
-    def decorate(view: PersonView) -> Callable[..., HttpResponse]:
-        @csrf_exempt
-        @wraps(view)
-        def guarded(request: HttpRequest, token: str) -> HttpResponse:
-            response = _answer(request, token)
-            for name, value in _HEADERS.items():
-                response[name] = value
-            return response
-
-        def _answer(request: HttpRequest, token: str) -> HttpResponse:
-            if request.method not in _METHODS:
-                return HttpResponseNotAllowed(_METHODS)
-            try:
-                profile_id, message_id = link_read(scope, token)
-            except BadToken:
-                return render(request, "preferences/bad_link.html", status=404)
-            if not profile_exists(profile_id):
-                return render(request, "preferences/bad_link.html", status=404)
-            if request.method == "OPTIONS":
-                return HttpResponse(status=204, headers={"Allow": ", ".join(_METHODS)})
-            try:
-                return view(request, token, profile_id, message_id)
-            except BodyTooLarge:
-                return render(request, "preferences/bad_request.html", status=413)
-
-        return guarded
-
-    return decorate
 
 
 @by_link(LinkScope.PREFERENCES)
@@ -93,7 +42,7 @@ def _choose(request: HttpRequest, token: str, profile_id: int, message_id: UUID)
     known = [choice.purpose for choice in before]
     asked = [code for code in known if code in fields.get("purpose", [])]
     if do not in ("agree", "withdraw", "leave") or not (asked or do == "leave"):
-        return render(request, "preferences/bad_request.html", status=400)
+        return bad_request(request)
     method, source = ConsentRecord.Method.PREFERENCES, f"preference page, by the link of message {message_id}"
     if do == "leave":
         consent_withdraw_all(profile_id=profile_id, channel=_EMAIL, method=method, source=source)
@@ -109,9 +58,7 @@ def _choose(request: HttpRequest, token: str, profile_id: int, message_id: UUID)
         return render(request, "preferences/parts/changed.html", context)
     where = reverse("preferences:preferences", args=[token])
     query = urlencode([("done", do), *(("purpose", code) for code in asked)])
-    response = HttpResponseRedirect(f"{where}?{query}")
-    response.status_code = 303
-    return response
+    return see_other(f"{where}?{query}")
 
 
 def _context(token: str, profile_id: int, message_id: UUID, said: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +114,7 @@ def unsubscribe(request: HttpRequest, token: str, profile_id: int, message_id: U
     body = body_read(request)
     one_click = is_one_click(body)
     if not one_click and fields_read(body).get("leave") != [purpose.code]:
-        return render(request, "preferences/bad_request.html", status=400)
+        return bad_request(request)
     was_on = any(choice.on for choice in context["page"].choices if choice.purpose == purpose.code)
     consent_withdraw(
         profile_id=profile_id,
@@ -181,25 +128,16 @@ def unsubscribe(request: HttpRequest, token: str, profile_id: int, message_id: U
     return render(request, "preferences/unsubscribed.html", {**context, "was_on": was_on})
 
 
-@csrf_exempt
+@public_page
 def trial(request: HttpRequest, token: str) -> HttpResponse:
     """Where the links of a message lead that was only a test: it says so, and nothing changes for anybody.
 
     A provider's POST (RFC 8058) gets the plain 200 that it gets for a real message.
     """
-    response = _trial_answer(request, token)
-    for name, value in _HEADERS.items():
-        response[name] = value
-    return response
-
-
-def _trial_answer(request: HttpRequest, token: str) -> HttpResponse:
-    if request.method not in _METHODS:
-        return HttpResponseNotAllowed(_METHODS)
     try:
         of, _test_id = trial_link_read(token)
     except BadToken:
-        return render(request, "preferences/bad_link.html", status=404)
+        return bad_link(request)
     if request.method == "POST":
         return HttpResponse("This was a test: nothing was changed.\n", content_type="text/plain; charset=utf-8")
     return render(request, "preferences/trial.html", {"leaves": of == LinkScope.UNSUBSCRIBE})

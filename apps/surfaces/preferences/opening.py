@@ -1,0 +1,94 @@
+"""How the customers' pages are opened: their headers, what they refuse, and the signed link that names the person.
+
+A signed link is all one needs: no login, no cookie, nothing stored in the browser. The token is the proof, and no
+browser sends it by itself as it would a cookie: so no CSRF token is needed.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
+
+from apps.data.consent.links import LinkScope, link_read
+from apps.foundation.core.signing import BadToken
+
+from .forms import BodyTooLarge
+from .selectors import profile_exists
+
+View = Callable[..., HttpResponse]
+PersonView = Callable[[HttpRequest, str, int, UUID], HttpResponse]
+"""request, token, profile id, id of the message that the link came with."""
+
+METHODS = ["GET", "HEAD", "POST", "OPTIONS"]
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+}
+
+
+def public_page(view: View) -> View:
+    """A page for anybody: it answers other methods and oversized bodies itself, and sets the headers."""
+
+    @csrf_exempt
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method not in METHODS:
+            response: HttpResponse = HttpResponseNotAllowed(METHODS)
+        else:
+            try:
+                response = view(request, *args, **kwargs)
+            except BodyTooLarge:
+                response = render(request, "preferences/bad_request.html", status=413)
+        for name, value in HEADERS.items():
+            response[name] = value
+        return response
+
+    return guarded
+
+
+def by_link(scope: LinkScope) -> Callable[[PersonView], View]:
+    """A page for the holder of a signed link of this scope, whose person is still there."""
+
+    def decorate(view: PersonView) -> View:
+        @public_page
+        @wraps(view)
+        def opened(request: HttpRequest, token: str) -> HttpResponse:
+            try:
+                profile_id, message_id = link_read(scope, token)
+            except BadToken:
+                return bad_link(request)
+            if not profile_exists(profile_id):
+                return bad_link(request)
+            if request.method == "OPTIONS":
+                return HttpResponse(status=204, headers={"Allow": ", ".join(METHODS)})
+            return view(request, token, profile_id, message_id)
+
+        return opened
+
+    return decorate
+
+
+def bad_link(request: HttpRequest) -> HttpResponse:
+    """The page for a link that opens nothing, whatever is wrong with it."""
+    return render(request, "preferences/bad_link.html", status=404)
+
+
+def bad_request(request: HttpRequest) -> HttpResponse:
+    """The page for a form that is none of ours."""
+    return render(request, "preferences/bad_request.html", status=400)
+
+
+def see_other(where: str) -> HttpResponseRedirect:
+    """After a POST: the page to look at, by GET (RFC 9110, 15.4.4)."""
+    response = HttpResponseRedirect(where)
+    response.status_code = 303
+    return response
