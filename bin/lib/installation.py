@@ -127,6 +127,7 @@ class Installation:
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "SMTP_URL": f"smtp://127.0.0.1:{self.ports.smtp}",
             "HTTPS_ONLY": "false",
+            "PROXIES": "1",
             "DATA_DIR": str(self.state),
         }
 

@@ -6,6 +6,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "conflicts.py": "two people with one object open",
         "clock.py": "the one place that asks for the time",
         "ids.py": "UUIDs of version 7",
+        "limits.py": "how much strangers may ask for, and who a visitor is",
         "live.py": "news for open pages, and the streams that carry it",
         "middleware.py": "the request's id",
         "outbox.py": "news for the world outside, told in the transaction of what happened",
@@ -33,6 +34,7 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "data/profiles": {
         "countries.py": "names and codes of countries",
+        "mail.py": "system mail, as the data's own work wants it",
         "normalize.py": "one spelling for each address, number, country and language",
     },
     "data/consent": {

@@ -1,0 +1,59 @@
+"""System mail: what the data's own work wants to tell one person, such as a link that they asked for.
+
+Down here it is only wanted. Who carries it (the published playbook of its kind, through decision, gate and ledger like
+any message) is set from above, in `ready()`: see docs/how-it-works/system-mail.md.
+"""
+
+from enum import StrEnum
+from typing import Protocol
+
+from apps.foundation.core.errors import Invalid
+
+
+class MailKind(StrEnum):
+    """What a system mail is for."""
+
+    CONFIRM = "confirm"
+    LINK = "link"
+    WELCOME = "welcome"
+    EXPORT = "export"
+
+
+class MailCarrier(Protocol):
+    """Makes messages of what is wanted."""
+
+    def want(self, *, kind: MailKind, profile_id: int, key: str) -> None:
+        """Note in the caller's transaction that a mail is wanted; the same kind, person and key once."""
+
+    def ready(self, *, kind: MailKind) -> bool:
+        """Whether such mails go out at present."""
+
+
+_carriers: list[MailCarrier] = []
+
+
+def mail_carrier_set(carrier: MailCarrier) -> None:
+    """Have `carrier` make the mails, in place of any before it."""
+    _carriers[:] = [carrier]
+
+
+def mail_want(*, kind: str, profile_id: int, key: str) -> None:
+    """Have a system mail sent to one person, once this transaction commits; for the same kind and key only once.
+
+    key: what it is about, such as `opt-in:17` or a UUID, 1 to 120 printable characters, no personal data: the link in
+    the mail leads back to it (`decisions.selectors.occasion_of`).
+    It goes out within seconds; while no playbook of the kind is published it waits for one, for a day. Whether the
+    person may get it is decided like for any message: a suppressed address gets nothing.
+    Raises Invalid for an unknown kind or a wrong key.
+    """
+    if kind not in list(MailKind):
+        raise Invalid("mail_kind", f"There is no system mail of the kind {kind!r}")
+    if not key or len(key) > 120 or not key.isprintable():
+        raise Invalid("mail_key", "Name what the mail is about in 1 to 120 characters")
+    for carrier in _carriers:
+        carrier.want(kind=MailKind(kind), profile_id=profile_id, key=key)
+
+
+def mail_ready(kind: str) -> bool:
+    """Whether system mails of a kind go out: pages that depend on one say so kindly when it doesn't."""
+    return any(carrier.ready(kind=MailKind(kind)) for carrier in _carriers)

@@ -1,0 +1,73 @@
+"""At most so many tries within so long: for what strangers may ask for, counted in Redis.
+
+A window begins with its first try and ends by itself; tries that were refused don't prolong it. Counting and asking are
+one call of a script, so that many at once can't slip through. Keys are keyed digests: no address and no IP is in Redis.
+
+Redis gone: everything is allowed. A limit keeps load and annoyance small; it protects nothing that a person has a right
+to, and nobody may be kept from leaving because a cache is down. For the same reason unsubscribing asks for no limit.
+"""
+
+import hmac
+import logging
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+
+import redis
+from django.conf import settings
+from django.http import HttpRequest
+
+logger = logging.getLogger(__name__)
+
+_WAIT_SECONDS = 0.25
+_COUNT = """
+local tries = redis.call('INCR', KEYS[1])
+if tries == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return tries <= tonumber(ARGV[1]) and 1 or 0
+"""
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> "redis.Redis":
+    return redis.Redis.from_url(url, socket_timeout=_WAIT_SECONDS, socket_connect_timeout=_WAIT_SECONDS)
+
+
+def allowed(*, name: str, who: str, count: int, seconds: int) -> bool:
+    """Count one try of `who`; whether it is among the first `count` within `seconds` of the first.
+
+    name: what is tried, such as `preferences.find`; each name counts for itself; who: an address, an IP, an id.
+    """
+    digest = hmac.digest(settings.SECRET_KEY.encode(), f"{name}\0{who}".encode(), "sha256")
+    try:
+        answer = _client(settings.REDIS_URL).eval(_COUNT, 1, f"limit:{digest[:16].hex()}", count, seconds * 1000)
+        return bool(answer == 1)
+    except redis.RedisError as error:
+        logger.warning("tries of %s are not counted: %s", name, type(error).__name__)
+        return True
+
+
+def visitor_ip(request: HttpRequest) -> str:
+    """The IP address that a request came from; "" where it can't be told.
+
+    Behind proxies that is what the outermost of ours wrote into X-Forwarded-For (`PROXIES` says how many there are):
+    whatever stands before that, the visitor may have written. A request that came past them is its peer's.
+    """
+    peer = request.META.get("REMOTE_ADDR", "")
+    told = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    seen = told[-settings.PROXIES] if 0 < settings.PROXIES <= len(told) else peer
+    for text in (seen, peer):
+        try:
+            return str(ip_address(text.strip()))
+        except ValueError:
+            continue
+    return ""
+
+
+def visitor_network(request: HttpRequest) -> str:
+    """Whom to count tries of a visitor for: the address, of IPv6 the /64 that one household or machine gets."""
+    found = visitor_ip(request)
+    address = ip_address(found) if found else None
+    if not isinstance(address, IPv6Address):
+        return found
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(IPv6Address(int(address) >> 64 << 64))
