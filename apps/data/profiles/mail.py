@@ -1,7 +1,7 @@
 """System mail: what the data's own work wants to tell one person, such as a link that they asked for.
 
 Down here it is only wanted. Who carries it (the published playbook of its kind, through decision, gate and ledger like
-any message) is set from above, in `ready()`: see docs/how-it-works/system-mail.md.
+any message) is set from above, in `ready()`.
 """
 
 from enum import StrEnum
