@@ -61,6 +61,7 @@ INSTALLED_APPS = [
     "apps.foundation.governance",
     "apps.data.profiles",
     "apps.data.consent",
+    "apps.data.privacy",
     "apps.data.catalog",
     "apps.data.events",
     "apps.data.features",

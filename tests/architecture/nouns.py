@@ -43,6 +43,9 @@ NOUNS: dict[str, dict[str, str]] = {
         "links.py": "the signed links from a message to its person's choices",
         "projection.py": "what holds now, made anew from the ledger",
     },
+    "data/privacy": {
+        "registry.py": "what other apps tell of the personal data they hold",
+    },
     "data/features": {"definitions.py": "each feature defined once"},
     "data/imports": {
         "faults.py": "the errors file",

@@ -7,7 +7,12 @@ from apps.foundation.core.clock import now
 
 
 class Profile(models.Model):
-    """A customer. What is not known is empty, and never "None"."""
+    """A customer. What is not known is empty, and never "None".
+
+    restricted_at: since when their data is kept and nothing else (GDPR, Article 18); erased_at: since when nothing is
+    known of them any more. A profile is never deleted: an erased one stays as an empty row, to which the consent ledger
+    refers.
+    """
 
     first_name = models.CharField(max_length=120, blank=True)
     last_name = models.CharField(max_length=120, blank=True)
@@ -18,6 +23,8 @@ class Profile(models.Model):
     source = models.CharField(max_length=60, blank=True, help_text="where the profile first came from")
     created_at = models.DateTimeField(default=now)
     updated_at = models.DateTimeField(default=now)
+    restricted_at = models.DateTimeField(null=True, blank=True)
+    erased_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [models.Index(fields=["country"], name="profile_country")]

@@ -1,0 +1,85 @@
+"""What people ask of their rights, and what came of it."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from apps.data.profiles.models import Profile
+from apps.foundation.core.clock import now
+
+
+class RightsRequest(models.Model):
+    """Something a person has a right to, asked for by them or for them, with its clock (GDPR, Articles 12 to 21).
+
+    shown_by: how it was shown that the person is who they say, without what was shown; report: what was done, step by
+    step, without personal data. Steps between states are those of `rules.STEPS`.
+    """
+
+    class Kind(models.TextChoices):
+        EXPORT = "export", "export"
+        CORRECTION = "correction", "correction"
+        OBJECTION = "objection", "objection"
+        RESTRICTION = "restriction", "restriction"
+        ERASURE = "erasure", "erasure"
+
+    class AskedBy(models.TextChoices):
+        PERSON = "person", "the person"
+        STAFF = "staff", "staff, for the person"
+
+    class State(models.TextChoices):
+        OPEN = "open", "to be looked at"
+        WORKING = "working", "being carried out"
+        DONE = "done", "done"
+        REFUSED = "refused", "refused"
+        WITHDRAWN = "withdrawn", "taken back"
+
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="rights_requests")
+    asked_by = models.CharField(max_length=8, choices=AskedBy.choices)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="who put it down, or decided about it",
+    )
+    shown_by = models.CharField("identity shown by", max_length=200)
+    asked_at = models.DateTimeField(default=now)
+    due_at = models.DateTimeField(help_text="a month after it was asked for (GDPR, Article 12(3))")
+    extended_because = models.CharField(max_length=300, blank=True, help_text="why two more months are needed")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    report: "models.JSONField[Any, Any]" = models.JSONField(default=dict, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ("view", "add", "change")
+        permissions = [("fetch_export", "Can fetch what a person's export holds")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["profile", "kind"],
+                condition=Q(state__in=["open", "working"]),
+                name="rights_request_one_open_of_a_kind",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["open", "working"], closed_at=None)
+                | Q(state__in=["done", "refused", "withdrawn"], closed_at__isnull=False),
+                name="rights_request_closed_has_its_moment",
+            ),
+            models.CheckConstraint(condition=Q(due_at__gt=F("asked_at")), name="rights_request_due_after_asked"),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state__in=["open", "working"]), name="rights_request_due"),
+            models.Index(fields=["profile", "-id"], name="rights_request_of_profile"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display().capitalize()} for profile {self.profile_id}"
+
+    @property
+    def running(self) -> bool:
+        """Whether its clock runs."""
+        return self.state in (self.State.OPEN, self.State.WORKING)
