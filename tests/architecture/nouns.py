@@ -8,6 +8,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "ids.py": "UUIDs of version 7",
         "limits.py": "how much strangers may ask for, and who a visitor is",
         "live.py": "news for open pages, and the streams that carry it",
+        "masking.py": "words of others without addresses",
         "middleware.py": "the request's id",
         "outbox.py": "news for the world outside, told in the transaction of what happened",
         "postgres.py": "COPY",

@@ -209,7 +209,6 @@ def make_message(
         compiled_id=decision.compiled_id,
         state=state,
         reason=reason,
-        address=address.value,
         address_digest=address.digest,
         attempts=1 if state == "sent" else 0,
         sending_at=at if state == "sent" else None,

@@ -18,6 +18,7 @@ from typing import Final, NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from apps.foundation.core.errors import PermanentError, RetryableError
+from apps.foundation.core.masking import addresses_mask
 
 from .addresses import INVALID, address_for_wire
 from .contracts import Envelope, Receipt
@@ -92,6 +93,7 @@ class SmtpChannel:
         self._smtp: smtplib.SMTP | None = None
         self._pipelining = False
         self._utf8 = False
+        self._recipient: tuple[str, ...] = ()
 
     def open(self) -> None:
         """Connect, greet, start TLS, log in; nothing when that was done. Raises Unavailable."""
@@ -126,7 +128,7 @@ class SmtpChannel:
             if smtp is not None:
                 smtp.close()
             if isinstance(error, smtplib.SMTPResponseException):
-                raise Unavailable(str(error.smtp_code), _readable(error.smtp_error)) from error
+                raise Unavailable(str(error.smtp_code), self._readable(error.smtp_error)) from error
             raise Unavailable("connect", type(error).__name__) from error
         self._smtp = smtp
         self._pipelining = smtp.has_extn("pipelining")
@@ -139,6 +141,7 @@ class SmtpChannel:
         OutcomeUnknown (no answer after the end), Withdrawn (`before_end` said False).
         """
         sender, recipient = address_for_wire(envelope.sender), address_for_wire(envelope.recipient)
+        self._recipient = (envelope.recipient, recipient)
         self.open()
         if not (sender.isascii() and recipient.isascii()) and not self._utf8:
             raise PermanentError(INVALID, "the relay takes no addresses beyond ASCII")
@@ -179,7 +182,7 @@ class SmtpChannel:
         except (OSError, EOFError) as error:
             for code, text in replies:
                 if code == 421:
-                    self._gone(str(code), _readable(text), error)
+                    self._gone(str(code), self._readable(text), error)
             if replies and any(code >= 400 for code, _ in replies):
                 self.close()  # it answered and then left: the answer counts
             else:
@@ -195,7 +198,7 @@ class SmtpChannel:
             for stage, reply in zip(("MAIL", "RCPT", "DATA"), [*replies, (500, b"unexpected answer")], strict=False)
             if reply[0] >= 400 or (stage == "DATA" and reply[0] != 354)
         )
-        answer = _readable(text)
+        answer = self._readable(text)
         if code == 421:
             self._gone(str(code), answer, None)
         if code < 400 or (len(replies) == 3 and replies[2][0] == 354):
@@ -236,7 +239,7 @@ class SmtpChannel:
         except (OSError, EOFError) as error:
             self._drop()
             raise OutcomeUnknown("no answer", type(error).__name__) from error
-        answer = _readable(text)
+        answer = self._readable(text)
         if 200 <= code < 300:
             return Receipt(str(code), answer)
         if code == 421:
@@ -257,10 +260,16 @@ class SmtpChannel:
             raise RetryableError("dropped", "the connection ended before the end of the content") from error
         self._drop()
         if code >= 500:
-            raise PermanentError(str(code), _readable(text))
-        raise RetryableError(str(code), _readable(text))
+            raise PermanentError(str(code), self._readable(text))
+        raise RetryableError(str(code), self._readable(text))
 
     # --- the connection ---
+
+    def _readable(self, text: bytes | str) -> str:
+        """An answer as one line of text, at most 400 characters, without the recipient's address: relays repeat it."""
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "replace")
+        return addresses_mask(_CONTROL.sub(" ", text).strip(), *self._recipient)[:400]
 
     def _drop(self) -> None:
         """Close without a word."""
@@ -322,10 +331,3 @@ def _tls_context(*, verified: bool) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _readable(text: bytes | str) -> str:
-    """An answer as one line of text, at most 400 characters."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    return _CONTROL.sub(" ", text).strip()[:400]

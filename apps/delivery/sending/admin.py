@@ -97,7 +97,6 @@ class MessageAdmin(ReadOnlyAdmin):
         "channel",
         "state",
         "reason",
-        "address",
         "attempts",
         "not_before",
         "created_at",

@@ -7,6 +7,10 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from apps.data.profiles.normalize import email_normalize
+from apps.foundation.core.errors import Invalid
+from apps.foundation.core.signing import address_digest
+
 from .models import Message
 from .rules import leaving
 
@@ -14,12 +18,12 @@ State = Message.State
 CHUNK: Final = 5000
 
 _SETTLE = """
-WITH taken AS (SELECT * FROM unnest(%s::uuid[], %s::text[]) AS taken(id, address)),
+WITH taken AS (SELECT * FROM unnest(%s::uuid[], %s::text[]) AS taken(id, digest)),
 moved AS (
   UPDATE sending_message AS message
   SET state = 'sent', sender_id = NULL, lease_until = NULL, finished_at = clock_timestamp()
   FROM taken
-  WHERE message.id = taken.id AND lower(message.address) = lower(taken.address) AND message.state = ANY(%s)
+  WHERE message.id = taken.id AND message.address_digest = decode(taken.digest, 'hex') AND message.state = ANY(%s)
   RETURNING message.id, message.attempts)
 UPDATE sending_deliveryattempt AS attempt
 SET outcome = 'accepted', response = 'found in the relay''s log', finished_at = clock_timestamp()
@@ -45,6 +49,15 @@ def messages_settle(*, taken: Iterable[tuple[UUID, str]]) -> int:
     source = iter(taken)
     while chunk := dict(islice(source, CHUNK)):
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_SETTLE, [list(chunk), list(chunk.values()), leaving(State.UNCERTAIN, to=State.SENT)])
+            digests = [_digest(recipient) for recipient in chunk.values()]
+            cursor.execute(_SETTLE, [list(chunk), digests, leaving(State.UNCERTAIN, to=State.SENT)])
             settled += int(cursor.rowcount)
     return settled
+
+
+def _digest(recipient: str) -> str:
+    """By what the ledger knows an address, in hex; "" for what is none, which then fits no message."""
+    try:
+        return address_digest("email", email_normalize(recipient)).hex()
+    except Invalid:
+        return ""

@@ -44,12 +44,12 @@ _SENDING = """
 WITH moved AS (
   UPDATE sending_message AS message
   SET state = 'sending', attempts = message.attempts + 1, sending_at = clock_timestamp(),
-      lease_until = clock_timestamp() + make_interval(secs => %(lease)s), address = passed.address,
+      lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
       address_digest = decode(passed.address_digest, 'hex'), key_id = passed.key_id, dated_at = passed.dated_at,
       content_digest = passed.digest, size = passed.size
-  FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(addresses)s::text[], %(address_digests)s::text[],
+  FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(address_digests)s::text[],
               %(key_ids)s::text[], %(dates)s::timestamptz[], %(digests)s::text[], %(sizes)s::int[])
-       AS passed(id, fence, address, address_digest, key_id, dated_at, digest, size)
+       AS passed(id, fence, address_digest, key_id, dated_at, digest, size)
   WHERE message.id = passed.id AND message.fence = passed.fence AND message.state = ANY(%(from)s)
     AND message.lease_until > clock_timestamp()
   RETURNING message.id, message.attempts)
@@ -291,7 +291,6 @@ def _into_sending(cursor: CursorWrapper, sender_id: UUID, going: Sequence[Prepar
             "from": leaving(State.CLAIMED, to=State.SENDING),
             "ids": [item.claimed.id for item in going],
             "fences": [item.claimed.fence for item in going],
-            "addresses": [item.address for item in going],
             "address_digests": [found.answers[item.claimed.id].digest.hex() for item in going],
             "key_ids": [item.key_id for item in going],
             "dates": [item.dated_at for item in going],

@@ -94,8 +94,11 @@ class Message(models.Model):
     )
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     reason = models.CharField(max_length=40, blank=True, help_text="why it was withheld or failed")
-    address = models.CharField(max_length=320, blank=True, help_text="as it was handed over")
-    address_digest = models.BinaryField(max_length=32, null=True)
+    address_digest = models.BinaryField(
+        max_length=32,
+        null=True,
+        help_text="keyed, of the address it goes to; the address itself stands with the person",
+    )
     attempts = models.PositiveSmallIntegerField(default=0)
     fence = models.BigIntegerField(default=0)
     sender = models.ForeignKey(
@@ -170,7 +173,7 @@ class DeliveryAttempt(models.Model):
     finished_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.BEGUN)
     code = models.CharField(max_length=20, blank=True)
-    response = models.CharField(max_length=500, blank=True, help_text="in the provider's words")
+    response = models.CharField(max_length=500, blank=True, help_text="in the provider's words, addresses masked")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["message", "number"], name="attempt_once")]

@@ -1,7 +1,7 @@
 """A person's message as bytes: at send, and again later, the same.
 
 Everything that the bytes depend on is stored: the decision's inputs and compiled template, and in the message its
-address, its date and the key that signed its links. Nothing else is looked at.
+date, the key that signed its links, and by which digest the person's address is found. Nothing else is looked at.
 """
 
 import hashlib
@@ -14,6 +14,9 @@ from uuid import UUID
 import orjson
 
 from apps.data.consent.links import preferences_url, unsubscribe_url
+from apps.data.consent.models import Channel
+from apps.data.consent.selectors import ADDRESS_KIND
+from apps.data.profiles.models import Identifier
 from apps.decisioning.content.errors import RenderError
 from apps.decisioning.content.rendering import render
 from apps.decisioning.content.selectors import compiled_load
@@ -145,8 +148,10 @@ def messages_prepare(
 def message_again(message_id: UUID) -> bytes:
     """The bytes of a message that was handed over, rendered again from what is stored.
 
-    Raises NotFound without such a message, Conflict `not_rendered` when it never had content, Conflict
-    `not_the_same` when what comes out is not what was sent (then a key, a version or an input is gone).
+    Its address is found among the person's by its digest.
+    Raises NotFound without such a message, Conflict `not_rendered` when it never had content, Conflict `address_gone`
+    when the person no longer has the address, Conflict `not_the_same` when what comes out is not what was sent (then a
+    key, a version or an input is gone).
     """
     message = Message.objects.select_related("dispatch").filter(pk=message_id).first()
     if message is None:
@@ -159,10 +164,28 @@ def message_again(message_id: UUID) -> bytes:
         compiled_id=message.compiled_id,
         inputs=Decision.objects.values_list("inputs", flat=True).get(pk=message_id),
         dispatch=message.dispatch,
-        address=message.address,
+        address=_address_of(message),
         key_id=message.key_id,
         dated_at=message.dated_at,
     )
     if hashlib.sha256(content).hexdigest() != message.content_digest:
         raise Conflict("not_the_same", "What was sent can't be made again: something it was made of has changed")
     return content
+
+
+def _address_of(message: Message) -> str:
+    """The address that a message went to. Raises Conflict."""
+    address = (
+        Identifier.objects.filter(
+            profile_id=message.profile_id,
+            kind=ADDRESS_KIND.get(Channel(message.channel), ""),
+            digest=message.address_digest,
+        )
+        .values_list("value", flat=True)
+        .first()
+    )
+    if address is None:
+        raise Conflict(
+            "address_gone", "It went to an address that this person no longer has, so it can't be made again"
+        )
+    return address

@@ -41,11 +41,11 @@ judged AS (
                       WHERE other.dispatch_id = %(dispatch)s AND other.address_digest = fresh.digest
                         AND NOT other.state = 'withheld')) AS doubled
   FROM fresh)
-INSERT INTO sending_message (id, dispatch_id, profile_id, purpose, channel, compiled_id, state, reason, address,
+INSERT INTO sending_message (id, dispatch_id, profile_id, purpose, channel, compiled_id, state, reason,
   address_digest, attempts, fence, not_before, key_id, content_digest, created_at, finished_at)
 SELECT id, %(dispatch)s, profile_id, %(purpose)s, %(channel)s, compiled_id,
   CASE WHEN doubled THEN 'withheld' WHEN %(cancelled)s THEN 'cancelled' ELSE 'queued' END,
-  CASE WHEN doubled THEN 'duplicate_address' ELSE '' END, '',
+  CASE WHEN doubled THEN 'duplicate_address' ELSE '' END,
   digest, 0, 0, clock_timestamp(), '', '', clock_timestamp(),
   CASE WHEN doubled OR %(cancelled)s THEN clock_timestamp() END
 FROM judged ORDER BY id

@@ -37,6 +37,7 @@ class AsSent:
     The tokens of its links are cut: who may read a message may not therefore choose for the person.
     """
 
+    to: str
     subject: str
     html: str
     text: str
@@ -129,6 +130,7 @@ def _again(message: Message) -> tuple[AsSent | None, str]:
     headers = [(name, _tokens_cut(str(value))) for name, value in parsed.items()]
     return (
         AsSent(
+            to=str(parsed["To"] or ""),
             subject=str(parsed["Subject"] or ""),
             html=_part(parsed, "html"),
             text=_part(parsed, "plain"),

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count, Max, Min, Q
 
+from apps.data.profiles.models import Identifier
 from apps.decisioning.playbooks.models import Run
 from apps.delivery.sending.models import Dispatch, Message
 from apps.delivery.sending.selectors import run_counts
@@ -167,7 +168,7 @@ SHOWN = {
 
 # Keyset, never offset: page 1,000 costs what page 1 costs. Ids are UUIDv7, so a run's lie together, in time's order.
 _MESSAGES = """
-SELECT d.id, d.profile_id, d.outcome, d.tier, d.decided_at, m.state, m.reason, m.address, m.sending_at
+SELECT d.id, d.profile_id, d.outcome, d.tier, d.decided_at, m.state, m.reason, m.sending_at
 FROM decisions_decision AS d
 LEFT JOIN sending_message AS m ON m.id = d.id
 WHERE d.run_id = %(run)s AND d.id > %(after)s AND {shown}
@@ -180,7 +181,7 @@ LIMIT %(size)s
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """One person of a run: what was decided, and what became of the message."""
+    """One person of a run: what was decided, and what became of the message. address: where mail to them goes now."""
 
     id: UUID
     profile_id: int
@@ -207,7 +208,12 @@ def run_messages(
                 "size": PAGE_SIZE + 1,
             },
         )
-        rows = [_row(*row) for row in cursor.fetchall()]
+        found = cursor.fetchall()
+    people = [row[1] for row in found]
+    addresses = dict(
+        Identifier.objects.filter(profile_id__in=people, kind="email", main=True).values_list("profile_id", "value")
+    )
+    rows = [_row(*row, address=addresses.get(row[1], "")) for row in found]
     return rows[:PAGE_SIZE], rows[PAGE_SIZE - 1].id if len(rows) > PAGE_SIZE else None
 
 
@@ -219,8 +225,9 @@ def _row(
     decided_at: datetime,
     state: str | None,
     reason: str | None,
-    address: str | None,
     sending_at: datetime | None,
+    *,
+    address: str,
 ) -> MessageRow:
     shown = (state or "decided") if outcome == "send" else "withheld"
     why = (reason or "") if outcome == "send" else outcome
@@ -231,7 +238,7 @@ def _row(
         state_words=state_in_words(shown),
         reason_words=reason_in_words(why) if why else "",
         tier_words=tier_in_words(tier) if tier else "",
-        address=address or "",
+        address=address,
         at=sending_at or decided_at,
     )
 

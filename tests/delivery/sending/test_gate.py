@@ -310,7 +310,7 @@ def test_an_address_that_changed_meanwhile_is_the_one_written_to(relay: Relay) -
         assert passed[0].prepared.address == "new@example.com"
         assert b"To: new@example.com\r\n" in passed[0].prepared.content
         message = Message.objects.get()
-        assert (message.address, bytes(message.address_digest or b"")) == ("new@example.com", digest)
+        assert bytes(message.address_digest or b"") == digest
 
 
 def test_an_address_that_became_another_ones_gets_one_message() -> None:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from apps.data.profiles.models import Profile
+from apps.data.profiles.models import Identifier, Profile
 from apps.delivery.sending.contracts import Claimed
 from apps.delivery.sending.models import Dispatch, Message
 from apps.delivery.sending.rendering import message_again, message_prepare
@@ -17,6 +17,7 @@ from apps.delivery.sending.windows import messages_send
 from apps.foundation.core import signing
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, NotFound
+from apps.foundation.core.signing import address_digest
 from tests.delivery.makers import make_compiled, make_decision, make_decisions, make_people, make_run
 from tests.delivery.relay import Relay
 
@@ -60,6 +61,24 @@ def test_what_is_not_the_same_is_not_shown_as_sent(relay: Relay) -> None:
     with pytest.raises(Conflict) as caught:
         message_again(Message.objects.get().pk)
     assert caught.value.code == "not_the_same"
+
+
+def test_an_address_that_the_person_gave_up_is_not_shown_again(relay: Relay) -> None:
+    run = make_run()
+    make_decisions(run, make_people(1), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    messages_send()
+    # they have another main address now, and the old one still among theirs: it is the one that was written to
+    old = Identifier.objects.get()
+    Identifier.objects.update(main=False)
+    new = address_digest("email", "new@example.com")
+    Identifier.objects.create(profile=old.profile, kind="email", value="new@example.com", digest=new, main=True)
+    assert message_again(Message.objects.get().pk) == relay.accepted[0].content
+    # and when it is gone, that is said
+    old.delete()
+    with pytest.raises(Conflict) as caught:
+        message_again(Message.objects.get().pk)
+    assert caught.value.code == "address_gone"
 
 
 def test_any_inputs_give_the_same_bytes_twice() -> None:
