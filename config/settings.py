@@ -9,6 +9,7 @@ from pathlib import Path
 from celery.schedules import crontab
 from environs import Env
 
+from .keys import master_keys_read
 from .naming import patterns_read
 from .unfold import UNFOLD as UNFOLD
 
@@ -24,6 +25,8 @@ LINK_KEYS: list[str] = env.list("LINK_KEYS")
 """Keys that sign links in messages, `id:secret` each; the first signs, all verify."""
 ADDRESS_KEY = env.str("ADDRESS_KEY")
 """Key of the digests by which addresses are looked up and suppressed. Never change it."""
+MASTER_KEYS = master_keys_read(env.list("MASTER_KEYS"))
+"""Keys that wrap each person's data key, by id: the first wraps, all unwrap."""
 LEDGER_KEY = (env.str("LEDGER_KEY", "") or f"ledger:{ADDRESS_KEY}").encode()
 """Key of the seals and links of the consent ledger, and of the signature of its heads."""
 SMTP_URL = env.str("SMTP_URL")

@@ -1,5 +1,6 @@
 """One Tessera on this machine: its secrets, ports, settings and processes, kept in a state folder."""
 
+import base64
 import json
 import os
 import secrets
@@ -31,16 +32,29 @@ class Secrets:
     secret_key: str
     link_keys: str
     address_key: str
+    master_keys: str
     demo_password: str
 
     @classmethod
     def load(cls, path: Path) -> "Secrets":
-        if path.exists():
-            return cls(**json.loads(path.read_text()))
-        password = "-".join(secrets.token_hex(2) for _ in range(4))
-        made = cls(secrets.token_urlsafe(60), f"k1:{secrets.token_hex(24)}", secrets.token_hex(24), password)
-        private_write(path, json.dumps(asdict(made), indent=1) + "\n")
+        """Those of last time; what an older installation has not got yet is made and kept."""
+        kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        fresh = cls(
+            secret_key=secrets.token_urlsafe(60),
+            link_keys=f"k1:{secrets.token_hex(24)}",
+            address_key=secrets.token_hex(24),
+            master_keys=master_key_new(),
+            demo_password="-".join(secrets.token_hex(2) for _ in range(4)),
+        )
+        made = cls(**asdict(fresh) | kept)
+        if asdict(made) != kept:
+            private_write(path, json.dumps(asdict(made), indent=1) + "\n")
         return made
+
+
+def master_key_new() -> str:
+    """A first entry of MASTER_KEYS."""
+    return f"m1:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 @dataclass
@@ -122,6 +136,7 @@ class Installation:
             "SECRET_KEY": self.secrets.secret_key,
             "LINK_KEYS": self.secrets.link_keys,
             "ADDRESS_KEY": self.secrets.address_key,
+            "MASTER_KEYS": self.secrets.master_keys,
             "DEMO_PASSWORD": self.secrets.demo_password,
             "BASE_URL": self.url,
             "ALLOWED_HOSTS": "127.0.0.1,localhost",

@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from bin.lib.installation import master_key_new
 from bin.lib.places import PlaceError
 from bin.lib.processes import ProcessDied, StateInUse, StateLock, StopRequested, Supervisor
 from bin.lib.progress import Progress
@@ -46,6 +47,7 @@ def test_environment(state: Path) -> dict[str, str]:
         "SECRET_KEY": secrets.token_urlsafe(60),
         "LINK_KEYS": f"k1:{secrets.token_hex(24)}",
         "ADDRESS_KEY": secrets.token_hex(24),
+        "MASTER_KEYS": master_key_new(),
         "BASE_URL": "http://127.0.0.1:8000",
         "ALLOWED_HOSTS": "127.0.0.1,localhost,testserver",
         "SMTP_URL": "smtp://127.0.0.1:2525",

@@ -4,6 +4,7 @@ NOUNS: dict[str, dict[str, str]] = {
     "foundation/core": {
         "append_only.py": "tables that only grow, and the rights that keep them so",
         "conflicts.py": "two people with one object open",
+        "crypto.py": "sealing bytes with a key; pure",
         "clock.py": "the one place that asks for the time",
         "ids.py": "UUIDs of version 7",
         "limits.py": "how much strangers may ask for, and who a visitor is",
@@ -34,9 +35,11 @@ NOUNS: dict[str, dict[str, str]] = {
         "workflow.py": "from draft to published",
     },
     "data/profiles": {
+        "addresses.py": "by what people are known: who reads and writes it",
         "countries.py": "names and codes of countries",
         "mail.py": "system mail, as the data's own work wants it",
         "normalize.py": "one spelling for each address, number, country and language",
+        "vault.py": "a key of each person, and what is sealed with it",
     },
     "data/consent": {
         "chain.py": "the chain over the ledger, its heads, and looking whether they hold",

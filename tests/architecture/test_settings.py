@@ -51,7 +51,8 @@ REQUIRED = [variable.name for variable in variables() if variable.default is Non
 
 def test_what_an_installation_must_say_is_little() -> None:
     assert REQUIRED == [
-        "ADDRESS_KEY", "ALLOWED_HOSTS", "BASE_URL", "DATABASE_URL", "LINK_KEYS", "REDIS_URL", "SECRET_KEY", "SMTP_URL",
+        "ADDRESS_KEY", "ALLOWED_HOSTS", "BASE_URL", "DATABASE_URL", "LINK_KEYS", "MASTER_KEYS", "REDIS_URL",
+        "SECRET_KEY", "SMTP_URL",
     ]  # fmt: skip
 
 
@@ -102,3 +103,20 @@ def test_the_docs_explain_every_variable_and_no_other() -> None:
     assert set(explained) == {variable.name for variable in variables()} | {"DEMO_PASSWORD", "DATABASE_OWNER_URL"}
     for variable in variables():
         assert ("required" in explained[variable.name]) == (variable.default is None), variable.name
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("m1", "needs `id:key`"),
+        ("m1:c2hvcnQ=", "32 bytes"),
+        ("m-1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "letters and digits"),
+        (",".join(["m1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="] * 2), "two keys with the id m1"),
+        ("", "MASTER_KEYS"),
+    ],
+)
+def test_a_master_key_that_is_none_stops_the_start(value: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_KEYS", value)
+
+    with pytest.raises(Exception, match=says):
+        settings_read()

@@ -71,3 +71,21 @@ class Identifier(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of profile {self.profile_id}"
+
+
+class ProfileKey(models.Model):
+    """A person's data key, wrapped by a master key (`vault.wrap`). Destroyed, it stays as an empty row.
+
+    Values sealed with an older version open with it until `manage.py keys_rotate` has sealed them anew.
+    """
+
+    pk = models.CompositePrimaryKey("profile_id", "version")
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="keys", db_index=False)
+    version = models.PositiveSmallIntegerField(help_text="1 to 255")
+    master = models.CharField(max_length=20, help_text="id of the master key that wrapped it")
+    wrapped = models.BinaryField(help_text="empty once destroyed")
+    made_at = models.DateTimeField(default=now)
+    destroyed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"Key {self.version} of profile {self.profile_id}"

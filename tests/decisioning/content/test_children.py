@@ -110,7 +110,7 @@ def test_all_steps_together_have_an_end(pool: Pool, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_child_reaches_nothing(pool: Pool) -> None:
-    secrets = {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "LINK_KEYS", "ADDRESS_KEY"} & set(os.environ)
+    secrets = {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "LINK_KEYS", "ADDRESS_KEY", "MASTER_KEYS"} & set(os.environ)
     assert secrets
 
     seen = ask(pool, "look_around")

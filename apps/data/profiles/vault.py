@@ -1,0 +1,195 @@
+"""What is known of a person, sealed with that person's own key.
+
+Each person has a data key of 256 bits, wrapped by a master key that is not in the database (setting MASTER_KEYS). A
+sealed value is a byte with the version of the data key, a nonce of 12 bytes, and ciphertext with its tag; table,
+column, row, person and version are bound into it, so that it opens nowhere else. Keys live as long as a `Vault`, for
+one batch: a key that was destroyed is gone from the next one. The hot path: one read of keys a batch, no ORM.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+from django.db import connection, transaction
+
+from apps.foundation.core.crypto import Tampered, binding, key_make, seal, unseal
+
+from .errors import Erased, MasterKeyMissing
+
+__all__ = [
+    "Erased", "MasterKeyMissing", "Place", "SealedColumn", "Tampered", "Vault", "key_destroy", "keys_make",
+    "sealed_column", "sealed_columns", "vault_open",
+]  # fmt: skip
+
+_KEYS: Final = """
+SELECT profile_id, version, master, wrapped FROM profiles_profilekey WHERE profile_id = ANY(%s)
+ORDER BY profile_id, version
+"""
+_KEYS_ADD: Final = """
+INSERT INTO profiles_profilekey (profile_id, version, master, wrapped, made_at)
+SELECT new.id, %s, %s, new.wrapped, statement_timestamp()
+FROM unnest(%s::bigint[], %s::bytea[]) AS new(id, wrapped)
+WHERE NOT EXISTS (SELECT FROM profiles_profilekey AS known WHERE known.profile_id = new.id)
+ON CONFLICT DO NOTHING
+"""
+_DESTROY: Final = """
+UPDATE profiles_profilekey SET wrapped = '', destroyed_at = statement_timestamp()
+WHERE profile_id = %s AND destroyed_at IS NULL
+"""
+FIRST_VERSION: Final = 1
+
+
+class Place(NamedTuple):
+    """Where a sealed value is: table, column, and the row by a key of its own that never changes."""
+
+    table: str
+    column: str
+    row: str
+
+
+@dataclass(frozen=True, slots=True)
+class SealedColumn:
+    """A column that holds sealed values, for whoever must find and seal them anew (`manage.py keys_rotate`).
+
+    key: the table's primary key; profile: the column with the person's id; row: SQL of what `Place.row` is, as text.
+    """
+
+    table: str
+    column: str
+    key: str = "id"
+    profile: str = "profile_id"
+    row: str = "id::text"
+
+
+_columns: dict[tuple[str, str], SealedColumn] = {}
+
+
+def sealed_column(
+    table: str, column: str, *, key: str = "id", profile: str = "profile_id", row: str = "id::text"
+) -> None:
+    """Declare a column that holds sealed values, in an app's `ready()`. Nothing is sealed for one not declared."""
+    _columns[table, column] = SealedColumn(table, column, key, profile, row)
+
+
+def sealed_columns() -> list[SealedColumn]:
+    """All that were declared."""
+    return [_columns[name] for name in sorted(_columns)]
+
+
+@lru_cache(maxsize=32)
+def _master(name: str, key: bytes) -> AESGCM:
+    return AESGCM(key)
+
+
+def wrap(profile_id: int, version: int, key: bytes) -> tuple[str, bytes]:
+    """A person's data key under the newest master key: the master key's id, and what may be stored."""
+    name, master = next(iter(settings.MASTER_KEYS.items()))
+    return name, seal(_master(name, master), key, binding("profiles_profilekey", "wrapped", profile_id, version, name))
+
+
+def unwrap(profile_id: int, version: int, name: str, wrapped: bytes) -> bytes:
+    """A person's data key. Raises MasterKeyMissing."""
+    master = settings.MASTER_KEYS.get(name)
+    if master is None:
+        raise MasterKeyMissing(
+            "master_key_missing",
+            f"Sealed values can't be read: the master key {name} is not in MASTER_KEYS. Put it back.",
+        )
+    try:
+        return unseal(
+            _master(name, master), wrapped, binding("profiles_profilekey", "wrapped", profile_id, version, name)
+        )
+    except Tampered:
+        raise MasterKeyMissing(
+            "master_key_wrong",
+            f"Sealed values can't be read: MASTER_KEYS has another key under the id {name} than the one used when"
+            " they were sealed, or the stored key was changed.",
+        ) from None
+
+
+@dataclass(slots=True)
+class Vault:
+    """The keys of some people, for one batch. A key is unwrapped when it is first needed."""
+
+    _wrapped: dict[tuple[int, int], tuple[str, bytes]]
+    _newest: dict[int, int]
+    _ciphers: dict[tuple[int, int], AESGCM] = field(default_factory=dict)
+
+    def __contains__(self, profile_id: int) -> bool:
+        """Whether the person has a key."""
+        return profile_id in self._newest
+
+    def seal(self, profile_id: int, place: Place, plain: bytes) -> bytes:
+        """Seal a value for its place, with the person's newest key. Raises Erased and MasterKeyMissing."""
+        if place[:2] not in _columns:
+            raise LookupError(f"declare {place.table}.{place.column} by vault.sealed_column in the app's ready()")
+        version = self._newest.get(profile_id, 0)
+        cipher = self._cipher(profile_id, version)
+        return bytes((version,)) + seal(cipher, plain, _bound(profile_id, place, version))
+
+    def open(self, profile_id: int, place: Place, sealed: bytes) -> bytes:
+        """What was sealed for this place.
+
+        Raises Erased when the person's key is gone, Tampered when the value was changed or belongs elsewhere, and
+        MasterKeyMissing.
+        """
+        if not sealed:
+            raise Tampered("a sealed value is empty")
+        version = sealed[0]
+        cipher = self._cipher(profile_id, version)
+        return unseal(cipher, sealed[1:], _bound(profile_id, place, version))
+
+    def _cipher(self, profile_id: int, version: int) -> AESGCM:
+        cipher = self._ciphers.get((profile_id, version))
+        if cipher is None:
+            found = self._wrapped.get((profile_id, version))
+            if found is None:
+                if profile_id in self._newest:
+                    raise Tampered("a sealed value names a version of the key that the person does not have")
+                raise Erased(f"profile {profile_id} has no key")
+            cipher = AESGCM(unwrap(profile_id, version, *found))
+            self._ciphers[profile_id, version] = cipher
+        return cipher
+
+
+def _bound(profile_id: int, place: Place, version: int) -> bytes:
+    return binding(place.table, place.column, profile_id, version, place.row)
+
+
+def vault_open(profile_ids: Iterable[int]) -> Vault:
+    """The keys of these people, read in one statement. Who has none (erased) is simply not in it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_KEYS, [list(set(profile_ids))])
+        rows = cursor.fetchall()
+    wrapped = {
+        (profile_id, version): (master, bytes(stored)) for profile_id, version, master, stored in rows if len(stored)
+    }
+    return Vault(wrapped, dict(wrapped.keys()))
+
+
+def keys_make(profile_ids: Sequence[int]) -> None:
+    """Give a data key to each of these people who never had one. Who was erased stays without.
+
+    People are locked in the order of their ids (by the foreign key), so two callers never wait for each other.
+    """
+    ids = sorted(set(profile_ids))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT profile_id FROM profiles_profilekey WHERE profile_id = ANY(%s)", [ids])
+        known = {row[0] for row in cursor.fetchall()}
+        new = [profile_id for profile_id in ids if profile_id not in known]
+        if new:
+            made = [wrap(profile_id, FIRST_VERSION, key_make()) for profile_id in new]
+            cursor.execute(_KEYS_ADD, [FIRST_VERSION, made[0][0], new, [wrapped for _, wrapped in made]])
+
+
+def key_destroy(profile_id: int) -> bool:
+    """Destroy a person's data keys, in the caller's transaction: what they sealed is unreadable for good.
+
+    An empty row stays, so that nobody makes the person a new key. False when there was none to destroy.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_DESTROY, [profile_id])
+        return bool(cursor.rowcount)

@@ -1,0 +1,44 @@
+"""Sealing bytes with a key: AES-256-GCM (NIST SP 800-38D), each time with a random nonce. Pure.
+
+What a sealed value belongs to is bound into it as associated data: put anywhere else, it does not open.
+"""
+
+import os
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+TAG_BYTES: Final = 16
+
+
+class Tampered(Exception):
+    """A sealed value does not open: it was changed, cut, or put where it does not belong, or the key is another."""
+
+
+def key_make() -> bytes:
+    """A random key of 256 bits."""
+    return os.urandom(KEY_BYTES)
+
+
+def binding(*parts: str | int) -> bytes:
+    """What a value belongs to, as associated data. Only the last part may hold a NUL, so no two read alike."""
+    return "\0".join(map(str, parts)).encode()
+
+
+def seal(cipher: AESGCM, plain: bytes, bound: bytes) -> bytes:
+    """Nonce, ciphertext and tag. A key takes 2³² values at most (SP 800-38D, 8.3: random nonces of 96 bits)."""
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, plain, bound)
+
+
+def unseal(cipher: AESGCM, sealed: bytes, bound: bytes) -> bytes:
+    """What was sealed. Raises Tampered."""
+    if len(sealed) < NONCE_BYTES + TAG_BYTES:
+        raise Tampered("a sealed value is cut")
+    try:
+        return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
+    except InvalidTag:
+        raise Tampered("a sealed value does not open: it was changed, or belongs elsewhere") from None
