@@ -203,6 +203,12 @@ DRY_RUN_KEEP_HOURS = env.int("DRY_RUN_KEEP_HOURS", 72)
 TEST_SENDS_PER_HOUR = env.int("TEST_SENDS_PER_HOUR", 20)
 """Tests that one member of staff may have sent to themselves within an hour."""
 
+# --- addresses ---
+DNS_SERVERS: list[str] = env.list("DNS_SERVERS", [])
+"""Name servers that are asked whether a domain takes mail, `host` or `host:port`; empty: the machine's own."""
+MAIL_HOST_SECONDS = env.float("MAIL_HOST_SECONDS", 1.0)
+"""Seconds in all for that question; what isn't known by then is not held against an address."""
+
 # --- imports ---
 IMPORT_UPLOAD_LIMIT = env.int("IMPORT_UPLOAD_LIMIT", 2_000_000_000)
 """Bytes of a file that may be brought in through the admin; the commands take any size."""

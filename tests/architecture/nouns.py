@@ -35,10 +35,13 @@ NOUNS: dict[str, dict[str, str]] = {
         "workflow.py": "from draft to published",
     },
     "data/profiles": {
+        "address_check.py": "an address looked at as it is typed",
         "addresses.py": "by what people are known: who reads and writes it",
         "countries.py": "names and codes of countries",
         "mail.py": "system mail, as the data's own work wants it",
+        "mail_hosts.py": "whether a domain takes mail, by DNS",
         "normalize.py": "one spelling for each address, number, country and language",
+        "typos.py": "domains that were mistyped, and what was meant; pure",
         "vault.py": "a key of each person, and what is sealed with it",
     },
     "data/consent": {
