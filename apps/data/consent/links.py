@@ -1,5 +1,6 @@
 """Signed links from a message to its person's choices. No personal data is in them, only ids."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from uuid import UUID
 
@@ -14,6 +15,21 @@ class LinkScope(StrEnum):
     UNSUBSCRIBE = "u"
     PREFERENCES = "p"
     TEST = "t"
+    CONFIRM = "c"
+    EXPORT = "x"
+    ANSWER = "a"
+
+
+_BY_NAME = {
+    "unsubscribe": (LinkScope.UNSUBSCRIBE, ""),
+    "preferences": (LinkScope.PREFERENCES, ""),
+    "confirm": (LinkScope.CONFIRM, ""),
+    "export": (LinkScope.EXPORT, ""),
+    "answer_1": (LinkScope.ANSWER, "/1"),
+    "answer_2": (LinkScope.ANSWER, "/2"),
+    "answer_3": (LinkScope.ANSWER, "/3"),
+}
+"""What templates call the links of a message, each with its scope and what stands behind the token."""
 
 
 def link_url(scope: LinkScope, *, profile_id: int, message_id: UUID, key_id: str | None = None) -> str:
@@ -32,6 +48,17 @@ def preferences_url(*, profile_id: int, message_id: UUID, key_id: str | None = N
     return link_url(LinkScope.PREFERENCES, profile_id=profile_id, message_id=message_id, key_id=key_id)
 
 
+def links_named(
+    names: Iterable[str], *, profile_id: int, message_id: UUID, key_id: str | None = None
+) -> dict[str, str]:
+    """The links of a message by the names that templates have for them. Raises BadToken for a lost key."""
+    made = {}
+    for name in names:
+        scope, tail = _BY_NAME[name]
+        made[name] = link_url(scope, profile_id=profile_id, message_id=message_id, key_id=key_id) + tail
+    return made
+
+
 def link_read(scope: LinkScope, token: str) -> tuple[int, UUID]:
     """The profile id and the message id of a link. Raises BadToken."""
     payload = token_read(scope, token)
@@ -44,6 +71,11 @@ def trial_link_url(of: LinkScope, *, test_id: UUID) -> str:
     """The address that stands in for a link of scope `of` in a message that is only a test. It acts for nobody."""
     token = token_sign(LinkScope.TEST, of.encode().ljust(8) + test_id.bytes)
     return f"{settings.BASE_URL}/{LinkScope.TEST}/{token}"
+
+
+def trial_links(*, test_id: UUID) -> dict[str, str]:
+    """What stands in for every link of a message that is only a test, by the names that templates have for them."""
+    return {name: trial_link_url(scope, test_id=test_id) for name, (scope, _) in _BY_NAME.items()}
 
 
 def trial_link_read(token: str) -> tuple[LinkScope, UUID]:

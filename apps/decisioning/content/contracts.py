@@ -71,6 +71,24 @@ class Problem:
         return f"{place}: {self.token} {self.mend}" if self.token else f"{place}: {self.mend}"
 
 
+LINKS: Final = ("unsubscribe", "preferences")
+"""Links that every message has."""
+SYSTEM_LINKS: Final = ("confirm", "export", "answer_1", "answer_2", "answer_3")
+"""Links that only certain messages have: whoever publishes one says which (`LinkTerms`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTerms:
+    """Which links a message has beside those of every message, and which it must show to everybody.
+
+    where: in words, which messages have which, for the mend.
+    """
+
+    has: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+    where: str = ""
+
+
 def problems_as_data(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     """Problems as JSON-able data, for `extra` of an error."""
     return [asdict(problem) for problem in problems]

@@ -301,7 +301,7 @@ class Document:
                 node.at,
                 f'{name}="{value}"',
                 "a link is either written out, or one of {{ item.url }}, {{ item.image_url }}, "
-                "{{ links.unsubscribe }}, {{ links.preferences }}",
+                "{{ links.unsubscribe }}, {{ links.preferences }}, or in system mail one of its own links",
             )
 
     # --- writing ---

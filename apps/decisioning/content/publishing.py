@@ -1,7 +1,8 @@
 """Compiling a message when a playbook version is made: from then on nothing of it changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from django.db import transaction
 
@@ -9,12 +10,24 @@ from apps.foundation.core.errors import NotFound
 
 from .children import apart
 from .compiling import BlockSource, TemplateSource, message_compiled
-from .contracts import BrandSpec, CompiledSources, Problem, TierSpec, problems_refuse, tier_block
+from .contracts import (
+    SYSTEM_LINKS,
+    BrandSpec,
+    CompiledSources,
+    LinkTerms,
+    Problem,
+    TierSpec,
+    problems_refuse,
+    tier_block,
+)
 from .fields import fields_read, language_is_valid
 from .labels import CHOSEN, WRITTEN
 from .models import BlockVersion, CompiledTemplate, TemplateVersion
+from .rendering import system_links
 from .slots import slots_problems, tier_problems
 from .trials import message_try
+
+_EVERY_MESSAGE: Final = LinkTerms()
 
 
 def message_compile(
@@ -23,9 +36,11 @@ def message_compile(
     brand: BrandSpec,
     slots: Mapping[str, Sequence[TierSpec]],
     languages: Sequence[str],
+    links: LinkTerms = _EVERY_MESSAGE,
 ) -> dict[str, int]:
     """Compile a template version with the pinned blocks of its slots and a brand: language → CompiledTemplate id.
 
+    links: which it has beside those of every message.
     Raises Invalid `message_refused` with every problem in `extra["problems"]`, NotFound for a version that does
     not exist. Compiling the same again gives the same ids.
     """
@@ -57,15 +72,30 @@ def message_compile(
         if sources is not None:
             compiled.append(sources)
     problems_refuse("message_refused", problems, "The message can't be published")
+    named = {name for sources in compiled for name in system_links(sources)}
+    problems_refuse("message_refused", _links_problems(named, links), "The message can't be published")
     report = apart(
         message_try,
         compiled,
         {name: [block.id for block in given] for name, given in standing.items()},
         address=brand["postal_address"],
+        links=sorted(links.needs),
     )
     problems_refuse("message_refused", report.problems, "The message can't be published")
     with transaction.atomic():
         return {sources.language: _compiled_save(sources, report.largest_in[sources.language]) for sources in compiled}
+
+
+def _links_problems(named: Collection[str], links: LinkTerms) -> list[Problem]:
+    """Links that a message of its kind does not have, and those that it can't be without."""
+    problems = [
+        Problem("message", 0, f"{{{{ links.{name} }}}}", f"leads nowhere in this message: take it out. {links.where}")
+        for name in sorted(set(named) - links.has)
+    ]
+    return problems + [
+        Problem("message", 0, f"{{{{ links.{name} }}}}", "is missing: that link is what this mail is for")
+        for name in sorted(links.needs & set(SYSTEM_LINKS) - set(named))
+    ]
 
 
 def _shown(tier: TierSpec, blocks: Mapping[int, BlockSource]) -> BlockSource:

@@ -6,7 +6,7 @@ conditions and simple loops through. What the check showed is made true here bef
 
 - profile values: text of one line or a number, blank ones left out;
 - items: those with a title; `url` is a link that the brand allows, or its shop; `image_url` such a link, or "";
-- links: the two that every message needs.
+- links: the two that every message needs, and those of its own that it was made with.
 
 So the same sources and context give the same bytes, always.
 """
@@ -26,7 +26,7 @@ from markupsafe import Markup
 
 from apps.foundation.core.text import is_blank, visible
 
-from .contracts import CompiledSources, Rendered
+from .contracts import LINKS, SYSTEM_LINKS, CompiledSources, Rendered
 from .errors import RenderError
 from .filters import FILTERS, TESTS
 from .links import link_is_safe
@@ -223,7 +223,7 @@ def _items(items: object, compiled: CompiledSources) -> list[dict[str, Any]]:
 def context_plain(compiled: CompiledSources, context: Mapping[str, Any]) -> dict[str, Any]:
     """The context as templates see it, whatever came in: see the head of this file.
 
-    Raises RenderError without both links.
+    Raises RenderError without the links that every message needs, and those that it names.
     """
     profile = context.get("profile") or {}
     slots: dict[str, Any] = {}
@@ -233,14 +233,28 @@ def context_plain(compiled: CompiledSources, context: Mapping[str, Any]) -> dict
         if block is not None and "items" in given:
             slots[name]["items"] = _items(given["items"], compiled)
     links = context.get("links") or {}
-    for name in ("unsubscribe", "preferences"):
+    needed = (*LINKS, *system_links(compiled))
+    for name in needed:
         if not _LINK.fullmatch(str(links.get(name) or "")):
             raise RenderError("link_missing", f"A message needs links.{name}")
     return {
         "profile": {name: _value(profile.get(name)) for name in compiled.tokens},
         "slots": slots,
-        "links": {"unsubscribe": links["unsubscribe"], "preferences": links["preferences"]},
+        "links": {name: links[name] for name in needed},
     }
+
+
+@lru_cache(maxsize=256)
+def system_links(compiled: CompiledSources) -> tuple[str, ...]:
+    """Which of the links that only certain messages have a message names (`contracts.SYSTEM_LINKS`)."""
+    named = {
+        node.attr
+        for source in (compiled.subject, compiled.html, compiled.text)
+        if "links" in source
+        for node in HTML.parse(source).find_all(nodes.Getattr)
+        if isinstance(node.node, nodes.Name) and node.node.name == "links"
+    }
+    return tuple(name for name in SYSTEM_LINKS if name in named)
 
 
 def render_ready(compiled: CompiledSources) -> None:

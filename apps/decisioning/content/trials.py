@@ -15,6 +15,7 @@ from jinja2 import nodes
 
 from apps.foundation.core.text import is_blank
 
+from . import contracts
 from .contracts import CompiledSources, Problem, Rendered
 from .errors import RenderError
 from .inspection import html_look, text_look
@@ -37,7 +38,7 @@ CHANNELS: Final = ("email",)
 """What a message is rendered for. An e-mail has HTML and text; both come out of each render and are looked at."""
 CLIPPED_OVER: Final = 102 * 1024
 """Bytes of HTML above which Gmail clips a message and hides its end, the unsubscribe link with it."""
-LINKS: Final = {"unsubscribe": "https://links.example/u/trial", "preferences": "https://links.example/p/trial"}
+LINKS: Final = {name: f"https://links.example/{name}/trial" for name in (*contracts.LINKS, *contracts.SYSTEM_LINKS)}
 KNOWN: Final = "Alexandra"
 HOSTILE: Final = (
     "javascript:alert(1)//\"'><script>alert(1)</script><img src=x onerror=alert(1)>--> ]]> &#106;avascript: "
@@ -247,8 +248,17 @@ def trials_run(compiled: CompiledSources, slots: Mapping[str, Sequence[str]], *,
     return message_try([compiled], slots, address=address)
 
 
-def message_try(sources: Sequence[CompiledSources], slots: Mapping[str, Sequence[str]], *, address: str) -> TrialReport:
-    """Render all trials of a message, in all its languages at once. Arguments as of `trials_run`."""
+def message_try(
+    sources: Sequence[CompiledSources],
+    slots: Mapping[str, Sequence[str]],
+    *,
+    address: str,
+    links: Sequence[str] = (),
+) -> TrialReport:
+    """Render all trials of a message, in all its languages at once. Arguments as of `trials_run`.
+
+    links: names of links that must show to everybody, beside that for unsubscribing.
+    """
     by_language = {compiled.language: compiled for compiled in sources}
     for compiled in sources:
         step(f"compiled template, {compiled.language}")
@@ -284,14 +294,16 @@ def message_try(sources: Sequence[CompiledSources], slots: Mapping[str, Sequence
             if key in seen:
                 continue
             seen.add(key)
-            found = list(_faults(compiled, case, rendered, address, where))
+            found = list(_faults(compiled, case, rendered, address, ("unsubscribe", *links), where))
         problems.extend(problem for problem in found if problem not in problems)
         if len(problems) >= MAX_TOLD:
             break
     return TrialReport(problems[:MAX_TOLD], max(largest.values()), renders, largest)
 
 
-def _faults(compiled: CompiledSources, case: Case, rendered: Rendered, address: str, where: str) -> Iterator[Problem]:
+def _faults(
+    compiled: CompiledSources, case: Case, rendered: Rendered, address: str, needed: Sequence[str], where: str
+) -> Iterator[Problem]:
     """What is wrong with a message as it came out."""
     hosts, links = compiled.link_hosts or None, LINKS.values()
     looked = html_look(rendered.html, hosts=hosts, links=links)
@@ -302,8 +314,9 @@ def _faults(compiled: CompiledSources, case: Case, rendered: Rendered, address: 
     for part, shown in (("HTML", looked.words), ("text", " ".join(rendered.text.split()))):
         if " ".join(address.split()) not in shown:
             yield Problem(where, 0, address, f"does not show in the {part}")
-    if f'href="{LINKS["unsubscribe"]}"' not in rendered.html or LINKS["unsubscribe"] not in rendered.text:
-        yield Problem(where, 0, "links.unsubscribe", "does not show as a link")
+    for name in needed:
+        if f'href="{LINKS[name]}"' not in rendered.html or LINKS[name] not in rendered.text:
+            yield Problem(where, 0, f"links.{name}", "does not show as a link")
     if not rendered.subject.isprintable() and not any(c in rendered.subject for c in "\u200c\u200d\u00ad"):
         yield Problem(where, 0, "subject", "holds control characters")
     if case.hostile:

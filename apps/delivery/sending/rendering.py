@@ -13,12 +13,13 @@ from uuid import UUID
 
 import orjson
 
-from apps.data.consent.links import preferences_url, unsubscribe_url
+from apps.data.consent.links import links_named
 from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
 from apps.data.profiles.models import Identifier
+from apps.decisioning.content.contracts import LINKS
 from apps.decisioning.content.errors import RenderError
-from apps.decisioning.content.rendering import render
+from apps.decisioning.content.rendering import render, system_links
 from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.decisions.models import Decision
 from apps.delivery.channels.mime import Letter, letter_bytes
@@ -44,7 +45,7 @@ def message_make(
 ) -> Made:
     """A message out of what was decided: for customers, for dry runs and for tests alike. Nothing is written.
 
-    links: `unsubscribe` and `preferences`. Raises RenderError, PermanentError (`invalid_address`).
+    links: by the names that templates have for them. Raises RenderError, PermanentError (`invalid_address`).
     """
     if compiled_id is None:
         raise RenderError("no_template", "The decision names no template")
@@ -83,10 +84,12 @@ def _content(
         message_id=message_id,
         compiled_id=compiled_id,
         inputs=inputs,
-        links={
-            "unsubscribe": unsubscribe_url(profile_id=profile_id, message_id=message_id, key_id=key_id),
-            "preferences": preferences_url(profile_id=profile_id, message_id=message_id, key_id=key_id),
-        },
+        links=links_named(
+            (*LINKS, *(() if compiled_id is None else system_links(compiled_load(compiled_id)))),
+            profile_id=profile_id,
+            message_id=message_id,
+            key_id=key_id,
+        ),
         terms=LetterTerms(
             from_name=dispatch.from_name,
             from_email=dispatch.from_email,

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from apps.data.consent.links import LinkScope, trial_link_url
+from apps.data.consent.links import trial_links
 from apps.data.consent.models import Channel, Purpose
 from apps.data.consent.selectors import ADDRESS_KIND
 from apps.data.profiles.models import Profile
@@ -331,10 +331,7 @@ class MessageOf:
         self.step, self.spec = step, spec
         self.plan: Plan = plan_load(spec, compiled)
         self._id = test_id
-        self._links = {
-            "unsubscribe": trial_link_url(LinkScope.UNSUBSCRIBE, test_id=test_id),
-            "preferences": trial_link_url(LinkScope.PREFERENCES, test_id=test_id),
-        }
+        self._links = trial_links(test_id=test_id)
         self._terms = letter_terms(spec)
 
     def make(self, verdict: Verdict, address: str) -> tuple[Made | None, str]:

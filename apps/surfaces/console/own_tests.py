@@ -15,7 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 
-from apps.data.consent.links import LinkScope, trial_link_url
+from apps.data.consent.links import trial_links
 from apps.decisioning.audiences.contracts import Attribute, Consent, Count, PersonFacts, rule_leaves
 from apps.decisioning.content.choosing import Tier
 from apps.decisioning.content.errors import RenderError
@@ -239,10 +239,7 @@ def own_test_hand_over(*, test_send_id: UUID) -> None:
             message_id=test.pk,
             compiled_id=test.compiled_id,
             inputs=test.inputs,
-            links={
-                "unsubscribe": trial_link_url(LinkScope.UNSUBSCRIBE, test_id=test.pk),
-                "preferences": trial_link_url(LinkScope.PREFERENCES, test_id=test.pk),
-            },
+            links=trial_links(test_id=test.pk),
             terms=LetterTerms(list_label=test.list_label, **test.sender),
             address=test.user.email,
             dated_at=now(),

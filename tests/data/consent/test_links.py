@@ -57,7 +57,7 @@ def test_the_link_of_a_test_opens_nobodys_choices(of: LinkScope) -> None:
             trial_link_read(link_url(scope, profile_id=7, message_id=MESSAGE).rsplit("/", 1)[1])
 
 
-@pytest.mark.parametrize("payload", [b"short", b"x".ljust(8) + MESSAGE.bytes, b"\xff".ljust(8) + MESSAGE.bytes])
+@pytest.mark.parametrize("payload", [b"short", b"y".ljust(8) + MESSAGE.bytes, b"\xff".ljust(8) + MESSAGE.bytes])
 def test_a_tests_token_of_another_kind_is_refused(payload: bytes) -> None:
     with pytest.raises(BadToken):
         trial_link_read(token_sign(LinkScope.TEST, payload))

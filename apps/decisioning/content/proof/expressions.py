@@ -6,6 +6,7 @@ from typing import Final
 
 from jinja2 import nodes
 
+from apps.decisioning.content.contracts import SYSTEM_LINKS
 from apps.decisioning.content.filters import FILTERS, Filter
 from apps.decisioning.content.shapes import (
     LISTS,
@@ -27,7 +28,8 @@ from .conditions import Conditions
 from .state import State
 
 _KNOWN: Final = (
-    "use profile.NAME, slots.NAME.items, links.unsubscribe, links.preferences, a name that is set before on every "
+    "use profile.NAME, slots.NAME.items, links.unsubscribe, links.preferences, in system mail "
+    f"{', '.join(f'links.{name}' for name in SYSTEM_LINKS)}, a name that is set before on every "
     "path, or in a loop an item's sku, title, price, url, image_url"
 )
 _MAX_TOP: Final = 24

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from jinja2 import nodes
 
+from apps.decisioning.content.contracts import LINKS, SYSTEM_LINKS
 from apps.decisioning.content.rendering import MAX_ITEMS, MAX_VALUE
 from apps.decisioning.content.shapes import (
     ANY,
@@ -47,7 +48,7 @@ _SLOT = Value(
 _ROOTS: Mapping[str, Value] = {
     "profile": Value(Shape.RECORD, other=_PROFILE),
     "slots": Value(Shape.RECORD, other=_SLOT),
-    "links": Value(Shape.RECORD, fields={"unsubscribe": _LINK, "preferences": _LINK}),
+    "links": Value(Shape.RECORD, fields=dict.fromkeys((*LINKS, *SYSTEM_LINKS), _LINK)),
 }
 
 
