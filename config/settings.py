@@ -213,6 +213,10 @@ MAIL_HOST_SECONDS = env.float("MAIL_HOST_SECONDS", 1.0)
 IMPORT_UPLOAD_LIMIT = env.int("IMPORT_UPLOAD_LIMIT", 2_000_000_000)
 """Bytes of a file that may be brought in through the admin; the commands take any size."""
 
+# --- live pages ---
+LIVE_STREAMS = env.int("LIVE_STREAMS", 800)
+"""Streams that one ASGI process holds open for customers' pages, staff's not counted; each takes a file descriptor."""
+
 # --- webhooks ---
 WEBHOOK_INSIDE_HOSTS: list[str] = env.list("WEBHOOK_INSIDE_HOSTS", [])
 """Hosts of one's own network that webhooks may go to; all others must have public addresses and TLS."""

@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from apps.surfaces.console.rehearsing import dry_run_stream, test_sent_stream
 from apps.surfaces.console.views import run_stream
+from apps.surfaces.preferences.following import preferences_stream
 
 urlpatterns = [
     path("", include("apps.surfaces.preferences.urls")),
@@ -13,5 +14,6 @@ urlpatterns = [
     path("live/run/<int:run_id>/", run_stream, name="live-run"),
     path("live/dry-run/<uuid:dry_run_id>/", dry_run_stream, name="live-dry-run"),
     path("live/test/<uuid:test_send_id>/", test_sent_stream, name="live-test"),
+    path("live/p/<str:token>", preferences_stream, name="live-preferences"),
     path("admin/", admin.site.urls),
 ]

@@ -198,6 +198,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "windows.py": "the sender's loop",
     },
     "surfaces/preferences": {
+        "following.py": "the stream by which a person's open pages move",
         "opening.py": "what every page of customers refuses, its headers, and the signed link",
     },
     "surfaces/console": {

@@ -31,6 +31,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "u/<str:token>": TOKEN,
     "t/<str:token>": TOKEN,
     "healthz": PUBLIC,
+    "live/p/<str:token>": TOKEN,
     "live/run/<int:run_id>/": _RUNS,
     "live/dry-run/<uuid:dry_run_id>/": _DRY_RUNS,
     "live/test/<uuid:test_send_id>/": _TESTS,

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -91,7 +92,13 @@ def sign_in(page: Page, user: User) -> None:
 @pytest.fixture
 def whole_site(live_server: Any) -> Iterator[str]:
     """The site with its live streams, as it runs in production: one address before a WSGI and an ASGI server."""
-    asgi, front = free_port(), free_port()
+    with sites_run(live_server, 1) as sites:
+        yield sites[0]
+
+
+@contextmanager
+def sites_run(live_server: Any, count: int) -> Iterator[list[str]]:
+    """Run the site at so many addresses, each with an ASGI server of its own before the one WSGI server."""
     database = connection.settings_dict
     where = f"{database['HOST']}:{database['PORT']}/{database['NAME']}"
     environment = {
@@ -100,18 +107,21 @@ def whole_site(live_server: Any) -> Iterator[str]:
         "REDIS_URL": settings.REDIS_URL,
     }
     granian = "granian --interface asginl --host 127.0.0.1 --workers 1 --workers-kill-timeout 1 --log-level warning"
-    commands = [
-        [*granian.split(), "--port", str(asgi), "config.asgi:application"],
-        ["bin.lib.front", "--port", str(front), "--wsgi-port", str(live_server.thread.port), "--asgi-port", str(asgi)],
-    ]
+    ports = [(free_port(), free_port()) for _ in range(count)]
+    commands: list[list[str]] = []
+    for asgi, front in ports:
+        commands.append([*granian.split(), "--port", str(asgi), "config.asgi:application"])
+        wsgi = str(live_server.thread.port)
+        commands.append(["bin.lib.front", "--port", str(front), "--wsgi-port", wsgi, "--asgi-port", str(asgi)])
     processes = [
         subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
         for command in commands
     ]
     try:
-        for port, path in ((asgi, "/live/run/0/"), (front, "/healthz")):
-            _wait_until_up(f"http://127.0.0.1:{port}{path}")
-        yield f"http://localhost:{front}"
+        for asgi, front in ports:
+            _wait_until_up(f"http://127.0.0.1:{asgi}/live/run/0/")
+            _wait_until_up(f"http://127.0.0.1:{front}/healthz")
+        yield [f"http://localhost:{front}" for _asgi, front in ports]
     finally:
         for process in processes:
             process.terminate()

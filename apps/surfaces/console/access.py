@@ -7,14 +7,15 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import may, who_may
 from apps.foundation.accounts.roles import roles_with
+from apps.foundation.core.live import stream_answer
 
 View = Callable[..., HttpResponse]
 
@@ -41,6 +42,26 @@ def staff_page(*rights: str) -> Callable[[View], View]:
         return guarded
 
     return decorate
+
+
+async def staff_stream(
+    request: HttpRequest, channel: str, *rights: str, of: QuerySet[Any], own: bool = False
+) -> HttpResponseBase:
+    """The live stream of a channel for staff who have all `rights`; 403 for others, and where there is nothing `of` it.
+
+    own: what it is of has to be the user's own.
+    """
+
+    def allowed() -> bool:
+        user = request.user
+        return (
+            user.is_active
+            and getattr(user, "is_staff", False)
+            and user.has_perms(rights)
+            and (of.filter(user=user.pk) if own else of).exists()
+        )
+
+    return await stream_answer(request, channel, allowed=allowed)
 
 
 def who_has(rights: Sequence[str]) -> str:

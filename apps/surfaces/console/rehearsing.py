@@ -3,10 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages as notices
-from django.core.handlers.asgi import ASGIRequest
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -15,9 +13,8 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.specs import playbook_problems, spec_build
 from apps.foundation.core.errors import DomainError
-from apps.foundation.core.live import hub
 
-from .access import StaffRequest, console_page, staff_page
+from .access import StaffRequest, console_page, staff_page, staff_stream
 from .dry_runs import dry_run_go_on, dry_run_start, dry_run_stop, step_specs
 from .models import DryRun, DryRunSample, TestSend
 from .own_tests import Wish, own_test_make, personas
@@ -260,44 +257,12 @@ def test_sent(request: StaffRequest, test_send_id: UUID) -> HttpResponse:
 
 
 async def dry_run_stream(request: HttpRequest, dry_run_id: UUID) -> HttpResponseBase:
-    """Server-sent events of a dry run: «something changed», nothing more. See `views.run_stream`."""
-    if not await sync_to_async(_may_watch)(request, dry_run_id):
-        return HttpResponse(status=403)
-    return _stream(request, f"dry-run-{dry_run_id}")
-
-
-def _may_watch(request: HttpRequest, dry_run_id: UUID) -> bool:
-    user = request.user
-    return (
-        user.is_active
-        and getattr(user, "is_staff", False)
-        and user.has_perms(SEE)
-        and DryRun.objects.filter(pk=dry_run_id).exists()
-    )
+    """Server-sent events of a dry run: «something changed», nothing more."""
+    of = DryRun.objects.filter(pk=dry_run_id)
+    return await staff_stream(request, f"dry-run-{dry_run_id}", *SEE, of=of)
 
 
 async def test_sent_stream(request: HttpRequest, test_send_id: UUID) -> HttpResponseBase:
     """Server-sent events of a test of one's own."""
-    if not await sync_to_async(_may_watch_test)(request, test_send_id):
-        return HttpResponse(status=403)
-    return _stream(request, f"test-send-{test_send_id}")
-
-
-def _may_watch_test(request: HttpRequest, test_send_id: UUID) -> bool:
-    user = request.user
-    return (
-        user.is_active
-        and getattr(user, "is_staff", False)
-        and user.has_perms(TEST)
-        and TestSend.objects.filter(pk=test_send_id, user=user.pk).exists()
-    )
-
-
-def _stream(request: HttpRequest, channel: str) -> HttpResponseBase:
-    if not isinstance(request, ASGIRequest):
-        return HttpResponse(status=204)
-    return StreamingHttpResponse(
-        hub.stream(channel),
-        content_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    of = TestSend.objects.filter(pk=test_send_id)
+    return await staff_stream(request, f"test-send-{test_send_id}", *TEST, of=of, own=True)

@@ -3,17 +3,9 @@
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.contrib import admin
 from django.contrib import messages as notices
-from django.core.handlers.asgi import ASGIRequest
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBase,
-    StreamingHttpResponse,
-)
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -25,10 +17,9 @@ from apps.decisioning.playbooks.models import Run
 from apps.decisioning.playbooks.services import run_cancel
 from apps.foundation.accounts.rights import may
 from apps.foundation.core.errors import DomainError, NotFound
-from apps.foundation.core.live import hub
 
 from . import services
-from .access import StaffRequest, asked, console_page, staff_page
+from .access import StaffRequest, asked, console_page, staff_page, staff_stream
 from .messages import message_shown
 from .selectors import SHOWN, run_figures, run_messages, runs_page
 from .words import reason_in_words, tier_in_words
@@ -179,25 +170,5 @@ def _profile_link(request: HttpRequest, profile: Profile) -> str:
 
 
 async def run_stream(request: HttpRequest, run_id: int) -> HttpResponseBase:
-    """Server-sent events of a run: «something changed», nothing more. Only an ASGI server can hold it open;
-    under WSGI the answer is 204, by which the browser stops asking and the page polls instead.
-    """
-    if not await sync_to_async(_may_watch)(request, run_id):
-        return HttpResponse(status=403)
-    if not isinstance(request, ASGIRequest):
-        return HttpResponse(status=204)
-    return StreamingHttpResponse(
-        hub.stream(f"run-{run_id}"),
-        content_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
-
-
-def _may_watch(request: HttpRequest, run_id: int) -> bool:
-    user = request.user
-    return (
-        user.is_active
-        and getattr(user, "is_staff", False)
-        and user.has_perm("playbooks.view_run")
-        and Run.objects.filter(pk=run_id).exists()
-    )
+    """Server-sent events of a run: «something changed», nothing more."""
+    return await staff_stream(request, f"run-{run_id}", "playbooks.view_run", of=Run.objects.filter(pk=run_id))

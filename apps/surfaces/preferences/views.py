@@ -29,6 +29,8 @@ def preferences(request: HttpRequest, token: str, profile_id: int, message_id: U
     """What a person gets, and each choice changed by one POST; `do` is agree, withdraw or leave."""
     if request.method == "POST":
         return _choose(request, token, profile_id, message_id)
+    if request.headers.get("HX-Request"):  # the part that moves: see following.py
+        return render(request, "preferences/parts/choices.html", _context(token, profile_id, message_id, {}))
     said = _said(
         request.GET.get("done", ""), request.GET.getlist("purpose"), choices_read(profile_id=profile_id, channel=_EMAIL)
     )

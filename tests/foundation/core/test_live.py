@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import pytest
 import redis
-from django.conf import settings
+from django.conf import settings as own_settings
+from pytest_django import Settings
 
 from apps.foundation.core import live
 from apps.foundation.core.live import Hub, live_publish
@@ -52,7 +53,7 @@ def test_streams_go_on_after_redis_dropped_the_subscription() -> None:
         await next_change(stream)
         await next_change(stream)
 
-        redis.Redis.from_url(settings.REDIS_URL).client_kill_filter(_type="pubsub")
+        redis.Redis.from_url(own_settings.REDIS_URL).client_kill_filter(_type="pubsub")
 
         return await next_change(stream, 10)
 
@@ -68,6 +69,44 @@ def test_a_closed_stream_is_forgotten() -> None:
         return len(hub._waiting)
 
     assert played(scene) == 0
+
+
+def test_a_guest_has_few_streams_and_gets_the_next_when_one_was_closed() -> None:
+    async def scene() -> tuple[bytes, bytes, bytes]:
+        hub = Hub()
+        tabs = [hub.stream("profile-1", guest="profile-1") for _ in range(6)]
+        for tab in tabs:
+            await next_change(tab)
+        refused = await next_change(hub.stream("profile-1", guest="profile-1"))
+        staff = await next_change(hub.stream("profile-1"))
+        await tabs[0].aclose()  # type: ignore[attr-defined]  # an async generator
+        return refused, staff, await next_change(hub.stream("profile-1", guest="profile-1"))
+
+    later, first = b"retry: 30000\n\n", b"retry: 2000\nevent: changed\ndata:\n\n"
+    assert played(scene) == (later, first, first)
+
+
+def test_a_process_has_room_for_so_many_guests(settings: Settings) -> None:
+    settings.LIVE_STREAMS = 2
+
+    async def scene() -> list[bytes]:
+        hub = Hub()
+        streams = [hub.stream(f"profile-{number}", guest=f"profile-{number}") for number in range(3)]
+        return [await next_change(stream) for stream in streams]
+
+    assert [told.startswith(b"retry: 30000") for told in played(scene)] == [False, False, True]
+
+
+def test_a_stream_ends_and_has_the_browser_come_again_at_once() -> None:
+    async def scene() -> tuple[list[bytes], int]:
+        hub = Hub()
+        told = [event async for event in hub.stream("run-1", life=0.1)]
+        return told, len(hub._waiting)
+
+    told, left = played(scene)
+
+    assert told[0].startswith(b"retry: 2000\nevent: changed")
+    assert (told[-1], left) == (b"retry: 100\n\n", 0)
 
 
 def test_publishing_without_redis_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
