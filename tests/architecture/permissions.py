@@ -84,6 +84,8 @@ class Kind:
 _EDITOR, _ENGINEER = frozenset({"local_editor"}), frozenset({"engineer"})
 _PUBLISHER, _ADMINISTRATOR = frozenset({"publisher"}), frozenset({"administrator"})
 _CENTRAL_TEAM = _ENGINEER | _ADMINISTRATOR
+_LEGAL = frozenset({"legal_approver"})
+_WORDERS = _LEGAL | _PUBLISHER | _ADMINISTRATOR
 
 ADMIN: dict[str, Kind] = {
     "accounts.user": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
@@ -91,8 +93,10 @@ ADMIN: dict[str, Kind] = {
     "catalog.item": Kind(),
     "consent.consentrecord": Kind(),
     "consent.consentstate": Kind(),
+    "consent.privacypolicy": Kind(add=_LEGAL | _ADMINISTRATOR),
     "consent.purpose": Kind(),
     "consent.suppression": Kind(add=_ADMINISTRATOR),
+    "consent.wording": Kind(add=_WORDERS, change=_WORDERS),
     "content.block": Kind(add=_EDITOR | _PUBLISHER | _CENTRAL_TEAM, change=_EDITOR | _PUBLISHER | _CENTRAL_TEAM),
     "content.blocktype": Kind(add=_CENTRAL_TEAM, change=_CENTRAL_TEAM),
     "content.blockversion": Kind(),

@@ -23,7 +23,7 @@ from django.db import connection, transaction
 from apps.foundation.core.clock import now
 from apps.foundation.core.postgres import copy_rows
 
-from .ledger import FIRST, SEALED, Head, head_key, head_line, head_read, link_of, seal_of
+from .ledger import FIRST, SEALED, Head, head_key, head_line, head_read, link_of, seal_holds
 from .models import ConsentLink
 
 logger = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ class _Walk:
         self.place, self._link = place, link
 
     def _record(self, record_id: int, seal: Any, values: Sequence[Any]) -> None:
-        if bytes(seal) != seal_of(settings.LEDGER_KEY, _said(values)):
+        if not seal_holds(settings.LEDGER_KEY, _said(values), bytes(seal)):
             self._fault("changed", f"record {record_id}", f"record {record_id} was changed after it was written")
 
     def end(self) -> None:
@@ -257,7 +257,7 @@ class _Walk:
         record_id, seal, *values = row
         self.records += 1
         said = _said(values)
-        if bytes(seal) != seal_of(settings.LEDGER_KEY, said):
+        if not seal_holds(settings.LEDGER_KEY, said, bytes(seal)):
             self._fault("added", f"record {record_id}", f"record {record_id} was not written by this application")
         elif said["recorded_at"] < now() - UNLINKED_FOR:
             self._fault("unlinked", f"record {record_id}", f"record {record_id} has no link: its link was removed")

@@ -1,6 +1,7 @@
 """What the gate says, and under which circumstances a choice was made."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -8,8 +9,8 @@ from typing import Any
 class GateAnswer:
     """What holds for one person, one purpose and one channel, and why.
 
-    allowed: whether a message may go out; reason: `""`, `no_consent`, `withdrawn`, `suppressed` or
-    `invalid_address`; identifier_id, address, digest: the main identifier of the channel's kind
+    allowed: whether a message may go out; reason: `""`, `no_consent`, `withdrawn`, `wording_outdated`,
+    `suppressed` or `invalid_address`; identifier_id, address, digest: the main identifier of the channel's kind
     (None, "", b"" without one).
     """
 
@@ -31,3 +32,28 @@ class Circumstances:
     jurisdiction: str = ""
     gpc: bool | None = None
     confirmation: dict[str, Any] | None = None
+    wording_version_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WordingShown:
+    """A text to show before somebody agrees.
+
+    id: of the approved version, None (and version 0) for the purpose's own description, where no wording is published;
+    digest: SHA-256 of the text, in hex; locale: the language it is written in.
+    """
+
+    id: int | None
+    version: int
+    text: str
+    digest: str
+    locale: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAgain:
+    """What somebody agreed to says something else by now. until: their agreement holds until then; None: no more."""
+
+    purpose: str
+    channel: str
+    until: datetime | None

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-SEALED: Final = (
+FIRST_SEALED: Final = (
     "profile_id",
     "purpose_id",
     "channel",
@@ -41,8 +41,10 @@ SEALED: Final = (
     "occurred_at",
     "recorded_at",
 )
-"""What a seal covers, in this order. It never changes: a new field gets a new version of the seal."""
-_VERSION: Final = 1
+SEALED: Final = (*FIRST_SEALED, "wording_version_id")
+"""What a seal covers, in this order."""
+_VERSIONS: Final = ((2, SEALED), (1, FIRST_SEALED))
+"""The newest seals, the others are known: none of these lines ever changes, a new field gets a new version."""
 FIRST: Final = b"\0" * 32
 """What stands before the first link."""
 
@@ -57,7 +59,25 @@ def _plain(value: Any) -> Any:
 
 def seal_of(key: bytes, record: Mapping[str, Any]) -> bytes:
     """The seal of a record, 32 bytes. record: a value for each of SEALED."""
-    said = orjson.dumps([_VERSION, *(_plain(record[name]) for name in SEALED)], option=orjson.OPT_SORT_KEYS)
+    return _seal(key, record, *_VERSIONS[0])
+
+
+def seal_first(key: bytes, record: Mapping[str, Any]) -> bytes:
+    """The seal as its first version was, over FIRST_SEALED: for records of before there were wordings."""
+    return _seal(key, record, *_VERSIONS[-1])
+
+
+def seal_holds(key: bytes, record: Mapping[str, Any], seal: bytes) -> bool:
+    """Whether a seal, of whatever version, is that of the record. What a version didn't cover must be empty."""
+    return any(
+        hmac.compare_digest(seal, _seal(key, record, version, names))
+        and all(record[name] is None for name in SEALED if name not in names)
+        for version, names in _VERSIONS
+    )
+
+
+def _seal(key: bytes, record: Mapping[str, Any], version: int, names: tuple[str, ...]) -> bytes:
+    said = orjson.dumps([version, *(_plain(record[name]) for name in names)], option=orjson.OPT_SORT_KEYS)
     return hmac.digest(key, b"seal\0" + said, "sha256")
 
 

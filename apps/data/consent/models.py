@@ -1,5 +1,7 @@
 """What people agreed to: the ledger, its projection, the gate, and suppression."""
 
+from hashlib import sha256
+
 from django.conf import settings
 from django.db import models
 
@@ -56,9 +58,10 @@ class Action(models.TextChoices):
 class ConsentRecord(models.Model):
     """One line of the consent ledger. Append-only, sealed by `ledger.seal_of` and linked by `chain.py`.
 
-    wording_digest: SHA-256, in hex, of what the person was shown; gpc: whether the browser sent `Sec-GPC: 1`, None
-    without a browser; confirmation: of a double opt-in, when it was asked for and when confirmed; origin_digest: keyed
-    digest of whence it came, which itself is kept for a shorter time.
+    wording_digest: SHA-256, in hex, of the text that the person was shown; wording_version: where that text was
+    approved, None for a purpose's own description and for what came from elsewhere; gpc: whether the browser sent
+    `Sec-GPC: 1`, None without a browser; confirmation: of a double opt-in, when it was asked for and when confirmed;
+    origin_digest: keyed digest of whence it came, which itself is kept for a shorter time.
     """
 
     class Method(models.TextChoices):
@@ -89,6 +92,9 @@ class ConsentRecord(models.Model):
     gpc = models.BooleanField("GPC signal", null=True, blank=True)
     confirmation = models.JSONField(null=True, blank=True)
     origin_digest = models.BinaryField(max_length=32, default=b"", blank=True)
+    wording_version = models.ForeignKey(
+        "WordingVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=now)
     seal = models.BinaryField(max_length=32, default=b"", editable=False)
@@ -179,3 +185,115 @@ class Suppression(models.Model):
 
     def __str__(self) -> str:
         return f"Suppressed: {self.get_reason_display()}"
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of a text in UTF-8, in hex: what a record keeps of what somebody was shown."""
+    return sha256(text.encode()).hexdigest()
+
+
+class Wording(models.Model):
+    """What people read before they agree to a purpose on a channel; what it says is in its versions.
+
+    channel: "" for every channel that has no wording of its own.
+    """
+
+    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, related_name="wordings")
+    channel = models.CharField(
+        max_length=8, choices=Channel.choices, blank=True, help_text="empty: every channel without a wording of its own"
+    )
+    created_at = models.DateTimeField(default=now)
+    updated_at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["purpose__position", "channel"]
+        permissions = [("publish_wording", "Can publish a wording")]
+        constraints = [models.UniqueConstraint(fields=["purpose", "channel"], name="wording_once_for_each_choice")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose}, {self.get_channel_display() if self.channel else 'all channels'}"
+
+
+@append_only
+class WordingVersion(models.Model):
+    """What a wording says since its version `number`, in each language: `{"en": "…", "de": "…"}`.
+
+    material: its meaning is another than before, so that who agreed to an older one must be asked again. Their
+    agreement holds until `holds_until`, None: until this version is published.
+    """
+
+    wording = models.ForeignKey(Wording, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    texts = models.JSONField()
+    material = models.BooleanField(default=False)
+    holds_until = models.DateTimeField(null=True, blank=True)
+    digest = models.CharField(max_length=64)
+    why = models.CharField("why it was made", max_length=400, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["wording_id", "-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["wording", "number"], name="wording_version_once"),
+            models.CheckConstraint(
+                condition=models.Q(material=True) | models.Q(holds_until=None), name="wording_only_new_meaning_ends_old"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.wording} v{self.number}"
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of each text, in hex, by language."""
+        return {locale: text_digest(text) for locale, text in self.texts.items()}
+
+
+class WordingText(models.Model):
+    """A text that was put before people: one language of a version, from when it was published.
+
+    shown_until: None while it is live. asks_from: of a version with a new meaning, from when who agreed to a text
+    older than `published_at` counts as not having agreed; None for a new spelling, and after the version was withdrawn.
+    """
+
+    version = models.ForeignKey(WordingVersion, on_delete=models.PROTECT, related_name="published")
+    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, related_name="+")
+    channel = models.CharField(max_length=8, choices=Channel.choices, blank=True)
+    locale = models.CharField(max_length=20)
+    text = models.TextField()
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the text, in hex")
+    published_at = models.DateTimeField()
+    shown_until = models.DateTimeField(null=True, blank=True)
+    asks_from = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["purpose", "digest"], name="wording_text_by_digest")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["purpose", "channel", "locale"],
+                condition=models.Q(shown_until=None),
+                name="wording_text_one_live_per_language",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} ({self.locale})"
+
+
+@append_only
+class PrivacyPolicy(models.Model):
+    """A version of the privacy policy, in force from a moment until the next one is. Records name it."""
+
+    version = models.CharField(max_length=40, unique=True, help_text="as the policy itself says, such as 2026-11")
+    url = models.URLField(max_length=500, help_text="where people read it")
+    in_force_from = models.DateTimeField()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["-in_force_from"]
+        verbose_name_plural = "privacy policies"
+
+    def __str__(self) -> str:
+        return f"Privacy policy {self.version}"

@@ -45,24 +45,38 @@ RETURNING profile_id, record_id, changed_at
 """  # noqa: S608  # names of our own
 
 
+_WORDINGS_LOCK: Final = 7302  # class of the advisory lock between gates and what people must have agreed to
+
+
 def gate_lock(*, profile_ids: Sequence[int]) -> None:
-    """Lock the gates of these people until the caller's transaction ends, in the order of their ids.
+    """Lock the gates of these people until the caller's transaction ends, in the order of their ids; and keep what
+    they must have agreed to as it is (`wordings_hold`).
 
     Call it once in a transaction, before reading what it guards (`selectors.gate_read`): statements after it
     see every opt-out that committed before, and no opt-out commits until the transaction has ended.
     """
     ids = sorted(set(profile_ids))
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO consent_gate (profile_id, version)"
+        cursor.execute(  # two statements, one round trip: batches pass here
+            "SELECT pg_advisory_xact_lock_shared(%s, 0);"
+            " INSERT INTO consent_gate (profile_id, version)"
             " SELECT id, 0 FROM unnest(%s::bigint[]) AS person(id)"
             " WHERE NOT EXISTS (SELECT FROM consent_gate WHERE profile_id = person.id)"
             " ORDER BY id ON CONFLICT DO NOTHING",
-            [ids],
+            [_WORDINGS_LOCK, ids],
         )
         cursor.execute(
             "SELECT profile_id FROM consent_gate WHERE profile_id = ANY(%s) ORDER BY profile_id FOR UPDATE", [ids]
         )
+
+
+def wordings_hold() -> None:
+    """Wait until no gate is locked, and let none be locked until the caller's transaction has ended.
+
+    For what changes everybody's agreement at once: so that no message enters `sending` by the old text after it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_WORDINGS_LOCK])
 
 
 def consent_grant(
@@ -77,7 +91,10 @@ def consent_grant(
     occurred_at: datetime | None = None,
     circumstances: Circumstances = _PLAIN,
 ) -> bool:
-    """Record that a person agreed. False when that held already: nothing is recorded then."""
+    """Record that a person agreed. False when that held already: nothing is recorded then.
+
+    Who agrees to another text than the one on record agrees anew.
+    """
     choice = _Choice(Action.GRANT, channel, method, source, evidence, actor, occurred_at or now(), circumstances)
     return _record([purpose], profile_id, choice) > 0
 
@@ -130,6 +147,13 @@ class _Choice:
     occurred_at: datetime
     circumstances: Circumstances
 
+    def holds_by(self, state: ConsentState) -> bool:
+        """Whether it is on record already. Another text, agreed to, is another choice."""
+        if state.granted != (self.action == Action.GRANT):
+            return False
+        shown = self.circumstances.wording_digest
+        return not (state.granted and shown and shown != state.record.wording_digest)
+
     def sealed(self, *, profile_id: int, purpose: str, occurred_at: datetime, recorded_at: datetime) -> dict[str, Any]:
         """The values of a record, with its seal."""
         values = {
@@ -157,10 +181,12 @@ def _record(purposes: Sequence[str], profile_id: int, choice: _Choice) -> int:
     with transaction.atomic():
         gate_lock(profile_ids=[profile_id])
         for purpose in purposes:
-            state = ConsentState.objects.filter(
-                profile_id=profile_id, purpose_id=purpose, channel=choice.channel
-            ).first()
-            if state is not None and (state.granted == granted or state.changed_at > choice.occurred_at):
+            state = (
+                ConsentState.objects.filter(profile_id=profile_id, purpose_id=purpose, channel=choice.channel)
+                .select_related("record")
+                .first()
+            )
+            if state is not None and (choice.holds_by(state) or state.changed_at > choice.occurred_at):
                 continue
             record = ConsentRecord.objects.create(
                 **choice.sealed(

@@ -30,6 +30,7 @@ OUTCOMES: dict[str, str] = {
     SEND: "to be sent",
     "no_consent": "never agreed to this",
     "withdrawn": "withdrew their consent",
+    "wording_outdated": "agreed to an older text, and was not asked again yet",
     "suppressed": "the address is suppressed",
     "invalid_address": "no usable address",
     "frequency_cap": "had enough messages lately",

@@ -26,6 +26,7 @@ COUNT_MOST = 5000
 REASONS = (
     "withdrawn",
     "no_consent",
+    "wording_outdated",
     "suppressed",
     "frequency_cap",
     "duplicate_address",

@@ -23,7 +23,7 @@ def _rights(app: str, models: str, actions: str) -> tuple[str, ...]:
 
 _SEE = (
     *_rights("profiles", "profile identifier", "view"),
-    *_rights("consent", "purpose consentrecord consentstate suppression", "view"),
+    *_rights("consent", "purpose consentrecord consentstate suppression wording privacypolicy", "view"),
     *_rights("catalog", "item", "view"),
     *_rights("events", "event order orderline", "view"),
     *_rights("imports", "import", "view"),
@@ -60,7 +60,12 @@ ROLES: tuple[Role, ...] = (
         (*_SEE, *_REHEARSE, *_rights("content", "template", "add change publish"), *_CENTRAL_TEAM),
     ),
     Role("brand_approver", "Brand approver", "agrees to content for the brand", (*_SEE, *_REHEARSE)),
-    Role("legal_approver", "Legal approver", "agrees to content for the law", (*_SEE, *_REHEARSE)),
+    Role(
+        "legal_approver",
+        "Legal approver",
+        "agrees to content for the law; writes wordings of consent, and enters privacy policies",
+        (*_SEE, *_REHEARSE, *_rights("consent", "wording", "add change"), *_rights("consent", "privacypolicy", "add")),
+    ),
     Role(
         "publisher",
         "Publisher",
@@ -70,6 +75,7 @@ ROLES: tuple[Role, ...] = (
             *_REHEARSE,
             *_rights("audiences", "audience", "add change"),
             *_rights("playbooks", "playbook", "add change publish run"),
+            *_rights("consent", "wording", "add change publish"),
             "content.edit_market",
             "content.publish_block",
             *_PERSONAS,
@@ -90,7 +96,8 @@ ROLES: tuple[Role, ...] = (
             *_rights("content", "market brand", "add change"),
             *_CENTRAL_TEAM,
             *_rights("imports", "import", "add change"),
-            *_rights("consent", "suppression", "add"),
+            *_rights("consent", "suppression privacypolicy", "add"),
+            *_rights("consent", "wording", "add change publish"),
             *_rights("webhooks", "webhookendpoint", "view add change"),
             *_rights("webhooks", "webhookdelivery", "view"),
             "playbooks.stop_playbook",

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.data.catalog.models import Item
-from apps.data.consent.models import ConsentRecord, Purpose, Suppression
+from apps.data.consent.models import ConsentRecord, PrivacyPolicy, Purpose, Suppression, Wording
 from apps.data.events.models import Order
 from apps.data.imports.models import Import
 from apps.data.profiles.models import Profile
@@ -40,6 +40,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, Audience, _("Audiences"), "groups"),
                 _model(request, Block, _("Blocks"), "widgets"),
                 _model(request, Template, _("Templates"), "article"),
+                _model(request, Wording, _("Wordings of consent"), "contract"),
                 _model(request, Persona, _("Personas"), "face"),
             ],
         ),
@@ -77,6 +78,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, Brand, _("Brands"), "storefront"),
                 _model(request, BlockType, _("Block types"), "category"),
                 _model(request, Purpose, _("Purposes"), "flag"),
+                _model(request, PrivacyPolicy, _("Privacy policies"), "policy"),
                 _model(request, WebhookEndpoint, _("Webhooks"), "webhook"),
                 _model(request, User, _("Users"), "manage_accounts"),
             ],

@@ -35,6 +35,7 @@ OLD: Final = timedelta(hours=24)
 ADVICE: Mapping[str, Any] = {
     "no_consent": gettext_lazy("Ask for consent where people sign up; an import brings it only with its evidence."),
     "withdrawn": gettext_lazy("They left, and that stands. Nothing is to be done."),
+    "wording_outdated": gettext_lazy("Ask them again: an audience can pick out those who must be asked."),
     "suppressed": gettext_lazy("Their address bounced, complained or was blocked. It stays suppressed."),
     "invalid_address": gettext_lazy("No address is known to write to. Bring one in with an import."),
     "frequency_cap": gettext_lazy("Send later, or look at the cap of this playbook."),

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 REASONS: Mapping[str, Any] = {
     "no_consent": _("Never agreed to it"),
     "withdrawn": _("Left: consent was withdrawn"),
+    "wording_outdated": _("Agreed to an older text, and must agree again"),
     "suppressed": _("Address is suppressed (bounced, complained or blocked)"),
     "frequency_cap": _("Had enough messages lately"),
     "quiet_hours": _("Quiet hours"),

@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-from apps.data.consent.ledger import FIRST, SEALED, Head, head_key, head_line, head_read, link_of, seal_of
+from apps.data.consent.ledger import (
+    FIRST,
+    SEALED,
+    Head,
+    head_key,
+    head_line,
+    head_read,
+    link_of,
+    seal_first,
+    seal_holds,
+    seal_of,
+)
 
 KEY, OTHER = b"key of the ledger", b"another key"
 AT = datetime(2026, 11, 22, 9, 30, 0, 123456, tzinfo=UTC)
@@ -88,3 +99,14 @@ def test_a_head_is_read_as_it_was_signed() -> None:
 def test_a_head_that_is_not_ours_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="not a head"):
         head_read(head_key(KEY), line)
+
+
+def test_a_seal_of_the_first_version_holds_while_nothing_is_said_that_it_did_not_cover() -> None:
+    old = {**RECORD, "wording_version_id": None}
+    seal = seal_first(KEY, old)
+
+    assert seal != seal_of(KEY, old)
+    assert seal_holds(KEY, old, seal)
+    assert seal_holds(KEY, old, seal_of(KEY, old))
+    assert not seal_holds(KEY, {**old, "wording_version_id": 7}, seal)
+    assert not seal_holds(KEY, {**old, "source": "elsewhere"}, seal)

@@ -12,13 +12,14 @@ from django.views.decorators.http import require_POST
 
 from apps.decisioning.content.cases import arrangement_data, case_data
 from apps.decisioning.content.fields import language_is_valid
-from apps.decisioning.content.forms import ServiceForm, TemplateForm
+from apps.decisioning.content.forms import TemplateForm
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template, TemplateVersion
 from apps.decisioning.content.notation import yaml_write
 from apps.decisioning.content.previews import PERSONAS
 from apps.decisioning.content.selectors import brand_spec, languages_written
 from apps.decisioning.content.tables import language_title, source_shown, table_shown
 from apps.decisioning.content.template_tests import template_tests
+from apps.foundation.accounts.saving import ServiceForm
 from apps.foundation.governance.handing import OwnedAdmin
 from apps.foundation.governance.pages import GovernedAdmin
 

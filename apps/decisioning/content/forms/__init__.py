@@ -5,7 +5,6 @@ from .blocks import BlockForm, block_form_class, content_name, content_of
 from .brands import BrandForm
 from .markets import MarketForm
 from .personas import PersonaForm
-from .saving import ServiceForm
 from .templates import TemplateForm
 
 __all__ = [
@@ -14,7 +13,6 @@ __all__ = [
     "BrandForm",
     "MarketForm",
     "PersonaForm",
-    "ServiceForm",
     "TemplateForm",
     "block_form_class",
     "content_name",

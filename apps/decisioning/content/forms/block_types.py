@@ -11,9 +11,9 @@ from unfold.widgets import (
 from apps.decisioning.content import services
 from apps.decisioning.content.errors import BreaksBlocks
 from apps.decisioning.content.models import BlockType
+from apps.foundation.accounts.saving import ServiceForm
 
-from .inputs import FieldsBuilder, JsonField
-from .saving import ServiceForm, code_area
+from .inputs import FieldsBuilder, JsonField, code_area
 
 
 class BlockTypeForm(ServiceForm):

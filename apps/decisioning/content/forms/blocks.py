@@ -22,8 +22,7 @@ from apps.decisioning.content.services import VersionFacts
 from apps.decisioning.content.tables import limits_said
 from apps.decisioning.content.values import image_value
 from apps.foundation.accounts.rights import may
-
-from .saving import ServiceForm
+from apps.foundation.accounts.saving import ServiceForm
 
 _POSTED = re.compile(r"content__([A-Za-z0-9-]{2,20})__[a-z0-9_]+")
 _MOMENT = "%Y-%m-%dT%H:%M"

@@ -6,9 +6,9 @@ from unfold.widgets import (
 
 from apps.decisioning.content import services
 from apps.decisioning.content.models import Brand
+from apps.foundation.accounts.saving import ServiceForm
 
 from .inputs import ColoursField, LabelsField, LinesField
-from .saving import ServiceForm
 
 
 class BrandForm(ServiceForm):

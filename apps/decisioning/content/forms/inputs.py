@@ -12,7 +12,13 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from apps.decisioning.content.limits import ALL_LIMITS, KINDS, LIMITS
 from apps.decisioning.content.readability import FORMULAS
 
-from .saving import MAX_JSON
+MAX_JSON = 200_000
+_CODE = {"spellcheck": "false", "autocomplete": "off", "autocapitalize": "off", "wrap": "off"}
+
+
+def code_area(rows: int) -> UnfoldAdminTextareaWidget:
+    """A text area for sources: monospace, no wrapping, no spelling."""
+    return UnfoldAdminTextareaWidget({**_CODE, "rows": rows, "class": "t-code"})
 
 
 class JsonField(forms.CharField):

@@ -4,9 +4,9 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps.decisioning.content import services
 from apps.decisioning.content.models import Market
+from apps.foundation.accounts.saving import ServiceForm
 
 from .inputs import LinesField
-from .saving import ServiceForm
 
 
 class MarketForm(ServiceForm):

@@ -8,8 +8,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps.decisioning.content import services
 from apps.decisioning.content.models import Persona
-
-from .saving import ServiceForm
+from apps.foundation.accounts.saving import ServiceForm
 
 _NUMBER_MAX = 15
 

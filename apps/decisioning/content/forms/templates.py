@@ -4,8 +4,9 @@ from django import forms
 
 from apps.decisioning.content import services
 from apps.decisioning.content.models import Template
+from apps.foundation.accounts.saving import ServiceForm
 
-from .saving import ServiceForm, code_area
+from .inputs import code_area
 
 
 class TemplateForm(ServiceForm):

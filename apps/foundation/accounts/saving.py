@@ -1,25 +1,22 @@
-"""Forms that ask the service whether it would save, and show every problem at its field."""
+"""Forms and pages of the admin that save by services: every door to a change is the same one.
+
+A form's check is the service itself, rolled back, so that every problem is shown at its field.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.contrib import messages
 from django.db import transaction
-from unfold.widgets import (
-    UnfoldAdminTextareaWidget,
-)
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.admin import ModelAdmin
 
-from apps.foundation.accounts.models import User
 from apps.foundation.core.conflicts import ConflictForm
 from apps.foundation.core.errors import DomainError
 
-MAX_JSON = 200_000
-_CODE = {"spellcheck": "false", "autocomplete": "off", "autocapitalize": "off", "wrap": "off"}
-
-
-def code_area(rows: int) -> UnfoldAdminTextareaWidget:
-    """A text area for sources: monospace, no wrapping, no spelling."""
-    return UnfoldAdminTextareaWidget({**_CODE, "rows": rows, "class": "t-code"})
+from .guarding import GuardedPages
+from .models import User
 
 
 class ServiceForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -63,3 +60,42 @@ def _sentence(problem: Mapping[str, Any], *, with_place: bool, lines: bool) -> s
     token = f"{problem['token']} " if problem["token"] else ""
     text = f"{token}{problem['mend']}"
     return place + line + (text if token or line or place else text[:1].upper() + text[1:])
+
+
+class ServiceAdmin(GuardedPages, ModelAdmin):
+    """Saves by the services; what they refuse is told at the form's fields."""
+
+    warn_unsaved_form = True
+    compressed_fields = False
+    change_form_before_template = "admin/conflict.html"
+    list_per_page = 50
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # what was sent can be rendered again from it
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if issubclass(form, ServiceForm):
+            form.user = cast(User, request.user)
+        return form
+
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
+        return form.instance
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        saved = form.service()
+        obj.__dict__.update(saved.__dict__)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Nothing beside the object itself."""
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except DomainError as error:
+            return self.refused(request, error)
+
+    def refused(self, request: HttpRequest, error: DomainError) -> HttpResponse:
+        """The answer where the service refuses what the form took: it lost a race between the two checks."""
+        messages.error(request, error.message)
+        return HttpResponseRedirect(request.get_full_path())

@@ -1,55 +1,18 @@
-"""Consent in the admin: read, and suppress an address by hand. The ledger changes only through services."""
+"""Suppressed addresses in the admin: seen, and added by hand."""
 
 from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from apps.data.consent.models import Suppression
+from apps.data.consent.services import suppression_add
 from apps.data.profiles.normalize import email_normalize
 from apps.foundation.accounts.models import User
 from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.errors import Invalid
 from apps.foundation.core.signing import address_digest
-
-from .models import ConsentRecord, ConsentState, Purpose, Suppression
-from .services import suppression_add
-
-
-@admin.register(Purpose)
-class PurposeAdmin(ReadOnlyAdmin):
-    """What consent is asked for."""
-
-    list_display = ("name", "code", "needs_consent", "description")
-
-
-@admin.register(ConsentRecord)
-class ConsentRecordAdmin(ReadOnlyAdmin):
-    """The ledger, newest first."""
-
-    list_display = ("occurred_at", "profile", "purpose", "channel", "action", "method", "source")
-    list_filter = ("purpose", "channel", "action", "method")
-    search_fields = ("=profile__id", "source")
-    search_help_text = "profile number, or source"
-    ordering = ("-id",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ConsentRecord]:
-        return cast("QuerySet[ConsentRecord]", super().get_queryset(request)).select_related("profile", "purpose")
-
-
-@admin.register(ConsentState)
-class ConsentStateAdmin(ReadOnlyAdmin):
-    """What holds now."""
-
-    list_display = ("profile", "purpose", "channel", "granted", "changed_at")
-    list_filter = ("purpose", "channel", "granted")
-    search_fields = ("=profile__id",)
-    search_help_text = "profile number"
-    ordering = ("-id",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ConsentState]:
-        return cast("QuerySet[ConsentState]", super().get_queryset(request)).select_related("profile", "purpose")
 
 
 class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
