@@ -9,9 +9,15 @@ import redis
 from django.conf import settings
 from django.db import connection
 from django.db.backends.postgresql.psycopg_any import sql
+from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker, Settings
 
 from config import celery_app
+
+from .pristine import rows_keep, rows_reset
+
+# what pytest-django calls behind a test that commits; Django's own way takes seconds
+TransactionTestCase._fixture_teardown = lambda _: rows_reset()  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(trylast=True)
@@ -29,6 +35,13 @@ def own_redis() -> None:
     settings.CACHES["default"]["LOCATION"] = settings.REDIS_URL
     settings.CELERY_BROKER_URL = settings.REDIS_URL
     celery_app.conf.update(broker_url=settings.REDIS_URL)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """The tests' database, with what the migrations left put aside."""
+    with django_db_blocker.unblock():
+        rows_keep()
 
 
 @pytest.fixture(autouse=True)

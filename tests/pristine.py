@@ -1,0 +1,64 @@
+"""Emptying the database behind a test that committed: back to what the migrations left, and no slower than it must be.
+
+Django empties every table and then runs all that follows a migration. Here only tables with rows are emptied, and
+those into which migrations had put some get these back.
+"""
+
+from django.db import connection, transaction
+from django.db.backends.postgresql.psycopg_any import sql
+from django.db.backends.utils import CursorWrapper
+
+_SCHEMA = sql.Identifier("pristine")
+
+
+def _filled(cursor: CursorWrapper, tables: list[str]) -> list[str]:
+    """Those of the tables that have rows."""
+    asked = [
+        sql.SQL("SELECT {} WHERE EXISTS (SELECT FROM {})").format(sql.Literal(table), sql.Identifier(table))
+        for table in tables
+    ]
+    cursor.execute(sql.SQL(" UNION ALL ").join(asked))
+    return [name for (name,) in cursor.fetchall()]
+
+
+def _tables() -> list[str]:
+    return list(connection.introspection.django_table_names(only_existing=True, include_views=False))
+
+
+def rows_keep() -> None:
+    """Put aside what the migrations left, once in a database; call it before anything was committed."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT FROM information_schema.schemata WHERE schema_name = 'pristine'")
+        if cursor.fetchone() is not None:
+            return
+        cursor.execute(sql.SQL("CREATE SCHEMA {}").format(_SCHEMA))
+        for table in _filled(cursor, _tables()):
+            name = sql.Identifier(table)
+            cursor.execute(sql.SQL("CREATE TABLE {}.{} AS TABLE {}").format(_SCHEMA, name, name))
+
+
+def rows_reset() -> None:
+    """Make the database what it was at `rows_keep`."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'pristine'")
+        kept = {name for (name,) in cursor.fetchall()}
+        filled = _filled(cursor, _tables())
+        changed = [table for table in filled if table not in kept or not _same(cursor, table)]
+        if changed:
+            names = sql.SQL(", ").join(map(sql.Identifier, changed))
+            cursor.execute(sql.SQL("TRUNCATE {} CASCADE").format(names))
+        for table in sorted(kept - set(_filled(cursor, sorted(kept)))):
+            name = sql.Identifier(table)
+            cursor.execute(sql.SQL("INSERT INTO {} TABLE {}.{}").format(name, _SCHEMA, name))
+
+
+def _same(cursor: CursorWrapper, table: str) -> bool:
+    """Whether a table has just the rows that the migrations left."""
+    name = sql.Identifier(table)
+    cursor.execute(
+        sql.SQL(
+            "SELECT (SELECT count(*) FROM {0}) = (SELECT count(*) FROM {1}.{0})"
+            " AND NOT EXISTS (TABLE {0} EXCEPT TABLE {1}.{0})"
+        ).format(name, _SCHEMA)
+    )
+    return bool(cursor.fetchone()[0])
