@@ -10,6 +10,7 @@ from celery.schedules import crontab
 from environs import Env
 
 from .keys import master_keys_read
+from .languages import languages_read
 from .naming import patterns_read
 from .unfold import UNFOLD as UNFOLD
 
@@ -127,6 +128,9 @@ ANONYMOUS_USER_NAME = None
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGES = languages_read(LOCALE_PATHS[0])
+"""Of the customers' pages: English, and each that has a folder in `locale`. Staff's pages are in English."""
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -16,6 +16,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "queue.py": "the one way to wake a task",
         "signing.py": "signed tokens and keyed digests",
         "text.py": "what counts as blank",
+        "wall_clock.py": "times of day where somebody is; pure",
     },
     "foundation/accounts": {
         "guarding.py": "what the admin's pages ask before they show or change an object",
@@ -48,6 +49,7 @@ NOUNS: dict[str, dict[str, str]] = {
     "data/consent": {
         "admin/__init__.py": "consent in the admin",
         "admin/ledger.py": "the ledger and what holds, in the admin",
+        "admin/offering.py": "topics and interests in the admin",
         "admin/suppressions.py": "suppressed addresses in the admin",
         "admin/wordings.py": "purposes, wordings and privacy policies in the admin",
         "asking.py": "who must be asked again",
@@ -55,6 +57,8 @@ NOUNS: dict[str, dict[str, str]] = {
         "governing.py": "what consent tells governance",
         "ledger.py": "seals, links and heads: the arithmetic; pure",
         "links.py": "the signed links from a message to its person's choices",
+        "offering.py": "topics and interests as staff offer them",
+        "preferences.py": "what people choose beside consent",
         "projection.py": "what holds now, made anew from the ledger",
         "wordings.py": "what people read before they agree",
     },

@@ -97,6 +97,8 @@ ADMIN: dict[str, Kind] = {
     "consent.purpose": Kind(),
     "consent.suppression": Kind(add=_ADMINISTRATOR),
     "consent.wording": Kind(add=_WORDERS, change=_WORDERS),
+    "consent.topic": Kind(add=_PUBLISHER | _ADMINISTRATOR, change=_PUBLISHER | _ADMINISTRATOR),
+    "consent.interest": Kind(add=_PUBLISHER | _ADMINISTRATOR, change=_PUBLISHER | _ADMINISTRATOR),
     "content.block": Kind(add=_EDITOR | _PUBLISHER | _CENTRAL_TEAM, change=_EDITOR | _PUBLISHER | _CENTRAL_TEAM),
     "content.blocktype": Kind(add=_CENTRAL_TEAM, change=_CENTRAL_TEAM),
     "content.blockversion": Kind(),

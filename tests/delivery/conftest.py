@@ -9,7 +9,17 @@ from django.db.models import Model
 from django.test import TransactionTestCase
 from pytest_django import Settings
 
-from apps.data.consent.models import ConsentLink, ConsentPending, ConsentRecord, ConsentState, Gate, Suppression
+from apps.data.consent.models import (
+    ConsentLink,
+    ConsentPending,
+    ConsentRecord,
+    ConsentState,
+    Gate,
+    Preference,
+    PreferenceChange,
+    Suppression,
+    Topic,
+)
 from apps.data.profiles.models import Identifier, Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template
@@ -84,6 +94,9 @@ _MADE_HERE: tuple[type[Model], ...] = (
     ConsentLink,
     ConsentRecord,
     Suppression,
+    PreferenceChange,
+    Preference,
+    Topic,
     Gate,
     Identifier,
     Profile,

@@ -53,7 +53,14 @@ def make_compiled(html: str = HTML, text: str = TEXT, subject: str = SUBJECT) ->
     )
 
 
-def make_run(*, cap: tuple[int, int] | None = None, purpose: str = "marketing", hours: int = 24, **fields: Any) -> Run:
+def make_run(
+    *,
+    cap: tuple[int, int] | None = None,
+    purpose: str = "marketing",
+    topic: str = "",
+    hours: int = 24,
+    **fields: Any,
+) -> Run:
     """A run with its playbook and version, being decided. cap: messages, days."""
     make_purposes()
     number = next(_number)
@@ -79,6 +86,7 @@ def make_run(*, cap: tuple[int, int] | None = None, purpose: str = "marketing", 
     spec = {
         "name": playbook.name,
         "purpose": purpose,
+        "topic": topic,
         "channel": "email",
         "brand": brand,
         "cap": None if cap is None else {"count": cap[0], "days": cap[1]},

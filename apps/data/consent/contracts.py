@@ -4,14 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from apps.foundation.core.wall_clock import Quiet
+
 
 @dataclass(frozen=True, slots=True)
 class GateAnswer:
     """What holds for one person, one purpose and one channel, and why.
 
-    allowed: whether a message may go out; reason: `""`, `no_consent`, `withdrawn`, `wording_outdated`,
-    `suppressed` or `invalid_address`; identifier_id, address, digest: the main identifier of the channel's kind
-    (None, "", b"" without one).
+    allowed: whether a message may go out; reason: `""`, `no_consent`, `withdrawn`, `wording_outdated`, `channel_off`,
+    `topic_off`, `paused`, `suppressed` or `invalid_address`; identifier_id, address, digest: the main identifier of the
+    channel's kind (None, "", b"" without one); quiet: the hours in which it must wait, on the wall in `zone`.
     """
 
     allowed: bool
@@ -19,6 +21,8 @@ class GateAnswer:
     identifier_id: int | None
     address: str
     digest: bytes
+    quiet: Quiet | None = None
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 from hashlib import sha256
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import F, Q
 
 from apps.data.profiles.models import Profile
 from apps.foundation.core.append_only import append_only
@@ -29,6 +31,7 @@ class Purpose(models.Model):
     code = models.SlugField(primary_key=True, max_length=32)
     name = models.CharField(max_length=80)
     description = models.TextField(help_text="in the customer's words; shown on the preference page")
+    translations = models.JSONField(default=dict, blank=True, help_text="name and description by language")
     needs_consent = models.BooleanField(default=True)
     position = models.PositiveSmallIntegerField(default=0)
 
@@ -297,3 +300,104 @@ class PrivacyPolicy(models.Model):
 
     def __str__(self) -> str:
         return f"Privacy policy {self.version}"
+
+
+class Offered(models.Model):
+    """What people are offered to choose, in their words.
+
+    translations: by language, `{"de": {"name": …, "description": …}}`; what is missing there reads as it does here.
+    """
+
+    code = models.SlugField(primary_key=True, max_length=32)
+    name = models.CharField(max_length=80)
+    description = models.TextField(blank=True, help_text="in the customer's words; shown on the preference page")
+    translations = models.JSONField(default=dict, blank=True, help_text="name and description by language")
+    position = models.PositiveSmallIntegerField(default=0)
+    offered = models.BooleanField(default=True, help_text="whether the preference page shows it")
+
+    class Meta:
+        abstract = True
+        ordering = ["position", "code"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Topic(Offered):
+    """What messages are about, such as offers or news of a kind. A person may switch a topic off."""
+
+
+class Interest(Offered):
+    """What a person may say that they like, such as hiking."""
+
+
+class Preference(models.Model):
+    """What a person chose beside consent; without a row, nothing. Changed only by `preferences.py`, under the gate.
+
+    time_zone, language: "" for what the profile says; quiet_start, quiet_end: hours on the person's wall in which
+    nothing comes but what needs no consent; paused_until: nothing comes before, but what needs no consent.
+    """
+
+    class Frequency(models.TextChoices):
+        EACH = "each", "each message by itself"
+        DAILY = "daily", "collected, once a day"
+        WEEKLY = "weekly", "collected, once a week"
+
+    profile = models.OneToOneField(Profile, on_delete=models.CASCADE, primary_key=True, related_name="preference")
+    topics_off = ArrayField(models.CharField(max_length=32), default=list, blank=True)
+    channels_off = ArrayField(models.CharField(max_length=8), default=list, blank=True)
+    interests = ArrayField(models.CharField(max_length=32), default=list, blank=True)
+    frequency = models.CharField(max_length=8, choices=Frequency.choices, default=Frequency.EACH)
+    quiet_start = models.TimeField(null=True, blank=True)
+    quiet_end = models.TimeField(null=True, blank=True)
+    time_zone = models.CharField(max_length=50, blank=True)
+    language = models.CharField(max_length=20, blank=True)
+    paused_until = models.DateTimeField(null=True, blank=True)
+    changed_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(quiet_start=None, quiet_end=None)
+                | Q(quiet_start__isnull=False, quiet_end__isnull=False) & ~Q(quiet_start=F("quiet_end")),
+                name="preference_quiet_hours_are_whole",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Preferences of profile {self.pk}"
+
+
+@append_only
+class PreferenceChange(models.Model):
+    """One step by which a preference was changed, and what it was before, so that it can be undone and explained.
+
+    subject: the topic, channel or interest, "" for the others; before, after: as `preferences.Wanted` has its value.
+    Codes, hours and names of zones and languages only: nothing that tells who the person is.
+    """
+
+    class Kind(models.TextChoices):
+        TOPIC = "topic", "topic"
+        CHANNEL = "channel", "channel"
+        INTEREST = "interest", "interest"
+        FREQUENCY = "frequency", "frequency"
+        QUIET = "quiet", "quiet hours"
+        TIME_ZONE = "time_zone", "time zone"
+        LANGUAGE = "language", "language"
+        PAUSE = "pause", "pause"
+
+    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="preference_changes", db_index=False)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    subject = models.CharField(max_length=32, blank=True)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    method = models.CharField(max_length=16, choices=ConsentRecord.Method.choices)
+    source = models.CharField(max_length=200, help_text="the page or message it came from")
+    undoes = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="undone_by")
+    changed_at = models.DateTimeField(default=now)
+
+    class Meta:
+        indexes = [models.Index(fields=["profile", "kind", "subject", "-id"], name="preference_change_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of profile {self.profile_id}"

@@ -1,10 +1,12 @@
 """Reads about consent."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db import connection
 
 from apps.foundation.core.clock import now
+from apps.foundation.core.wall_clock import Quiet
 
 from .asking import AGREED_AT, NEW_MEANING
 from .contracts import GateAnswer
@@ -14,10 +16,17 @@ ADDRESS_KIND = {Channel.EMAIL: "email", Channel.SMS: "phone"}
 """The kind of identifier that a message of the channel goes to."""
 
 _GATE = f"""
-WITH new_meaning AS ({NEW_MEANING.format(purpose="%(purpose)s", channel="%(channel)s", now="%(now)s")})
+WITH new_meaning AS ({NEW_MEANING.format(purpose="%(purpose)s", channel="%(channel)s", now="%(at)s")})
 SELECT person.id, state.granted, {AGREED_AT.format(state="state", record="record")} < new_meaning.at AS outdated,
-       address.id, address.value, address.digest, suppression.id
-FROM new_meaning CROSS JOIN unnest(%(ids)s::bigint[]) AS person(id)
+       CASE WHEN %(channel)s = ANY(preference.channels_off) THEN 'channel_off'
+            WHEN %(topic)s = ANY(preference.topics_off) THEN 'topic_off'
+            WHEN preference.paused_until > %(at)s THEN 'paused'
+            ELSE '' END,
+       address.id, address.value, address.digest, suppression.id,
+       preference.quiet_start, preference.quiet_end, preference.time_zone, profile.time_zone
+FROM new_meaning CROSS JOIN unnest(%(people)s::bigint[]) AS person(id)
+JOIN profiles_profile AS profile ON profile.id = person.id
+LEFT JOIN consent_preference AS preference ON preference.profile_id = person.id
 LEFT JOIN consent_consentstate AS state
        ON state.profile_id = person.id AND state.purpose_id = %(purpose)s AND state.channel = %(channel)s
 LEFT JOIN consent_consentrecord AS record
@@ -29,37 +38,54 @@ LEFT JOIN consent_suppression AS suppression ON suppression.digest = address.dig
 
 
 def gate_read(
-    *, profile_ids: Sequence[int], purpose: str, channel: str, needs_consent: bool = True
+    *,
+    profile_ids: Sequence[int],
+    purpose: str,
+    channel: str,
+    needs_consent: bool = True,
+    topic: str = "",
+    at: datetime | None = None,
 ) -> dict[int, GateAnswer]:
-    """What holds for each person now, in one statement. A promise only under `gate_lock`, in its transaction."""
+    """What holds for each person now, in one statement. A promise only under `gate_lock`, in its transaction.
+
+    What needs no consent is not held up by a person's preferences either. topic: of what is sent, "" for none;
+    at: the moment that a pause and quiet hours are asked about, now unless given.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _GATE,
             {
-                "ids": list(profile_ids),
+                "people": list(profile_ids),
                 "purpose": purpose,
                 "channel": str(channel),
                 "kind": ADDRESS_KIND.get(Channel(channel), ""),
-                "now": now(),
+                "topic": topic,
+                "at": at or now(),
             },
         )
         rows = cursor.fetchall()
-    return {
-        person: GateAnswer(
-            allowed=not (reason := _reason(granted, outdated, needs_consent, identifier_id, suppression_id)),
+    answers = {}
+    for person, granted, outdated, held, identifier_id, address, digest, suppression_id, *hours in rows:
+        start, end, chosen, known = hours
+        reason = _reason(granted, outdated, needs_consent, held, identifier_id, suppression_id)
+        quiet = Quiet(start, end) if needs_consent and start is not None else None
+        answers[person] = GateAnswer(
+            allowed=not reason,
             reason=reason,
             identifier_id=identifier_id,
             address=address or "",
             digest=bytes(digest or b""),
+            quiet=quiet,
+            zone=chosen or known if quiet is not None else "",
         )
-        for person, granted, outdated, identifier_id, address, digest, suppression_id in rows
-    }
+    return answers
 
 
 def _reason(
     granted: bool | None,
     outdated: bool | None,
     needs_consent: bool,
+    held: str,
     identifier_id: int | None,
     suppression_id: int | None,
 ) -> str:
@@ -67,6 +93,8 @@ def _reason(
         return "no_consent" if granted is None else "withdrawn"
     if needs_consent and outdated:
         return "wording_outdated"
+    if needs_consent and held:
+        return held
     if identifier_id is None:
         return "invalid_address"
     return "suppressed" if suppression_id is not None else ""

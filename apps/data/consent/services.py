@@ -202,7 +202,7 @@ def _record(purposes: Sequence[str], profile_id: int, choice: _Choice) -> int:
             )
             news.append(_news(record.pk, profile_id, purpose, choice, choice.occurred_at))
         if news:
-            _gate_turn([profile_id])
+            gate_turn([profile_id])
             outbox_put("consent.changed", news)
             transaction.on_commit(partial(_tell, profile_id))
             transaction.on_commit(chain_extend_soon)
@@ -221,7 +221,8 @@ def _news(record_id: int, profile_id: int, purpose: str, choice: _Choice, occurr
     }
 
 
-def _gate_turn(profile_ids: Sequence[int]) -> None:
+def gate_turn(profile_ids: Sequence[int]) -> None:
+    """Count a change of what holds for these people, whose gates the caller has locked."""
     with connection.cursor() as cursor:
         cursor.execute("UPDATE consent_gate SET version = version + 1 WHERE profile_id = ANY(%s)", [list(profile_ids)])
 
@@ -269,7 +270,7 @@ def consents_grant_new(
             }
             cursor.execute(_GRANT_NEW, values)
             changed = cursor.fetchall()
-        _gate_turn([profile_id for profile_id, _, _ in changed])
+        gate_turn([profile_id for profile_id, _, _ in changed])
         if changed:
             outbox_put(
                 "consent.changed",
@@ -294,7 +295,7 @@ def suppression_add(
             digest=digest, defaults={"kind": kind, "reason": reason, "note": note, "actor": actor}
         )
         if created:
-            _gate_turn(holders)
+            gate_turn(holders)
             outbox_put("suppression.added", [{"reason": str(reason), "kind": kind, "profiles": holders}])
             for profile_id in holders:
                 transaction.on_commit(partial(_tell, profile_id))

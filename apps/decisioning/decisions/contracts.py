@@ -9,13 +9,15 @@ class DispatchTerms:
     """The terms under which a run's messages go out.
 
     occasion: playbook, step, channel and key, as one text: one person gets one message for it;
-    needs_consent: False for a transactional purpose; cap_count, cap_days: None without a cap.
+    topic: what it is about, "" for none; needs_consent: False for a transactional purpose; cap_count, cap_days: None
+    without a cap.
     """
 
     run_id: int
     label: str
     occasion: str
     purpose: str
+    topic: str
     needs_consent: bool
     channel: str
     from_name: str

@@ -15,10 +15,10 @@ from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.content.choosing import Tier, Validity, language_choose, tier_choose
 from apps.decisioning.content.contracts import tier_block
 from apps.decisioning.playbooks.contracts import CapSpec, PlaybookSpec
-from apps.decisioning.playbooks.moments import Quiet, quiet_of, zone_choose
 from apps.decisioning.playbooks.rules import leading_slot
 from apps.decisioning.recommendations.contracts import ItemCard
 from apps.foundation.core.text import is_blank
+from apps.foundation.core.wall_clock import Quiet, quiet_of, zone_choose
 
 SEND = "send"
 FREQUENCY_CAP = "frequency_cap"
@@ -35,7 +35,8 @@ class Plan:
     """A playbook version, ready to decide: what holds for everybody of a run.
 
     compiled: id of the compiled template by language; tokens: names of the profile values it prints, by language;
-    leading: the slot whose tier stands for the message; zone: for the quiet hours of people whose own is not known.
+    leading: the slot whose tier stands for the message; zone: for the quiet hours of people whose own is not known;
+    topic: what it is about, "" for none.
     """
 
     slots: tuple[tuple[str, tuple[Tier, ...]], ...]
@@ -46,6 +47,7 @@ class Plan:
     cap: CapSpec | None
     quiet: Quiet | None = None
     zone: ZoneInfo = _UTC
+    topic: str = ""
     rules: tuple[Rule, ...] = ()
     sources: tuple[str, ...] = ()
     most_items: int = 0
@@ -108,6 +110,7 @@ def plan_make(spec: PlaybookSpec, compiled: Mapping[str, int], tokens: Mapping[s
         cap=spec["cap"],
         quiet=quiet_of(spec.get("quiet")),
         zone=zone_choose("", spec.get("time_zone", "")),
+        topic=spec.get("topic", ""),
         rules=tuple(tier.rule for tier in tiers if tier.rule is not None),
         sources=tuple(dict.fromkeys(tier.source for tier in tiers if tier.source is not None)),
         most_items=max((tier.count for tier in tiers), default=0),

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from apps.data.consent.models import Purpose
+from apps.data.consent.preferences import languages_chosen, quiet_read, zones_read
 from apps.data.consent.selectors import gate_read
 from apps.data.features.selectors import features_read
 from apps.decisioning.audiences.contracts import PROFILE_COLUMNS
@@ -20,9 +21,7 @@ from apps.decisioning.audiences.selectors import facts_load
 from apps.decisioning.content.models import CompiledTemplate
 from apps.decisioning.playbooks.contracts import PlaybookSpec
 from apps.decisioning.playbooks.engine import QUIET_HOURS
-from apps.decisioning.playbooks.journeys import zones_read
 from apps.decisioning.playbooks.models import PlaybookVersion, Run, RunBatch
-from apps.decisioning.playbooks.moments import quiet_until
 from apps.decisioning.playbooks.services import run_finish
 from apps.decisioning.playbooks.specs import version_digest
 from apps.decisioning.playbooks.steps import message_spec
@@ -33,6 +32,7 @@ from apps.foundation.core.errors import Conflict
 from apps.foundation.core.ids import uuid7
 from apps.foundation.core.live import live_publish
 from apps.foundation.core.postgres import copy_rows
+from apps.foundation.core.wall_clock import quiet_both_until
 
 from .engine import SEND, Person, Plan, Verdict, decide, plan_make, withheld_because
 from .models import Decision
@@ -169,17 +169,20 @@ def _quiet_sort(
 ) -> tuple[list[int], list[tuple[int, Verdict]]]:
     """Who can be decided about now, and the verdicts of those whose quiet hours end too late.
 
-    The others go into batches for when their quiet hours end, in the same transaction.
+    Quiet hours are the playbook's, and those that the person chose. The others go into batches for when theirs end, in
+    the same transaction.
     """
     plan = _plan(occasion.version_id, occasion.digest, occasion.step)
-    if plan.quiet is None or not people:
+    own = quiet_read(profile_ids=people) if Purpose.objects.get(pk=occasion.purpose).needs_consent else {}
+    if plan.quiet is None and not own:
         return list(people), []
-    zones = zones_read(cursor, people)
+    zones = zones_read(profile_ids=people)
     awake: list[int] = []
     late: list[tuple[int, Verdict]] = []
     waiting: dict[datetime, list[int]] = {}
     for profile_id in people:
-        end = quiet_until(plan.quiet, at=at, zone=zones.get(profile_id, plan.zone))
+        of_playbook = plan.quiet, zones.get(profile_id, plan.zone)
+        end = quiet_both_until(of_playbook, own.get(profile_id, (None, plan.zone)), at=at)
         if end is None:
             awake.append(profile_id)
         elif end <= occasion.deadline:
@@ -256,6 +259,8 @@ def people_decide(
         purpose=purpose,
         channel=channel,
         needs_consent=Purpose.objects.values_list("needs_consent", flat=True).get(pk=purpose),
+        topic=plan.topic,
+        at=at,
     )
     reasons = {profile_id: answer.reason if not answer.allowed else "" for profile_id, answer in gate.items()}
     may = [profile_id for profile_id in ids if reasons.get(profile_id) == ""]
@@ -303,6 +308,8 @@ def _profiles_read(cursor: CursorWrapper, profile_ids: Sequence[int], plan: Plan
         for name, text in zip(free, row[len(columns) :], strict=True):
             values[name] = None if text is None else json.loads(text)
         found[profile_id] = values
+    for profile_id, language in languages_chosen(profile_ids=list(found)).items():
+        found[profile_id]["language"] = language
     return found
 
 

@@ -77,6 +77,7 @@ _FIELDS = (
             "classes": (FIT,),
             "fields": (
                 "purpose",
+                "topic",
                 "channel",
                 "budget",
                 "cap_count",

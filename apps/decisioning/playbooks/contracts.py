@@ -79,3 +79,4 @@ class PlaybookSpec(TypedDict):
     again_after_days: NotRequired[int | None]
     quiet: NotRequired[dict[str, str] | None]
     guardrails: NotRequired[list[GuardrailSpec]]
+    topic: NotRequired[str]

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 from apps.decisioning.audiences.contracts import PersonFacts
 from apps.decisioning.audiences.rules import rule_matches
+from apps.foundation.core.wall_clock import Quiet, quiet_until
 
-from .moments import Quiet, quiet_until, wait_end
+from .moments import wait_end
 from .steps import Exit, Program
 
 ACTIVE, DONE, EXITED = "active", "done", "exited"

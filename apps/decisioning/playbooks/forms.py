@@ -185,6 +185,7 @@ class PlaybookForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # 
             "brand",
             "steps",
             "purpose",
+            "topic",
             "channel",
             "budget",
             "cap_count",

@@ -12,24 +12,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db import DataError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Max
 
 from apps.data.consent.models import Purpose
+from apps.data.consent.preferences import zones_read
 from apps.data.consent.selectors import gate_read
 from apps.decisioning.audiences.selectors import facts_load
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, DomainError
 from apps.foundation.core.live import live_publish
+from apps.foundation.core.wall_clock import quiet_of, zone_choose
 from apps.foundation.governance.services import audit_record
 
 from .contracts import PlaybookSpec
 from .engine import ACTIVE, Known, Move, Sent, Standing, Terms, move, way_out
 from .models import Journey, Playbook, PlaybookVersion, Run, RunBatch
-from .moments import quiet_of, zone_choose, zone_known
 from .signals import run_batches_ready
 from .specs import version_digest
 from .steps import ORDER_COMPLETED, program_make
@@ -211,7 +211,7 @@ def _moves(cursor: CursorWrapper, version_id: int, journeys: Sequence[Due], at: 
 def _known(cursor: CursorWrapper, version: _Version, journeys: Sequence[Due], at: datetime) -> dict[int, Known]:
     """What is looked at, by journey."""
     people = sorted({journey.profile_id for journey in journeys})
-    zones = zones_read(cursor, people)
+    zones = zones_read(profile_ids=people)
     program = version.terms.program
     facts = facts_load(rules=program.rules, profile_ids=people, as_of=at) if program.rules else {}
     happened: defaultdict[int, dict[str, datetime]] = defaultdict(dict)
@@ -240,14 +240,6 @@ def _known(cursor: CursorWrapper, version: _Version, journeys: Sequence[Due], at
         )
         for journey in journeys
     }
-
-
-def zones_read(cursor: CursorWrapper, profile_ids: Sequence[int]) -> dict[int, ZoneInfo]:
-    """The time zones of people, by profile id, where they are known."""
-    cursor.execute(
-        "SELECT id, time_zone FROM profiles_profile WHERE id = ANY(%s) AND time_zone <> ''", [list(profile_ids)]
-    )
-    return {pk: zone for pk, name in cursor.fetchall() if (zone := zone_known(name)) is not None}
 
 
 def _moves_write(

@@ -5,7 +5,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
-from apps.data.consent.models import Channel, Purpose
+from apps.data.consent.models import Channel, Purpose, Topic
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, Template
@@ -54,6 +54,14 @@ class Playbook(models.Model):
         default=list, blank=True, help_text="see `steps.py`; empty: one message, of the template and slots above"
     )
     purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, related_name="playbooks", default="marketing")
+    topic = models.ForeignKey(
+        Topic,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="playbooks",
+        help_text="what it is about: people can switch a topic off",
+    )
     channel = models.CharField(max_length=8, choices=Channel.choices, default=Channel.EMAIL)
     budget = models.CharField(max_length=14, choices=Budget.choices, default=Budget.BULK)
     kpi = models.CharField("main KPI", max_length=60, default="orders per message")

@@ -6,22 +6,18 @@ twice in autumn runs once.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
+
+from apps.foundation.core.wall_clock import zone_names
 
 _ANY_MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
 def zone_problem(name: str) -> str:
     """What is wrong with the name of a time zone, "" for nothing."""
-    return "" if name in _zones() else f"There is no time zone {name!r}: write one as in Europe/Vienna"
+    return "" if name in zone_names() else f"There is no time zone {name!r}: write one as in Europe/Vienna"
 
 
 def schedule_problem(expression: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 
 from django.db import connection, transaction
 
-from apps.data.consent.models import Purpose
+from apps.data.consent.models import Purpose, Topic
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.audiences.selectors import audience_ids
@@ -71,6 +71,7 @@ class PlaybookFields(TypedDict, total=False):
     slots: dict[str, list[dict[str, Any]]]
     steps: list[dict[str, Any]]
     purpose: str | Purpose
+    topic: Topic | None
     channel: str
     budget: str
     kpi: str

@@ -85,6 +85,7 @@ def version_facts(version: PlaybookVersion) -> list[tuple[str, str]]:
         ("Languages", ", ".join(spec["languages"])),
         ("Sender", f"{spec['brand']['from_name']} <{spec['brand']['from_email']}>"),
         ("Purpose and channel", f"{spec['purpose']}, {spec['channel']}"),
+        *(("Topic", topic) for topic in [spec.get("topic")] if topic),
         ("Cap", "none" if cap is None else f"{cap['count']} in {cap['days']} days"),
         *(("Holds for all", note) for note in picture.notes),
         ("Main KPI", spec["kpi"]),

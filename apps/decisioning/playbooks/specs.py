@@ -179,6 +179,8 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
         else {"start": f"{playbook.quiet_start:%H:%M}", "end": f"{playbook.quiet_end:%H:%M}"},
         guardrails=playbook.guardrails,
     )
+    if playbook.topic_id is not None:
+        spec["topic"] = playbook.topic_id
     written = {("block", version.pk): version.created_by_id for version in versions.values()}
     written |= {("template", one.pk): one.created_by_id for one in templates.values()}
     return spec, written

@@ -21,10 +21,11 @@ from typing import Any
 from apps.decisioning.audiences.contracts import Rule
 from apps.decisioning.audiences.rules import rule_parse, rule_to_json
 from apps.foundation.core.errors import Invalid
+from apps.foundation.core.wall_clock import WEEKDAYS
 
 from .contracts import PlaybookSpec, StepSpec
 from .errors import Problem
-from .moments import WEEKDAYS, Wait
+from .moments import Wait
 from .rules import slots_read
 
 KINDS: dict[str, str] = {

@@ -12,6 +12,7 @@ lock was granted, so it sees all that committed before. If anything here fails, 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from apps.data.consent.contracts import GateAnswer
 from apps.data.consent.selectors import gate_read
 from apps.data.consent.services import gate_lock
 from apps.foundation.core.errors import PermanentError
+from apps.foundation.core.wall_clock import quiet_until, zone_choose
 
 from .contracts import Passed, Prepared
 from .models import Dispatch, Message
@@ -61,8 +63,10 @@ RETURNING message_id, number
 _TURN_AWAY = """
 UPDATE sending_message AS message
 SET state = verdict.state, reason = verdict.reason, sender_id = NULL, lease_until = NULL,
+    not_before = coalesce(verdict.until, message.not_before),
     finished_at = CASE WHEN verdict.state = 'queued' THEN NULL ELSE clock_timestamp() END
-FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[]) AS verdict(id, fence, state, reason)
+FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::timestamptz[])
+     AS verdict(id, fence, state, reason, until)
 WHERE message.id = verdict.id AND message.fence = verdict.fence AND message.state = ANY(%s)
 RETURNING message.id
 """
@@ -98,10 +102,11 @@ WHERE EXISTS (SELECT FROM sending_message AS other
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Where a message goes that may not go out."""
+    """Where a message goes that may not go out. until: when it may be claimed again, where that is known."""
 
     state: str
     reason: str = ""
+    until: datetime | None = None
 
 
 def dispatch_lock(cursor: CursorWrapper, dispatch_ids: Iterable[int], *, shared: bool) -> None:
@@ -162,8 +167,9 @@ def gate_ask_again(*, items: Sequence[Passed]) -> list[Passed]:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What was read under the locks: the dispatches, which of them are late, and each message's answer."""
+    """What was read under the locks: when, the dispatches, which of them are late, and each message's answer."""
 
+    at: datetime
     dispatches: Mapping[int, Dispatch]
     late: frozenset[int]
     answers: Mapping[UUID, GateAnswer]
@@ -176,23 +182,25 @@ def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
     dispatch_lock(cursor, dispatch_ids, shared=True)
     gate_lock(profile_ids=[item.claimed.profile_id for item in items])
     rows = Dispatch.objects.filter(pk__in=dispatch_ids).annotate(
-        late=ExpressionWrapper(Q(not_after__lte=Now()), output_field=BooleanField())
+        late=ExpressionWrapper(Q(not_after__lte=Now()), output_field=BooleanField()), read_at=Now()
     )
     dispatches = {row.pk: row for row in rows}
-    groups: defaultdict[tuple[str, str, bool], list[Prepared]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str, bool, str], list[Prepared]] = defaultdict(list)
     for item in items:
         dispatch = dispatches[item.claimed.dispatch_id]
-        groups[dispatch.purpose, dispatch.channel, dispatch.needs_consent].append(item)
+        groups[dispatch.purpose, dispatch.channel, dispatch.needs_consent, dispatch.topic].append(item)
     answers: dict[UUID, GateAnswer] = {}
-    for (purpose, channel, needs_consent), group in groups.items():
+    for (purpose, channel, needs_consent, topic), group in groups.items():
         by_person = gate_read(
             profile_ids=sorted({item.claimed.profile_id for item in group}),
             purpose=purpose,
             channel=channel,
             needs_consent=needs_consent,
+            topic=topic,
         )
         answers.update({item.claimed.id: by_person[item.claimed.profile_id] for item in group})
-    return _Found(dict(dispatches), frozenset(pk for pk, row in dispatches.items() if row.late), answers)
+    late = frozenset(pk for pk, row in dispatches.items() if row.late)
+    return _Found(max(row.read_at for row in dispatches.values()), dict(dispatches), late, answers)
 
 
 def _verdicts(items: Sequence[Prepared], found: _Found) -> dict[UUID, Verdict]:
@@ -209,6 +217,11 @@ def _verdicts(items: Sequence[Prepared], found: _Found) -> dict[UUID, Verdict]:
             verdicts[item.claimed.id] = Verdict(State.WITHHELD, "too_late")
         elif not answer.allowed:
             verdicts[item.claimed.id] = Verdict(State.WITHHELD, answer.reason)
+        elif until := quiet_until(answer.quiet, at=found.at, zone=zone_choose(answer.zone, "")):
+            in_time = until <= dispatch.not_after
+            verdicts[item.claimed.id] = (
+                Verdict(State.QUEUED, until=until) if in_time else Verdict(State.WITHHELD, "quiet_hours")
+            )
     return verdicts
 
 
@@ -317,6 +330,7 @@ def _turn_away(
             [item.claimed.fence for item in away],
             [verdicts[item.claimed.id].state for item in away],
             [verdicts[item.claimed.id].reason for item in away],
+            [verdicts[item.claimed.id].until for item in away],
             [str(source)],
         ],
     )

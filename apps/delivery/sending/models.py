@@ -20,6 +20,7 @@ class Dispatch(models.Model):
     label = models.CharField(max_length=260)
     occasion = models.CharField(max_length=300, unique=True)
     purpose = models.CharField(max_length=32)
+    topic = models.CharField(max_length=32, blank=True, default="", db_default="")
     needs_consent = models.BooleanField()
     channel = models.CharField(max_length=8)
     from_name = models.CharField(max_length=120)

@@ -106,6 +106,7 @@ def _dispatch_locked(run_id: int) -> Dispatch:
                 label=terms.label[:260],
                 occasion=terms.occasion,
                 purpose=terms.purpose,
+                topic=terms.topic,
                 needs_consent=terms.needs_consent,
                 channel=terms.channel,
                 from_name=terms.from_name,

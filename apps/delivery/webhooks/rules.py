@@ -7,6 +7,7 @@ from typing import Final
 
 KINDS: Final[dict[str, str]] = {
     "consent.changed": "Somebody agreed to something, or withdrew it",
+    "preference.changed": "Somebody changed what they get, how often or when",
     "suppression.added": "An address gets nothing any more",
     "webhook.test": "A test, sent from the admin",
 }

@@ -23,7 +23,7 @@ def _rights(app: str, models: str, actions: str) -> tuple[str, ...]:
 
 _SEE = (
     *_rights("profiles", "profile identifier", "view"),
-    *_rights("consent", "purpose consentrecord consentstate suppression wording privacypolicy", "view"),
+    *_rights("consent", "purpose consentrecord consentstate suppression wording privacypolicy topic interest", "view"),
     *_rights("catalog", "item", "view"),
     *_rights("events", "event order orderline", "view"),
     *_rights("imports", "import", "view"),
@@ -37,6 +37,8 @@ _SEE = (
 )
 _REHEARSE = _rights("console", "dryrun testsend", "make")
 
+_OFFERED = _rights("consent", "topic interest", "add change")
+"""What customers can choose on their preference page."""
 _PERSONAS = _rights("content", "persona", "add change")
 
 _CENTRAL_TEAM = (
@@ -76,6 +78,7 @@ ROLES: tuple[Role, ...] = (
             *_rights("audiences", "audience", "add change"),
             *_rights("playbooks", "playbook", "add change publish run"),
             *_rights("consent", "wording", "add change publish"),
+            *_OFFERED,
             "content.edit_market",
             "content.publish_block",
             *_PERSONAS,
@@ -98,6 +101,7 @@ ROLES: tuple[Role, ...] = (
             *_rights("imports", "import", "add change"),
             *_rights("consent", "suppression privacypolicy", "add"),
             *_rights("consent", "wording", "add change publish"),
+            *_OFFERED,
             *_rights("webhooks", "webhookendpoint", "view add change"),
             *_rights("webhooks", "webhookdelivery", "view"),
             "playbooks.stop_playbook",

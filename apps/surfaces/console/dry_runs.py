@@ -19,6 +19,7 @@ from django.db.backends.utils import CursorWrapper
 
 from apps.data.consent.links import trial_links
 from apps.data.consent.models import Channel, Purpose
+from apps.data.consent.preferences import zones_read
 from apps.data.consent.selectors import ADDRESS_KIND
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.rules import rule_parse
@@ -29,7 +30,7 @@ from apps.decisioning.decisions.engine import SEND, Plan, Verdict
 from apps.decisioning.decisions.services import people_decide, plan_load
 from apps.decisioning.playbooks.contracts import PlaybookSpec
 from apps.decisioning.playbooks.engine import QUIET_HOURS, TOO_LATE, Known, Standing, Terms, move
-from apps.decisioning.playbooks.journeys import journey_terms, zones_read
+from apps.decisioning.playbooks.journeys import journey_terms
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.pinning import playbook_pin
 from apps.decisioning.playbooks.specs import version_digest
@@ -297,7 +298,7 @@ def _people_walk(
     terms = journey_terms(spec)
     rules = terms.program.rules
     facts = facts_load(rules=rules, profile_ids=profile_ids, as_of=dry_run.as_of) if rules else {}
-    zones = zones_read(cursor, profile_ids)
+    zones = zones_read(profile_ids=profile_ids)
     reached: dict[str, list[int]] = {}
     kept_back: list[tuple[str, int, str]] = []
     for profile_id in profile_ids:

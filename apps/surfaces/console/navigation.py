@@ -9,7 +9,15 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.data.catalog.models import Item
-from apps.data.consent.models import ConsentRecord, PrivacyPolicy, Purpose, Suppression, Wording
+from apps.data.consent.models import (
+    ConsentRecord,
+    Interest,
+    PrivacyPolicy,
+    Purpose,
+    Suppression,
+    Topic,
+    Wording,
+)
 from apps.data.events.models import Order
 from apps.data.imports.models import Import
 from apps.data.profiles.models import Profile
@@ -78,6 +86,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, Brand, _("Brands"), "storefront"),
                 _model(request, BlockType, _("Block types"), "category"),
                 _model(request, Purpose, _("Purposes"), "flag"),
+                _model(request, Topic, _("Topics"), "topic"),
+                _model(request, Interest, _("Interests"), "interests"),
                 _model(request, PrivacyPolicy, _("Privacy policies"), "policy"),
                 _model(request, WebhookEndpoint, _("Webhooks"), "webhook"),
                 _model(request, User, _("Users"), "manage_accounts"),

@@ -15,7 +15,8 @@ import pytest
 from django.db import connection
 
 from apps.data.catalog.models import Item
-from apps.data.consent.models import ConsentRecord, Suppression
+from apps.data.consent.models import ConsentRecord, PreferenceChange, Suppression, Topic
+from apps.data.consent.preferences import preference_change
 from apps.data.consent.services import consent_withdraw
 from apps.data.events.models import Order, OrderLine
 from apps.data.profiles.models import Profile
@@ -37,6 +38,8 @@ from apps.foundation.core.signing import address_digest
 from tests.factories import make_profile, make_published
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+Kind = PreferenceChange.Kind
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +105,56 @@ def _run(**fields: Any) -> Run:
 def _decided(run: Run) -> dict[int, Decision]:
     run_decide(run_id=run.pk)
     return {decision.profile_id: decision for decision in Decision.objects.filter(run=run)}
+
+
+def choose(profile: Profile, kind: PreferenceChange.Kind, value: Any, subject: str = "") -> None:
+    preference_change(
+        profile_id=profile.pk,
+        kind=kind,
+        value=value,
+        subject=subject,
+        method=ConsentRecord.Method.PREFERENCES,
+        source="test",
+    )
+
+
+def test_what_people_chose_is_an_outcome_and_a_language() -> None:
+    topic = Topic.objects.create(code="offers", name="Offers")
+    paused, not_this, not_here, german, other = (make_profile(consent=("marketing",)) for _ in range(5))
+    choose(paused, Kind.PAUSE, (now() + timedelta(days=30)).isoformat())
+    choose(not_this, Kind.TOPIC, False, "offers")
+    choose(not_here, Kind.CHANNEL, False, "email")
+    choose(german, Kind.LANGUAGE, "de")
+
+    run = _run(topic=topic)
+    decisions = _decided(run)
+
+    assert {pk: decision.outcome for pk, decision in decisions.items()} == {
+        paused.pk: "paused",
+        not_this.pk: "topic_off",
+        not_here.pk: "channel_off",
+        german.pk: "send",
+        other.pk: "send",
+    }
+    assert decisions[german.pk].inputs["language"] == "de"
+    assert decisions[other.pk].inputs["language"] == "en"
+    assert dispatch_terms(run_id=run.pk).topic == "offers"
+
+
+def test_who_has_quiet_hours_is_decided_about_when_they_end() -> None:
+    sleeps, wakes = (make_profile(consent=("marketing",)) for _ in range(2))
+    hour = now().hour
+    choose(sleeps, Kind.QUIET, {"start": f"{hour:02}:00", "end": f"{(hour + 2) % 24:02}:00"})
+
+    run = _run()
+
+    assert set(_decided(run)) == {wakes.pk}
+    later = RunBatch.objects.get(run=run, decided_at=None)
+    assert later.profile_ids == [sleeps.pk]
+    assert later.not_before is not None
+    assert later.not_before.hour == (hour + 2) % 24
+    run_decide(run_id=run.pk, at=later.not_before)
+    assert Decision.objects.get(run=run, profile=sleeps).outcome == "send"
 
 
 def test_everybody_gets_an_outcome_with_its_exact_reason(made: list[dict[str, Any]]) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.decisioning.playbooks.moments import Quiet, Wait, quiet_until, wait_end, zone_choose, zone_known
+from apps.decisioning.playbooks.moments import Wait, wait_end
+from apps.foundation.core.wall_clock import Quiet, quiet_until, zone_choose, zone_known
 
 VIENNA, NEW_YORK, UTC_ZONE = ZoneInfo("Europe/Vienna"), ZoneInfo("America/New_York"), ZoneInfo("UTC")
 

@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
 from pytest_django import Settings
 
-from apps.data.consent.models import Channel, ConsentRecord, Suppression
+from apps.data.consent.models import Channel, ConsentRecord, PreferenceChange, Suppression, Topic
+from apps.data.consent.preferences import preference_change
 from apps.data.consent.services import consent_withdraw, gate_lock, suppression_add
 from apps.data.profiles.models import Identifier
 from apps.delivery.sending import gate, windows
@@ -29,6 +31,7 @@ from tests.delivery.relay import Accepted, Relay
 pytestmark = pytest.mark.usefixtures("ledger")
 
 State = Message.State
+Kind = PreferenceChange.Kind
 
 
 def withdraw(profile_id: int) -> None:
@@ -38,6 +41,18 @@ def withdraw(profile_id: int) -> None:
         purpose="marketing",
         channel=Channel.EMAIL,
         method=ConsentRecord.Method.ONE_CLICK,
+        source="test",
+    )
+
+
+def choose(profile_id: int, kind: PreferenceChange.Kind, value: object, subject: str = "") -> None:
+    """The person changes a preference."""
+    preference_change(
+        profile_id=profile_id,
+        kind=kind,
+        value=value,
+        subject=subject,
+        method=ConsentRecord.Method.PREFERENCES,
         source="test",
     )
 
@@ -101,6 +116,56 @@ def test_who_leaves_between_claim_and_gate_is_withheld() -> None:
         assert {person_of(one) for one in passed} == {people[0], people[2]}
         assert state_of(people[1]) == (State.WITHHELD, "withdrawn")
         assert not DeliveryAttempt.objects.filter(message__profile_id=people[1]).exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "value", "reason"),
+    [
+        (Kind.PAUSE, "", 30, "paused"),
+        (Kind.CHANNEL, "email", False, "channel_off"),
+        (Kind.TOPIC, "offers", False, "topic_off"),
+    ],
+)
+def test_what_is_chosen_between_claim_and_gate_holds(
+    kind: PreferenceChange.Kind, subject: str, value: object, reason: str
+) -> None:
+    if kind == Kind.PAUSE:
+        value = (now() + timedelta(days=30)).isoformat()
+    Topic.objects.create(code="offers", name="Offers")
+    people = make_queued(2, topic="offers")
+    with sender_at_work() as sender:
+        items = claim(sender)
+        choose(people[0], kind, value, subject)
+        passed = gate_pass(sender_id=sender.id, items=items)
+        assert [person_of(one) for one in passed] == [people[1]]
+        assert state_of(people[0]) == (State.WITHHELD, reason)
+        choose(people[1], kind, value, subject)
+        assert gate_ask_again(items=passed) == []
+        assert state_of(people[1]) == (State.WITHHELD, reason)
+
+
+def test_quiet_hours_put_a_message_off_until_they_end() -> None:
+    people = make_queued(2)
+    hour = now().hour
+    quiet = {"start": f"{hour:02}:00", "end": f"{(hour + 2) % 24:02}:00"}
+    with sender_at_work() as sender:
+        items = claim(sender)
+        choose(people[0], Kind.QUIET, quiet)
+        passed = gate_pass(sender_id=sender.id, items=items)
+        assert [person_of(one) for one in passed] == [people[1]]
+        waits = Message.objects.get(profile_id=people[0])
+        assert (waits.state, waits.reason, waits.not_before.hour) == (State.QUEUED, "", (hour + 2) % 24)
+        assert claim(sender) == []
+
+
+def test_quiet_hours_that_end_too_late_withhold() -> None:
+    people = make_queued(1, hours=1)
+    hour = now().hour
+    with sender_at_work() as sender:
+        items = claim(sender)
+        choose(people[0], Kind.QUIET, {"start": f"{hour:02}:00", "end": f"{(hour + 3) % 24:02}:00"})
+        assert gate_pass(sender_id=sender.id, items=items) == []
+        assert state_of(people[0]) == (State.WITHHELD, "quiet_hours")
 
 
 def test_whose_address_is_suppressed_is_withheld() -> None:
