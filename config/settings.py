@@ -184,8 +184,9 @@ CELERY_BEAT_SCHEDULE = {
     "take up imports": {"task": "apps.data.imports.tasks.imports_sweep", "schedule": 60.0},
     "re-drive decisions": {"task": "apps.decisioning.decisions.tasks.decisions_sweep", "schedule": 10.0},
     "link the consent ledger": {"task": "apps.data.consent.tasks.ledger_link", "schedule": 10.0},
+    "take up rights requests": {"task": "apps.data.privacy.tasks.requests_sweep", "schedule": 60.0},
+    "forget by retention": {"task": "apps.data.privacy.tasks.retention_work", "schedule": crontab(minute=41)},
     "carry news out": {"task": "apps.delivery.webhooks.tasks.webhooks_deliver", "schedule": 5.0},
-    "forget old news": {"task": "apps.delivery.webhooks.tasks.webhooks_forget", "schedule": crontab(minute=23)},
     "re-drive sending": {"task": "apps.delivery.sending.tasks.sending_sweep", "schedule": 10.0},
     "re-drive rehearsals": {"task": "apps.surfaces.console.tasks.rehearsals_sweep", "schedule": 20.0},
     "mail notices": {"task": "apps.surfaces.console.tasks.notices_mail", "schedule": 60.0},
@@ -212,6 +213,19 @@ DNS_SERVERS: list[str] = env.list("DNS_SERVERS", [])
 """Name servers that are asked whether a domain takes mail, `host` or `host:port`; empty: the machine's own."""
 MAIL_HOST_SECONDS = env.float("MAIL_HOST_SECONDS", 1.0)
 """Seconds in all for that question; what isn't known by then is not held against an address."""
+
+# --- privacy: how long things are kept, in days; 0 for as long as the person is known ---
+EXPORT_KEEP_DAYS = env.int("EXPORT_KEEP_DAYS", 7)
+"""Within which a person's export can be fetched; then it is removed."""
+RIGHTS_REQUEST_KEEP_DAYS = env.int("RIGHTS_REQUEST_KEEP_DAYS", 1095)
+"""How long requests that were answered are kept, to be able to show it."""
+
+EVENT_KEEP_DAYS = env.int("EVENT_KEEP_DAYS", 1095)
+"""Events are deleted so long after they were written down."""
+ORDER_KEEP_DAYS = env.int("ORDER_KEEP_DAYS", 0)
+"""Orders lose the person so long after they were placed; the order itself stays."""
+IMPORT_FILE_KEEP_DAYS = env.int("IMPORT_FILE_KEEP_DAYS", 30)
+"""Uploaded files and errors files are removed so long after their import ended."""
 
 # --- imports ---
 IMPORT_UPLOAD_LIMIT = env.int("IMPORT_UPLOAD_LIMIT", 2_000_000_000)

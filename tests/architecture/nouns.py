@@ -63,10 +63,25 @@ NOUNS: dict[str, dict[str, str]] = {
         "wordings.py": "what people read before they agree",
     },
     "data/privacy": {
+        "carrying.py": "carrying out a request in the background, by its kind",
+        "consents.py": "consent's part in exports, erasures and the register",
+        "correcting.py": "correction",
+        "deadlines.py": "telling staff of what is due",
+        "erasing.py": "the steps of an erasure, one after the other",
+        "erasures.py": "which erasures there were, outside the database",
+        "exporting.py": "a person's export: made, fetched, removed",
+        "files.py": "sealed files of exports on the disk",
+        "limiting.py": "objection and restriction",
+        "pages.py": "an export as a page for people",
+        "people.py": "profiles' part in exports, erasures and the register",
         "registry.py": "what other apps tell of the personal data they hold",
+        "retention.py": "forgetting what was kept long enough",
+        "staff.py": "what is held of staff, for the register",
     },
+    "data/events": {"privacy.py": "what it tells of the personal data it holds"},
     "data/features": {"definitions.py": "each feature defined once"},
     "data/imports": {
+        "privacy.py": "what it tells of the personal data it holds",
         "faults.py": "the errors file",
         "lines.py": "lines of a CSV file as they come off the disk",
         "mapping.py": "which column is what",
@@ -171,6 +186,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "watching.py": "the branches that a render takes, and its fallbacks; pure",
     },
     "decisioning/playbooks": {
+        "privacy.py": "what it tells of the personal data it holds",
         "enrolment.py": "beginning journeys: who may, how often, once for each occasion",
         "journeys.py": "moving people on through steps",
         "moments.py": "waits and quiet hours in somebody's own time; pure",
@@ -187,7 +203,10 @@ NOUNS: dict[str, dict[str, str]] = {
         "steps.py": "what steps may be, and the program that journeys follow; pure",
         "triggers.py": "events, entries and calls that begin journeys",
     },
-    "decisioning/decisions": {"registry.py": "what decisions ask of higher floors, filled in their ready()"},
+    "decisioning/decisions": {
+        "privacy.py": "what it tells of the personal data it holds",
+        "registry.py": "what decisions ask of higher floors, filled in their ready()",
+    },
     "delivery/channels": {
         "addresses.py": "addresses as they go over the wire",
         "breaker.py": "leaving a failing provider alone for a while",
@@ -196,7 +215,9 @@ NOUNS: dict[str, dict[str, str]] = {
         "standard_webhooks.py": "signing and verifying webhooks; pure",
         "webhook.py": "a POST to an address that was looked at",
     },
+    "delivery/webhooks": {"privacy.py": "what it tells of the personal data it holds"},
     "delivery/sending": {
+        "privacy.py": "what it tells of the personal data it holds",
         "claims.py": "taking messages to send, and giving them back",
         "evidence.py": "settling the uncertain by what the relay says",
         "gate.py": "the one way into sending",
@@ -213,6 +234,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "opening.py": "what every page of customers refuses, its headers, and the signed link",
     },
     "surfaces/console": {
+        "privacy.py": "what it tells of the personal data it holds",
         "rights.py": "who may do what to orders to delivery",
         "approving.py": "pages of reviews and notices",
         "mailing.py": "e-mail to staff",

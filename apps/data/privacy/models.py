@@ -8,6 +8,7 @@ from django.db.models import F, Q
 
 from apps.data.profiles.models import Profile
 from apps.foundation.core.clock import now
+from apps.foundation.core.ids import uuid7
 
 
 class RightsRequest(models.Model):
@@ -83,3 +84,43 @@ class RightsRequest(models.Model):
     def running(self) -> bool:
         """Whether its clock runs."""
         return self.state in (self.State.OPEN, self.State.WORKING)
+
+
+class ExportFile(models.Model):
+    """An export that lies ready, sealed with a key that is sealed with the person's: without theirs nobody reads it.
+
+    key: sealed by the vault; sizes: bytes of each format before sealing.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    request = models.ForeignKey(RightsRequest, on_delete=models.CASCADE, related_name="files")
+    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="+")
+    key = models.BinaryField()
+    sizes = models.JSONField(default=dict)
+    made_at = models.DateTimeField(default=now)
+    until = models.DateTimeField(help_text="it can be fetched up to then, and is removed after")
+    fetched_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["until"], condition=Q(removed_at=None), name="export_file_to_remove")]
+
+    def __str__(self) -> str:
+        return f"Export {self.pk}"
+
+
+class RetentionMark(models.Model):
+    """What a rule of retention forgot: in its last run, and in all of them."""
+
+    rule = models.CharField(primary_key=True, max_length=40)
+    ran_at = models.DateTimeField()
+    forgot_last = models.PositiveBigIntegerField(default=0)
+    forgot = models.PositiveBigIntegerField(default=0)
+    problem = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"Retention of {self.rule}"

@@ -1,6 +1,7 @@
 """Rights requests: put down, extended, and closed. What each kind does is in a file of its own."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -109,3 +110,10 @@ def request_refuse(*, request_id: int, because: str, actor: User) -> RightsReque
 def running_request(*, profile_id: int, kind: RightsRequest.Kind) -> RightsRequest | None:
     """The request of a kind whose clock runs, if any."""
     return RightsRequest.objects.filter(profile_id=profile_id, kind=kind, state__in=[State.OPEN, State.WORKING]).first()
+
+
+def requests_forget(before: datetime, limit: int) -> int:
+    """Forget requests that were closed before a moment. Those of people who were erased stay: they are their proof."""
+    old = RightsRequest.objects.filter(closed_at__lt=before, profile__erased_at=None).order_by("closed_at")
+    gone, _ = RightsRequest.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:limit])).delete()
+    return gone

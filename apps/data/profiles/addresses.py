@@ -1,6 +1,8 @@
 """By what people are known: the one place that reads and writes the values of identifiers."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import transaction
 
@@ -13,6 +15,26 @@ def addresses_read(*, profile_ids: Iterable[int], kind: str) -> dict[int, str]:
     """The main identifier of the kind, normalized, of those people who have one."""
     rows = Identifier.objects.filter(profile_id__in=list(profile_ids), kind=kind, main=True)
     return dict(rows.values_list("profile_id", "value"))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One way in which a person is known. value: normalized."""
+
+    kind: str
+    value: str
+    main: bool
+    verified: bool
+    source: str
+    since: datetime
+
+
+def identifiers_read(*, profile_id: int) -> list[Known]:
+    """All by which a person is known, the oldest first."""
+    return [
+        Known(one.kind, one.value, one.main, one.verified, one.source, one.created_at)
+        for one in Identifier.objects.filter(profile_id=profile_id).order_by("pk")
+    ]
 
 
 def holders_of(*, kind: str, value: str) -> list[int]:

@@ -6,3 +6,6 @@ class DecisionsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
+        from .privacy import privacy_register
+
+        privacy_register()

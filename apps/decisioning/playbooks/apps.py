@@ -9,9 +9,11 @@ class PlaybooksConfig(AppConfig):
 
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
         from .governing import governing_register
+        from .privacy import privacy_register
         from .rights import rights_declare
         from .selectors import template_arrangement
 
         governing_register()
         rights_declare()
+        privacy_register()
         arrangement_sources.append(template_arrangement)

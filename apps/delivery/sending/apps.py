@@ -8,6 +8,8 @@ class SendingConfig(AppConfig):
         from apps.decisioning.decisions.registry import message_counters
 
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
+        from .privacy import privacy_register
         from .selectors import messages_count
 
         message_counters.append(messages_count)
+        privacy_register()

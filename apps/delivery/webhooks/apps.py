@@ -9,6 +9,8 @@ class WebhooksConfig(AppConfig):
 
     def ready(self) -> None:
         from . import receivers, services  # models are loaded only now
+        from .privacy import privacy_register
 
         assert receivers  # noqa: S101  # imported for what it connects
         outbox_listen(services.news_take)
+        privacy_register()

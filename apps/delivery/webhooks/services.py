@@ -303,7 +303,8 @@ def _endpoint_judge(endpoint: WebhookEndpoint, answer: Answer, at: datetime) -> 
     endpoint.save(update_fields=["failures", "open_until", "active", "disabled_because"])
 
 
-def events_forget(*, before: datetime) -> int:
-    """Delete news that nobody waits for any more and that is older. Returns how many."""
+def events_forget(before: datetime, limit: int) -> int:
+    """Delete news from before a moment that nobody waits for any more, at most `limit`. Returns how many."""
     old = WebhookEvent.objects.filter(created_at__lt=before).exclude(deliveries__state=State.WAITING)
-    return old.delete()[1].get(WebhookEvent._meta.label, 0)
+    ids = list(old.order_by("pk").values_list("pk", flat=True)[:limit])
+    return WebhookEvent.objects.filter(pk__in=ids).delete()[1].get(WebhookEvent._meta.label, 0)

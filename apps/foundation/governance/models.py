@@ -181,7 +181,8 @@ class Publication(models.Model):
 class Notice(models.Model):
     """News for one member of staff: shown in the admin, and by e-mail unless they don't want that kind.
 
-    key: what it is news of; the same news comes to a person once.
+    key: what it is news of; the same news comes to a person once. place: the page it leads to, where it is not about
+    a review.
     """
 
     class Kind(models.TextChoices):
@@ -192,6 +193,7 @@ class Notice(models.Model):
         VOID = "void", "an approval became void"
         COMMENT = "comment", "a comment on a review of mine"
         PUBLISHED = "published", "something of mine was published or withdrawn"
+        DUE = "due", "a customer's request has to be answered soon, or is overdue"
 
     class Mail(models.TextChoices):
         MUTED = "muted", "not wanted"
@@ -203,7 +205,8 @@ class Notice(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="notices")
     kind = models.CharField(max_length=12, choices=Kind.choices)
     key = models.CharField(max_length=80)
-    review = models.ForeignKey(Review, on_delete=models.PROTECT, related_name="notices")
+    review = models.ForeignKey(Review, null=True, blank=True, on_delete=models.PROTECT, related_name="notices")
+    place = models.CharField(max_length=200, blank=True)
     title = models.CharField(max_length=300)
     body = models.TextField(blank=True)
     at = models.DateTimeField()

@@ -29,13 +29,15 @@ def notices_add(
     *,
     users: Collection[int],
     kind: Notice.Kind,
-    review: Review,
+    review: Review | None = None,
+    place: str = "",
     title: str,
     body: str = "",
     but: User | None = None,
     key: str = "",
 ) -> int:
-    """Tell people something about a review, each once per `key`. but: who did it and need not be told.
+    """Tell people something about a review, or of the page `place`, each once per `key`. but: who did it and need not
+    be told.
 
     Returns how many were told. Accounts that are closed are left out.
     """
@@ -46,8 +48,9 @@ def notices_add(
         Notice(
             user_id=user,
             kind=kind,
-            key=f"{kind.value}:{key or review.pk}",
+            key=f"{kind.value}:{key or (review.pk if review is not None else place)}",
             review=review,
+            place=place,
             title=title[:300],
             body=body,
             at=at,

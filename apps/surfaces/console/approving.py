@@ -145,6 +145,9 @@ def notice_mail(request: StaffRequest) -> HttpResponse:
 @staff_page("governance.view_review")
 @require_safe
 def notice_open(request: StaffRequest, notice_id: int) -> HttpResponse:
-    """Lead from a notice of one's own to its review; that reads it."""
+    """Lead from a notice of one's own to its review, which reads it; or to the page that it is about."""
     notice = get_object_or_404(Notice, pk=notice_id, user=request.user)
+    if notice.place:
+        notices_read(user=request.user, notice_ids=[notice.pk])
+        return redirect(notice.place)
     return redirect("console:review", review_id=notice.review_id)

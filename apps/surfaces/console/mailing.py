@@ -60,7 +60,7 @@ def notices_mail(*, at: datetime) -> int:
 
 def _envelope(notice: Notice, at: datetime) -> Envelope:
     sender, to = settings.STAFF_MAIL_FROM, notice.user.email
-    page = settings.BASE_URL + reverse("console:review", args=[notice.review_id])
+    page = settings.BASE_URL + (notice.place or reverse("console:review", args=[notice.review_id]))
     mail = settings.BASE_URL + reverse("console:notices")
     text = f"{notice.title}\n\n{notice.body}\n\n{page}\n\nWhich notices come by e-mail: {mail}\n"
     letter = Letter(

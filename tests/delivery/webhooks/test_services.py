@@ -247,7 +247,7 @@ def test_old_news_is_forgotten_and_what_waits_is_kept(receiver: Receiver) -> Non
     assert first is not None
     WebhookDelivery.objects.filter(pk=first.pk).update(state=State.DELIVERED)
 
-    assert events_forget(before=clock.now() + timedelta(days=1)) == 1
+    assert events_forget(clock.now() + timedelta(days=1), 100) == 1
     assert WebhookDelivery.objects.get().state == State.WAITING
 
 

@@ -1,0 +1,159 @@
+"""What consent holds: its part in exports, erasures and the register. Consent lies below this app."""
+
+from collections.abc import Iterator
+
+from django.db.models import Model
+from django.utils.translation import gettext_lazy as _
+
+from apps.data.consent.models import ConsentLink as ChainLink
+from apps.data.consent.models import ConsentPending, ConsentRecord, ConsentState, Gate, Suppression
+from apps.data.consent.services import consent_withdraw, suppression_add
+from apps.data.profiles.models import Identifier
+
+from .registry import Because, Forgotten, Person, Phase, Row, erase_step, export_part, processing_declare
+
+_NO_PERSONAL_DATA = "Who chose what and when, by number only: that choices were honoured must be shown (Art. 17(3)(e))."
+
+
+def _states(profile_id: int) -> Iterator[Row]:
+    states = ConsentState.objects.filter(profile_id=profile_id).select_related("purpose")
+    for one in states.order_by("purpose__position", "channel"):
+        yield {
+            "purpose": one.purpose.name,
+            "channel": one.get_channel_display(),
+            "agreed": one.granted,
+            "since": one.changed_at,
+        }
+
+
+def _records(profile_id: int) -> Iterator[Row]:
+    records = ConsentRecord.objects.filter(profile_id=profile_id).select_related("purpose")
+    for one in records.order_by("pk").iterator(chunk_size=500):
+        yield {
+            "purpose": one.purpose.name,
+            "channel": one.get_channel_display(),
+            "what": one.get_action_display(),
+            "how": one.get_method_display(),
+            "where": one.source,
+            "evidence": one.evidence,
+            "lawful_basis": one.get_lawful_basis_display(),
+            "wording": one.wording_digest,
+            "language": one.locale,
+            "policy_version": one.policy_version,
+            "jurisdiction": one.jurisdiction,
+            "browser_signal": one.gpc,
+            "confirmation": one.confirmation,
+            "when": one.occurred_at,
+            "written_down": one.recorded_at,
+        }
+
+
+def _suppressions(profile_id: int) -> Iterator[Row]:
+    digests = Identifier.objects.filter(profile_id=profile_id).values("digest")
+    for one in Suppression.objects.filter(digest__in=digests).order_by("pk"):
+        yield {"kind": one.kind, "why": one.get_reason_display(), "since": one.created_at}
+
+
+def _suppress(person: Person) -> Forgotten:
+    """The addresses get nothing any more, whoever will hold them: also after a new import."""
+    reachable = [(kind, value) for kind, value in person.identifiers if kind != Identifier.Kind.EXTERNAL]
+    for kind, value in reachable:
+        suppression_add(kind=kind, value=value, reason=Suppression.Reason.ERASURE)
+    return Forgotten(
+        0,
+        "A keyed digest of each address, so that nothing is ever sent there again (Art. 17(3)(b), Art. 21(3))."
+        if reachable
+        else "",
+    )
+
+
+def _withdraw(person: Person) -> Forgotten:
+    granted = ConsentState.objects.filter(profile_id=person.profile_id, granted=True).order_by("purpose_id", "channel")
+    count = sum(
+        consent_withdraw(
+            profile_id=person.profile_id,
+            purpose=purpose,
+            channel=channel,
+            method=ConsentRecord.Method.STAFF,
+            source="erasure",
+        )
+        for purpose, channel in granted.values_list("purpose_id", "channel")
+    )
+    return Forgotten(count, _NO_PERSONAL_DATA)
+
+
+def consents_register() -> None:
+    """Say what consent holds."""
+    export_part(
+        "consents",
+        _("What you agreed to"),
+        _states,
+        words={"purpose": _("What for"), "channel": _("By"), "agreed": _("Agreed"), "since": _("Since")},
+    )
+    export_part(
+        "consent_records",
+        _("Each time you agreed or withdrew"),
+        _records,
+        words={
+            "purpose": _("What for"),
+            "channel": _("By"),
+            "what": _("What"),
+            "how": _("How"),
+            "where": _("Where"),
+            "evidence": _("Evidence"),
+            "lawful_basis": _("Lawful basis"),
+            "wording": _("Digest of the wording"),
+            "language": _("Language"),
+            "policy_version": _("Version of the policy"),
+            "jurisdiction": _("Whose law applied"),
+            "browser_signal": _("Signal of the browser (GPC)"),
+            "confirmation": _("Confirmation"),
+            "when": _("When"),
+            "written_down": _("Written down"),
+        },
+    )
+    export_part(
+        "suppressions",
+        _("Addresses of yours that get nothing"),
+        _suppressions,
+        words={"kind": _("Kind"), "why": _("Why"), "since": _("Since")},
+    )
+    erase_step("suppress", _suppress, title="Their addresses are suppressed", phase=Phase.STOP)
+    erase_step("withdraw", _withdraw, title="What they agreed to is withdrawn", phase=Phase.STOP)
+    basis = "legal obligation (GDPR, Article 7(1)); legitimate interest"
+    proof = Because("Kept: it shows that choices were honoured. No address or name is in it.")
+    stays = Because("Nothing personal is left in it once the person is erased: a number and dates, in a signed chain.")
+    for model, categories, exported in (
+        (ConsentRecord, ("who agreed to what, when, where and how",), "consent_records"),
+        (ConsentState, ("what holds now",), "consents"),
+    ):
+        processing_declare(
+            model,
+            purpose="Honouring what people agreed to and withdrew, and being able to show it",
+            lawful_basis=basis,
+            categories=categories,
+            recipients=("systems of ours that are told of changes by webhook",),
+            kept=proof,
+            exported=exported,
+            erased="withdraw" if model is ConsentState else stays,
+        )
+    inner: tuple[type[Model], ...] = (ChainLink, ConsentPending, Gate)
+    for part in inner:
+        processing_declare(
+            part,
+            purpose="Keeping the consent ledger whole, and its order",
+            lawful_basis=basis,
+            categories=("numbers of records and people",),
+            kept=proof,
+            exported=Because("It says nothing of the person that the records themselves don't."),
+            erased=stays,
+        )
+    processing_declare(
+        Suppression,
+        purpose="Sending nothing to addresses that must not get any",
+        lawful_basis="legal obligation (GDPR, Article 21(3))",
+        categories=("keyed digest of the address", "reason"),
+        kept=Because("Kept for good: it must outlive the person's profile. It can't be read back."),
+        exported="suppressions",
+        erased=Because("It is what an erasure leaves on purpose, so that a new import can't bring messages back."),
+    )
