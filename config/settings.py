@@ -227,6 +227,16 @@ ORDER_KEEP_DAYS = env.int("ORDER_KEEP_DAYS", 0)
 IMPORT_FILE_KEEP_DAYS = env.int("IMPORT_FILE_KEEP_DAYS", 30)
 """Uploaded files and errors files are removed so long after their import ended."""
 
+# --- consent ---
+OPT_IN_DAYS = env.int("OPT_IN_DAYS", 7)
+"""Days within which somebody must confirm what they asked for on a form."""
+OPT_IN_MAILS = env.int("OPT_IN_MAILS", 3)
+"""Mails asking for such a confirmation that one address gets within a day."""
+OPT_IN_KEEP_DAYS = env.int("OPT_IN_KEEP_DAYS", 30)
+"""Days after which an opt-in that is over is forgotten; the grants that came of it stay in the ledger."""
+CONSENT_ORIGIN_DAYS = env.int("CONSENT_ORIGIN_DAYS", 365)
+"""Days for which the IP address and user agent of a choice are kept, sealed; the choice itself stays."""
+
 # --- imports ---
 IMPORT_UPLOAD_LIMIT = env.int("IMPORT_UPLOAD_LIMIT", 2_000_000_000)
 """Bytes of a file that may be brought in through the admin; the commands take any size."""

@@ -29,6 +29,7 @@ _number = count(1)
 def make_purposes() -> None:
     """The purposes that a migration brings, also after a test that emptied the tables."""
     import_module("apps.data.consent.migrations.0002_purposes").purposes_add(apps, None)
+    import_module("apps.data.consent.migrations.0009_purposes_ask").purposes_ask(apps, None)
 
 
 def make_paths() -> None:

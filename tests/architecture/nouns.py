@@ -59,6 +59,8 @@ NOUNS: dict[str, dict[str, str]] = {
         "links.py": "the signed links from a message to its person's choices",
         "offering.py": "topics and interests as staff offer them",
         "preferences.py": "what people choose beside consent",
+        "opt_ins.py": "double opt-ins",
+        "origins.py": "whence choices came, sealed",
         "projection.py": "what holds now, made anew from the ledger",
         "wordings.py": "what people read before they agree",
     },

@@ -6,6 +6,10 @@ class ConsentConfig(AppConfig):
     verbose_name = "Consent"
 
     def ready(self) -> None:
+        from apps.data.profiles.vault import sealed_column
+
         from .governing import governing_register  # models are loaded only now
+        from .origins import TABLE
 
         governing_register()
+        sealed_column(TABLE, "sealed", row="encode(digest, 'hex')")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from apps.foundation.core.wall_clock import Quiet
@@ -61,3 +62,28 @@ class AskedAgain:
     purpose: str
     channel: str
     until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whence a choice came over the network. ip: "" where it can't be told."""
+
+    ip: str
+    user_agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of asking. granted: holds now; pending: once it is confirmed; purposes each."""
+
+    granted: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+
+
+class Confirmed(StrEnum):
+    """What came of confirming. AGAIN: it was confirmed already; EXPIRED: too late; UNKNOWN: nothing waits for it."""
+
+    NOW = "now"
+    AGAIN = "again"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"

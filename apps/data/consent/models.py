@@ -7,9 +7,10 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
-from apps.data.profiles.models import Profile
+from apps.data.profiles.models import Identifier, Profile
 from apps.foundation.core.append_only import append_only
 from apps.foundation.core.clock import now
+from apps.foundation.core.ids import uuid7
 
 
 class Channel(models.TextChoices):
@@ -26,6 +27,8 @@ class Purpose(models.Model):
 
     A purpose that does not need consent (transactional: the contract is its lawful basis) passes the gate
     without a grant; suppression of the address holds for it too.
+    double_opt_in: who asks for it on a form must confirm it by a mail; gpc_opts_out: a browser that sends
+    `Sec-GPC: 1` withdraws it.
     """
 
     code = models.SlugField(primary_key=True, max_length=32)
@@ -33,6 +36,12 @@ class Purpose(models.Model):
     description = models.TextField(help_text="in the customer's words; shown on the preference page")
     translations = models.JSONField(default=dict, blank=True, help_text="name and description by language")
     needs_consent = models.BooleanField(default=True)
+    double_opt_in = models.BooleanField(
+        "double opt-in", default=False, help_text="who asks for it on a form confirms it by a mail to the address"
+    )
+    gpc_opts_out = models.BooleanField(
+        "GPC opts out", default=False, help_text="a browser that sends the signal Sec-GPC withdraws it"
+    )
     position = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
@@ -401,3 +410,55 @@ class PreferenceChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of profile {self.profile_id}"
+
+
+class ConsentOrigin(models.Model):
+    """Whence a choice came: IP address and user agent, sealed under the person's key, kept for a shorter time.
+
+    Records refer to it by its digest, which is under their seal: so it proves itself while it is there, and what is
+    left when it is gone tells nothing (a random part is in it).
+    """
+
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="+")
+    digest = models.BinaryField(max_length=32, unique=True)
+    sealed = models.BinaryField()
+    kept_at = models.DateTimeField(default=now, db_index=True)
+
+    def __str__(self) -> str:
+        return f"Origin of a choice of profile {self.profile_id}"
+
+
+class OptIn(models.Model):
+    """Somebody asked on a form to agree, and has to confirm it by a mail to the address: a double opt-in.
+
+    asked: what they asked for and how, by purpose, as `contracts.Circumstances` has it; identifier, address_digest: the
+    address that must confirm. Once confirmed it is grants in the ledger, with this as their evidence.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending", "waits for confirmation"
+        CONFIRMED = "confirmed", "confirmed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="opt_ins")
+    channel = models.CharField(max_length=8, choices=Channel.choices)
+    asked = models.JSONField()
+    method = models.CharField(max_length=16, choices=ConsentRecord.Method.choices)
+    source = models.CharField(max_length=200)
+    identifier = models.ForeignKey(Identifier, null=True, on_delete=models.SET_NULL, related_name="+")
+    address_digest = models.BinaryField(max_length=32)
+    origin_digest = models.BinaryField(max_length=32, default=b"", blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    asked_at = models.DateTimeField(default=now)
+    expires_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    message_id = models.UUIDField("message that was confirmed by", null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["address_digest", "-asked_at"], name="opt_in_of_address"),
+            models.Index(fields=["expires_at"], name="opt_in_over"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Opt-in of profile {self.profile_id}: {', '.join(self.asked)} ({self.get_state_display()})"

@@ -4,7 +4,7 @@ What holds is the record with the newest `occurred_at`, of equals the one record
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -22,9 +22,10 @@ from apps.foundation.core.outbox import outbox_put
 from apps.foundation.core.signing import address_digest
 
 from .chain import chain_extend_soon
-from .contracts import Circumstances
+from .contracts import Circumstances, Origin
 from .ledger import SEALED, seal_of
 from .models import Action, ConsentPending, ConsentRecord, ConsentState, Purpose, Suppression
+from .origins import origin_keep
 from .signals import consent_changed
 
 _PLAIN: Final = Circumstances()
@@ -90,12 +91,25 @@ def consent_grant(
     actor: User | None = None,
     occurred_at: datetime | None = None,
     circumstances: Circumstances = _PLAIN,
+    origin: Origin | None = None,
+    origin_digest: bytes = b"",
 ) -> bool:
     """Record that a person agreed. False when that held already: nothing is recorded then.
 
-    Who agrees to another text than the one on record agrees anew.
+    Who agrees to another text than the one on record agrees anew. origin_digest: of an origin that is kept already.
     """
-    choice = _Choice(Action.GRANT, channel, method, source, evidence, actor, occurred_at or now(), circumstances)
+    choice = _Choice(
+        Action.GRANT,
+        channel,
+        method,
+        source,
+        evidence,
+        actor,
+        occurred_at or now(),
+        circumstances,
+        origin,
+        origin_digest,
+    )
     return _record([purpose], profile_id, choice) > 0
 
 
@@ -110,12 +124,15 @@ def consent_withdraw(
     actor: User | None = None,
     occurred_at: datetime | None = None,
     circumstances: Circumstances = _PLAIN,
+    origin: Origin | None = None,
 ) -> bool:
     """Record that a person does not agree, also where nothing was on record. False when that held already.
 
     Once this has committed, no message of the purpose on the channel enters `sending` for the person.
     """
-    choice = _Choice(Action.WITHDRAW, channel, method, source, evidence, actor, occurred_at or now(), circumstances)
+    choice = _Choice(
+        Action.WITHDRAW, channel, method, source, evidence, actor, occurred_at or now(), circumstances, origin
+    )
     return _record([purpose], profile_id, choice) > 0
 
 
@@ -127,10 +144,11 @@ def consent_withdraw_all(
     source: str,
     actor: User | None = None,
     circumstances: Circumstances = _PLAIN,
+    origin: Origin | None = None,
 ) -> int:
     """Withdraw every purpose that needs consent, on one channel. Returns how many changed."""
     purposes = list(Purpose.objects.filter(needs_consent=True).values_list("code", flat=True))
-    choice = _Choice(Action.WITHDRAW, channel, method, source, "", actor, now(), circumstances)
+    choice = _Choice(Action.WITHDRAW, channel, method, source, "", actor, now(), circumstances, origin)
     return _record(purposes, profile_id, choice)
 
 
@@ -146,6 +164,8 @@ class _Choice:
     actor: User | None
     occurred_at: datetime
     circumstances: Circumstances
+    origin: Origin | None = None
+    origin_digest: bytes = b""
 
     def holds_by(self, state: ConsentState) -> bool:
         """Whether it is on record already. Another text, agreed to, is another choice."""
@@ -167,7 +187,7 @@ class _Choice:
             "actor_id": self.actor.pk if self.actor else None,
             "occurred_at": occurred_at,
             "recorded_at": recorded_at,
-            "origin_digest": b"",
+            "origin_digest": self.origin_digest,
             **{name.name: getattr(self.circumstances, name.name) for name in fields(Circumstances)},
         }
         return {**values, "seal": seal_of(settings.LEDGER_KEY, values)}
@@ -188,6 +208,9 @@ def _record(purposes: Sequence[str], profile_id: int, choice: _Choice) -> int:
             )
             if state is not None and (choice.holds_by(state) or state.changed_at > choice.occurred_at):
                 continue
+            if choice.origin is not None:  # kept once, and only for what is recorded
+                digest = origin_keep(profile_id=profile_id, origin=choice.origin)
+                choice = replace(choice, origin=None, origin_digest=digest)
             record = ConsentRecord.objects.create(
                 **choice.sealed(
                     profile_id=profile_id, purpose=purpose, occurred_at=choice.occurred_at, recorded_at=now()

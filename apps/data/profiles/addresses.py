@@ -68,3 +68,8 @@ def identifier_put(*, profile_id: int, kind: str, value: str, verified: bool = F
         if not made or becomes_main:
             Identifier.objects.filter(pk=found.pk).update(**wanted)
     return int(found.pk)
+
+
+def identifier_verify(*, profile_id: int, identifier_id: int) -> bool:
+    """Mark an address of a person as verified: they showed that it is theirs. False when it is not there any more."""
+    return Identifier.objects.filter(pk=identifier_id, profile_id=profile_id).update(verified=True) > 0

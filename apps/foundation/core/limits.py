@@ -63,11 +63,15 @@ def visitor_ip(request: HttpRequest) -> str:
 
 
 def visitor_network(request: HttpRequest) -> str:
-    """Whom to count tries of a visitor for: the address, of IPv6 the /64 that one household or machine gets."""
-    found = visitor_ip(request)
-    address = ip_address(found) if found else None
+    """Whom to count tries of a visitor for: see `network_of`."""
+    return network_of(visitor_ip(request))
+
+
+def network_of(ip: str) -> str:
+    """The address itself, of IPv6 the /64 that one household or machine gets; "" for none."""
+    address = ip_address(ip) if ip else None
     if not isinstance(address, IPv6Address):
-        return found
+        return ip
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(IPv6Address(int(address) >> 64 << 64))
