@@ -180,6 +180,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "start due runs": {"task": "apps.decisioning.playbooks.tasks.runs_start_due", "schedule": 15.0},
     "move journeys on": {"task": "apps.decisioning.playbooks.tasks.journeys_tick", "schedule": 10.0},
+    "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "take up imports": {"task": "apps.data.imports.tasks.imports_sweep", "schedule": 60.0},
     "re-drive decisions": {"task": "apps.decisioning.decisions.tasks.decisions_sweep", "schedule": 10.0},
@@ -257,6 +258,9 @@ TRIGGER_OVERLAP_MINUTES = env.int("TRIGGER_OVERLAP_MINUTES", 60)
 """How far back of the last look events are looked for: a transaction that takes longer to record one is too late."""
 TRIGGER_AUDIENCE_MINUTES = env.int("TRIGGER_AUDIENCE_MINUTES", 5)
 """Minutes between two looks at who entered an audience."""
+
+SYSTEM_MAIL_KEEP_DAYS = env.int("SYSTEM_MAIL_KEEP_DAYS", 90)
+"""Days after which it is forgotten what a system mail was about; the links in it that need that end with it."""
 
 # --- sending ---
 SEND_WINDOW = env.int("SEND_WINDOW", 20)

@@ -11,7 +11,7 @@ from guardian.shortcuts import assign_perm
 from apps.data.consent.models import Action, Channel, ConsentRecord, ConsentState, Gate
 from apps.data.profiles.models import Identifier, Profile
 from apps.decisioning.audiences.models import Audience
-from apps.decisioning.content.models import Block, Market
+from apps.decisioning.content.models import Block, Brand, Market
 from apps.decisioning.content.services import block_create, block_type_create, brand_create, template_create
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.rights import SHARED
@@ -110,14 +110,11 @@ _LOOP = "{% for item in [[ items ]] %}<mj-text>{{ item.title }}</mj-text>{% endf
 _GERMAN = {"attribute": "country", "in": ["DE", "AT", "CH"]}
 
 
-def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
-    """A playbook that can be handed in: two heroes by country, three products by tiers, for everybody."""
+def make_brand(*, by: User | None = None) -> Brand:
+    """A brand: Tea & Co."""
     number = next(_number)
-    make_purposes()
-    make_paths()
-    root = User.objects.create_superuser(f"content-{number}@staff.example", "a long enough password")
-    brand = brand_create(
-        by=root,
+    return brand_create(
+        by=by or User.objects.create_superuser(f"brand-{number}@staff.example", "a long enough password"),
         code=f"brand-{number}",
         name="Tea & Co",
         from_name="Tea & Co",
@@ -126,6 +123,15 @@ def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
         shop_url="https://tea.example/",
         link_hosts=["tea.example"],
     )
+
+
+def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
+    """A playbook that can be handed in: two heroes by country, three products by tiers, for everybody."""
+    number = next(_number)
+    make_purposes()
+    make_paths()
+    root = User.objects.create_superuser(f"content-{number}@staff.example", "a long enough password")
+    brand = make_brand(by=root)
     words = block_type_create(
         by=root,
         code=f"words-{number}",

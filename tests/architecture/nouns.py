@@ -189,6 +189,8 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "decisioning/playbooks": {
         "privacy.py": "what it tells of the personal data it holds",
+        "carrying.py": "system mail on its way into runs",
+        "system_mail.py": "what a playbook that is system mail must be",
         "enrolment.py": "beginning journeys: who may, how often, once for each occasion",
         "journeys.py": "moving people on through steps",
         "moments.py": "waits and quiet hours in somebody's own time; pure",

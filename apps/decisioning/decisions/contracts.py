@@ -5,6 +5,14 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
+class Occasion:
+    """What a system mail is about. kind: of `profiles.mail.MailKind`; key: of whoever wanted it."""
+
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class DispatchTerms:
     """The terms under which a run's messages go out.
 

@@ -12,14 +12,14 @@ from apps.data.consent.models import Purpose
 from apps.decisioning.audiences.rules import rule_parse, rule_reading
 from apps.decisioning.content.models import BlockVersion
 from apps.decisioning.playbooks.contracts import PlaybookSpec, TierSpec
-from apps.decisioning.playbooks.models import Run, RunBatch
+from apps.decisioning.playbooks.models import MailWant, Run, RunBatch
 from apps.decisioning.playbooks.rules import SOURCES, TIERS
 from apps.decisioning.playbooks.services import run_deadline
 from apps.decisioning.playbooks.steps import ONLY, message_spec, step_title
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import NotFound
 
-from .contracts import DispatchTerms
+from .contracts import DispatchTerms, Occasion
 from .engine import SEND, Verdict
 from .models import Decision
 
@@ -67,6 +67,15 @@ def dispatch_terms(*, run_id: int) -> DispatchTerms:
         not_after=run_deadline(run),
         cancelled=run.state == Run.State.CANCELLED,
     )
+
+
+def occasion_of(*, message_id: UUID, profile_id: int) -> Occasion | None:
+    """What the system mail with this id was about; None for another message, and for somebody else's."""
+    wanted = MailWant.objects.filter(
+        profile_id=profile_id, run__in=Decision.objects.filter(pk=message_id, profile_id=profile_id).values("run")
+    )
+    found = wanted.values_list("kind", "key").first()
+    return None if found is None else Occasion(*found)
 
 
 def runs_unplanned() -> list[int]:

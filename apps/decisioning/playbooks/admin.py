@@ -1,5 +1,6 @@
 """Playbooks in the admin: from draft to published version. What needs a second thought has a page of its own."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -11,6 +12,8 @@ from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import get_text_list
+from django.utils.translation import get_language_info
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
@@ -28,7 +31,16 @@ from apps.foundation.governance.pages import GovernedAdmin
 from .forms import CopyForm, PlaybookForm, RunForm, SubmitForm, steps_seen
 from .models import Playbook, PlaybookVersion
 from .pictures import picture_of_draft
-from .ready_made import copy_lacks, layout_add, layout_missing, ready_made_all, ready_made_copy, ready_made_get
+from .ready_made import (
+    LIFE,
+    SYSTEM,
+    copy_lacks,
+    layout_add,
+    layout_missing,
+    ready_made_all,
+    ready_made_copy,
+    ready_made_get,
+)
 from .records import PlaybookVersionAdmin, RunAdmin
 from .rules import GUARDRAILS
 from .selectors import journey_counts, next_instant, role_titles, rule_words, tier_rows_draft, validity_news
@@ -43,6 +55,7 @@ from .services import (
 )
 from .showing import COLOURS, FIT, LINK, Question, picture_html, problems_of, tiers_table, version_facts
 from .steps import steps_walk
+from .system_mail import mails_missing
 
 __all__ = ["PlaybookAdmin", "PlaybookVersionAdmin", "RunAdmin"]
 
@@ -59,6 +72,7 @@ _FIELDS = (
             "classes": (FIT,),
             "fields": (
                 "trigger",
+                "mail_kind",
                 "schedule",
                 "time_zone",
                 "next_shown",
@@ -91,6 +105,11 @@ _FIELDS = (
     ("Guardrails", {"classes": (FIT,), "fields": tuple(f"guard_{kpi}" for kpi in GUARDRAILS)}),
     ("Approval", {"classes": (FIT,), "fields": ("approval_path", "versions_shown")}),
 )
+
+
+def _languages_said(codes: Sequence[str]) -> str:
+    """Languages by their English names, as in a sentence."""
+    return str(get_text_list([get_language_info(code)["name"] for code in codes], "and"))
 
 
 @admin.register(Playbook)
@@ -305,9 +324,12 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
             **self.admin_site.each_context(request),
             "title": "Start from a ready-made playbook",
             "opts": self.opts,
-            "found": ready_made_all(),
+            "groups": [
+                {"code": group, "found": ready_made_all(group), "missing": layout_missing(group)}
+                for group in (LIFE, SYSTEM)
+            ],
+            "there": set(Playbook.Mail.values) - {kind.value for kind in mails_missing()},
             "lacking": copy_lacks(cast(User, request.user)),
-            "missing": layout_missing(),
             "may_add_layout": request.user.has_perm("content.add_template")
             and request.user.has_perm("content.add_blocktype"),
         }
@@ -316,7 +338,7 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
     def layout(self, request: HttpRequest) -> HttpResponse:
         """Add the template that they use."""
         try:
-            template = layout_add(by=cast(User, request.user))
+            template = layout_add(by=cast(User, request.user), group=request.POST.get("group", LIFE))
             messages.success(request, f"The template {template} is there. Marketers can copy the playbooks now.")
         except NotAllowed as error:
             raise PermissionDenied from error
@@ -345,7 +367,10 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
             do=do,
             form=CopyForm.of(by),
             initial={"name": found.name, "brand": Brand.objects.order_by("pk").first()},
-            lines=[found.about, "Nothing is sent: it is a draft, and its words are there in English and German."],
+            lines=[
+                found.about,
+                f"Nothing is sent: it is a draft, and its words are there in {_languages_said(found.languages)}.",
+            ],
             rows=[(need.words.capitalize(), "there" if need.there else "not in the data yet") for need in found.needs],
         )
         return self._ask(request, None, question)
@@ -388,8 +413,8 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
         playbook = Playbook.objects.filter(pk=object_id).first()
         if playbook is None:
             return []
-        held = {"publish": self._approved(playbook) is None, "start_run": not playbook.published_id}
-        held["withdraw"] = held["start_run"]
+        held = {"publish": self._approved(playbook) is None, "withdraw": not playbook.published_id}
+        held["start_run"] = playbook.published is None or playbook.published.mail_kind != ""  # that goes by itself
         found = super().get_actions_detail(request, object_id)
         return [button for button in found if not held.get(button.path.replace("-", "_"))]
 

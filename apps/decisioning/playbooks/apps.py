@@ -5,9 +5,11 @@ class PlaybooksConfig(AppConfig):
     name = "apps.decisioning.playbooks"
 
     def ready(self) -> None:
+        from apps.data.profiles.mail import mail_carrier_set
         from apps.decisioning.content.registry import arrangement_sources
 
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
+        from .carrying import PlaybookCarrier
         from .governing import governing_register
         from .privacy import privacy_register
         from .rights import rights_declare
@@ -16,4 +18,5 @@ class PlaybooksConfig(AppConfig):
         governing_register()
         rights_declare()
         privacy_register()
+        mail_carrier_set(PlaybookCarrier())
         arrangement_sources.append(template_arrangement)

@@ -80,3 +80,4 @@ class PlaybookSpec(TypedDict):
     quiet: NotRequired[dict[str, str] | None]
     guardrails: NotRequired[list[GuardrailSpec]]
     topic: NotRequired[str]
+    mail_kind: NotRequired[str]

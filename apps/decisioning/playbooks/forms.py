@@ -175,6 +175,7 @@ class PlaybookForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # 
             "description",
             "kpi",
             "trigger",
+            "mail_kind",
             "schedule",
             "time_zone",
             "event_name",
@@ -243,6 +244,8 @@ class PlaybookForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # 
             self.add_error("schedule", "A playbook on a schedule needs one")
         if data.get("trigger") == Playbook.Trigger.EVENT and not data.get("event_name"):
             self.add_error("event_name", "Name the event that starts it")
+        if data.get("trigger") == Playbook.Trigger.SYSTEM and not data.get("mail_kind"):
+            self.add_error("mail_kind", "Say which system mail it is")
         quiet = data.get("quiet_start"), data.get("quiet_end")
         if (quiet[0] is None) != (quiet[1] is None) or (quiet[0] is not None and quiet[0] == quiet[1]):
             self.add_error("quiet_start", "Give both ends of the quiet hours, not the same, or none")

@@ -15,6 +15,7 @@ from apps.foundation.governance.registry import Use, Workflow, history_register,
 from . import services
 from .models import Playbook, PlaybookVersion
 from .specs import block_versions_pinned, template_versions_pinned, version_digest
+from .system_mail import mail_published
 
 _OWN = ("id", "published", "published_id", "editors", "schedule_seen_at", "created_at", "updated_at", "code")
 
@@ -23,6 +24,16 @@ def _tags(version: PlaybookVersion) -> set[str]:
     """The tags of all blocks that it uses are its tags."""
     blocks = Block.objects.filter(versions__in=block_versions_pinned(version.spec)).distinct()
     return {tag for block in blocks for tag in block.tags}
+
+
+def _mail_taken(version: PlaybookVersion) -> list[str]:
+    """Another playbook that is this system mail already: there is one of each, so that nobody gets two."""
+    if not version.mail_kind or version.state != PlaybookVersion.State.APPROVED:  # who hands in may yet withdraw it
+        return []
+    other = mail_published(version.mail_kind)
+    if other is None or other.playbook_id == version.playbook_id:
+        return []
+    return [f"{other} is published as this system mail already: withdraw that first"]
 
 
 def _values(version: PlaybookVersion) -> dict[str, str]:
@@ -114,6 +125,7 @@ def governing_register() -> None:
             authors=services.version_authors,
             tags=_tags,
             steps=lambda version: [version.spec["approval_path"]],
+            problems=_mail_taken,
             published=services.version_published,
             withdrawn=services.version_withdrawn,
             values=_values,

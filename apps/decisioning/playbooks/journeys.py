@@ -274,7 +274,7 @@ def _moves_write(
 
 
 @dataclass
-class _Group:
+class Group:
     """People who get one step's message for one occasion, or for occasions of their own."""
 
     people: list[int] = field(default_factory=list)
@@ -292,7 +292,7 @@ def _messages_put(
     Occasions of single people are gathered into runs in which nobody and no address comes twice.
     """
     stopped: set[int] = set()
-    shared: defaultdict[tuple[str, str, str], _Group] = defaultdict(_Group)
+    shared: defaultdict[tuple[str, str, str], Group] = defaultdict(Group)
     own: defaultdict[tuple[str, str], list[tuple[Due, Sent]]] = defaultdict(list)
     for journey, message in sent:
         if journey.trigger in _SHARED_KEYS:
@@ -300,51 +300,51 @@ def _messages_put(
         else:
             own[message.step, message.withheld].append((journey, message))
     for (step, key, withheld), group in sorted(shared.items()):
-        if not _run_extend(cursor, playbook_id, version_id, step, key, withheld, group, at):
+        if not run_extend(cursor, playbook_id, version_id, step, key, withheld, group, at):
             stopped.update(group.journeys)
     for (step, withheld), alone in sorted(own.items()):
         for group in _layers(cursor, alone):
             key = f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, journeys from {min(group.journeys)}"
-            _run_extend(cursor, playbook_id, version_id, step, key, withheld, group, at)
+            run_extend(cursor, playbook_id, version_id, step, key, withheld, group, at)
     return stopped
 
 
-def _join(group: _Group, journey: Due, message: Sent) -> None:
+def _join(group: Group, journey: Due, message: Sent) -> None:
     group.people.append(journey.profile_id)
     group.journeys.append(journey.id)
     group.trigger = journey.trigger
     group.deadline = message.deadline if group.deadline is None else max(group.deadline, message.deadline)
 
 
-def _layers(cursor: CursorWrapper, alone: Sequence[tuple[Due, Sent]]) -> list[_Group]:
+def _layers(cursor: CursorWrapper, alone: Sequence[tuple[Due, Sent]]) -> list[Group]:
     """Groups in which each person and each address stands once: what else is in a run is another occasion."""
     cursor.execute(_ADDRESSES, [[journey.profile_id for journey, _ in alone], ["email", "phone"]])
     marks: defaultdict[int, set[Any]] = defaultdict(set)
     for profile_id, digest in cursor.fetchall():
         marks[profile_id].add(bytes(digest))
-    layers: list[tuple[_Group, set[Any]]] = []
+    layers: list[tuple[Group, set[Any]]] = []
     for journey, message in alone:
         mine = {journey.profile_id, *marks[journey.profile_id]}
         layer = next((layer for layer in layers if not mine & layer[1]), None)
         if layer is None:
-            layer = (_Group(), set())
+            layer = (Group(), set())
             layers.append(layer)
         layer[1].update(mine)
         _join(layer[0], journey, message)
     return [group for group, _ in layers]
 
 
-def _run_extend(
+def run_extend(
     cursor: CursorWrapper,
     playbook_id: int,
     version_id: int,
     step: str,
     key: str,
     withheld: str,
-    group: _Group,
+    group: Group,
     at: datetime,
-) -> bool:
-    """Add people to the run of a step and occasion, made if need be. False when it was cancelled."""
+) -> Run | None:
+    """Add people to the run of a step and occasion, made if need be. None when it was cancelled."""
     Run.objects.bulk_create(
         [
             Run(
@@ -363,7 +363,7 @@ def _run_extend(
     )
     run = Run.objects.select_for_update().get(playbook_id=playbook_id, step=step, occasion_key=key[:120])
     if run.state == Run.State.CANCELLED:
-        return False
+        return None
     first = (run.batches.aggregate(highest=Max("number"))["highest"] or 0) + 1
     RunBatch.objects.bulk_create(
         RunBatch(
@@ -383,7 +383,7 @@ def _run_extend(
         send_until=max(deadlines, default=None),
     )
     transaction.on_commit(lambda: _batches_tell(run.pk))
-    return True
+    return run
 
 
 def _batches_tell(run_id: int) -> None:

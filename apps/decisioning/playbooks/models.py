@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from apps.data.consent.models import Channel, Purpose, Topic
+from apps.data.profiles.mail import MailKind
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, Template
@@ -21,6 +22,15 @@ class Playbook(models.Model):
         EVENT = "event", "at an event"
         AUDIENCE = "audience", "when somebody enters the audience"
         API = "api", "over the API"
+        SYSTEM = "system", "as system mail"
+
+    class Mail(models.TextChoices):
+        """Kinds of system mail (`profiles.mail.MailKind`), in words."""
+
+        CONFIRM = MailKind.CONFIRM.value, "confirmation that somebody wants to hear from us"
+        LINK = MailKind.LINK.value, "link to the preferences, for somebody who asked for it"
+        WELCOME = MailKind.WELCOME.value, "welcome after a sign-up"
+        EXPORT = MailKind.EXPORT.value, "link to what is known about a person, for that person"
 
     class Budget(models.TextChoices):
         TRANSACTIONAL = "transactional", "transactional"
@@ -32,6 +42,9 @@ class Playbook(models.Model):
     description = models.TextField(blank=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="playbooks")
     trigger = models.CharField(max_length=10, choices=Trigger.choices, default=Trigger.HAND)
+    mail_kind = models.CharField(
+        "system mail", max_length=10, choices=Mail.choices, blank=True, default="", db_default=""
+    )
     schedule = models.CharField(max_length=100, blank=True, help_text="cron: minute hour day month weekday")
     time_zone = models.CharField(
         max_length=50, default="UTC", help_text="IANA; of the schedule, and of people whose own is not known"
@@ -114,6 +127,11 @@ class Playbook(models.Model):
                 violation_error_message="Name the event that starts it",
             ),
             models.CheckConstraint(
+                condition=~Q(trigger="system") | ~Q(mail_kind=""),
+                name="playbook_mail_kind_is_given",
+                violation_error_message="Say which system mail it is",
+            ),
+            models.CheckConstraint(
                 condition=Q(quiet_start=None, quiet_end=None)
                 | Q(quiet_start__isnull=False, quiet_end__isnull=False) & ~Q(quiet_start=F("quiet_end")),
                 name="playbook_quiet_hours_are_whole",
@@ -146,6 +164,9 @@ class PlaybookVersion(models.Model):
     compiled_steps = models.JSONField(
         default=dict, help_text="by id of the step, ids of its compiled templates by language; empty for one message"
     )
+    mail_kind = models.CharField(
+        max_length=10, choices=Playbook.Mail.choices, blank=True, default="", db_default="", help_text="of the spec"
+    )
     digest = models.CharField(max_length=64)
     state = models.CharField(max_length=10, choices=State.choices, default=State.IN_REVIEW)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -160,6 +181,11 @@ class PlaybookVersion(models.Model):
             models.UniqueConstraint(fields=["playbook", "number"], name="playbook_version_once"),
             models.UniqueConstraint(
                 fields=["playbook"], condition=Q(state="published"), name="playbook_one_published_version"
+            ),
+            models.UniqueConstraint(
+                fields=["mail_kind"],
+                condition=Q(state="published") & ~Q(mail_kind=""),
+                name="playbook_version_one_published_of_each_mail",
             ),
         ]
         ordering = ["playbook_id", "-number"]
@@ -279,6 +305,30 @@ class Journey(models.Model):
 
     def __str__(self) -> str:
         return f"Journey {self.pk}"
+
+
+class MailWant(models.Model):
+    """A system mail that is wanted for one person. The same kind, person and key is the same mail.
+
+    run: in which it goes out, None while it waits and if it was given up; settled_at: when either came about.
+    """
+
+    kind = models.CharField(max_length=10, choices=Playbook.Mail.choices)
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=120)
+    wanted_at = models.DateTimeField(default=now)
+    run = models.ForeignKey(Run, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["profile", "kind", "key"], name="mail_want_once")]
+        indexes = [
+            models.Index(fields=["kind", "id"], condition=Q(settled_at=None), name="mail_want_open"),
+            models.Index(fields=["run", "profile"], name="mail_want_of_message"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}, {self.key}"
 
 
 class Sighting(models.Model):

@@ -65,6 +65,7 @@ def picture_of_spec(spec: PlaybookSpec) -> Picture:
             event=event["name"] if event is not None else "",
             where=event["where"] if event is not None else None,
             again=spec.get("again_after_days"),
+            mail=spec.get("mail_kind", ""),
         ),
         audience=rule_words(spec["audience_rule"]),
         steps=_shown(steps_of(spec), "", lambda step: templates.get(step.get("template_version", 0), "")),
@@ -86,6 +87,7 @@ def picture_of_draft(playbook: Playbook) -> Picture:
             event=playbook.event_name,
             where=playbook.event_where,
             again=playbook.again_after_days,
+            mail=playbook.mail_kind,
         ),
         audience=rule_words(playbook.audience.rule) if playbook.audience_id else "",
         steps=steps_shown(steps),
@@ -164,8 +166,12 @@ def wait_words(step: Mapping[str, Any]) -> str:
     return "Wait"
 
 
-def start_words(*, trigger: str, schedule: str, zone: str, event: str, where: object, again: int | None) -> str:
-    """What begins a playbook, as a phrase."""
+def start_words(
+    *, trigger: str, schedule: str, zone: str, event: str, where: object, again: int | None, mail: str = ""
+) -> str:
+    """What begins a playbook, as a phrase. mail: the kind of system mail that it is."""
+    if mail in Playbook.Mail.values:
+        return f"When it is wanted for somebody: {Playbook.Mail(mail).label}"
     often = {None: "once per person", 0: "each time"}.get(again, f"at most once in {again} days per person")
     if trigger == Playbook.Trigger.SCHEDULE:
         return f"On the schedule {schedule} ({zone})"

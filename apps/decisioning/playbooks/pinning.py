@@ -13,6 +13,7 @@ from .models import Playbook
 from .rules import spec_digest
 from .specs import playbook_problems, spec_build
 from .steps import message_steps
+from .system_mail import link_terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ def playbook_pin(playbook: Playbook) -> Pinned:
             brand=built["brand"],
             slots=message["slots"],
             languages=built["languages"],
+            links=link_terms(built.get("mail_kind", "")),
         )
         for step, message in message_steps(built).items()
     }

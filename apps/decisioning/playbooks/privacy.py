@@ -1,6 +1,8 @@
-"""What it tells of the personal data it holds: journeys, and who was in an audience."""
+"""What it tells of the personal data it holds: journeys, who was in an audience, and which system mail was wanted."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
@@ -13,9 +15,12 @@ from apps.data.privacy.registry import (
     erase_step,
     export_part,
     processing_declare,
+    retention_rule,
 )
 
-from .models import Journey, Member, RunBatch, Sighting
+from .models import Journey, MailWant, Member, RunBatch, Sighting
+
+_MAIL: Final = "system_mail"
 
 
 def _journeys(profile_id: int) -> Iterator[Row]:
@@ -43,8 +48,39 @@ def _forget(person: Person) -> Forgotten:
     return Forgotten(journeys + members, "Numbers of people in the lists of past runs, which say who was looked at.")
 
 
+def _mails(profile_id: int) -> Iterator[Row]:
+    for one in MailWant.objects.filter(profile_id=profile_id).order_by("pk"):
+        yield {"kind": one.get_kind_display(), "wanted": one.wanted_at}
+
+
+def _mails_forget(person: Person) -> Forgotten:
+    return Forgotten(MailWant.objects.filter(profile_id=person.profile_id).delete()[0])
+
+
+def _mails_forget_old(before: datetime, limit: int) -> int:
+    old = MailWant.objects.filter(wanted_at__lt=before).order_by("pk").values("pk")[:limit]
+    return MailWant.objects.filter(pk__in=old).delete()[0]
+
+
+def _mails_register() -> None:
+    words = {"kind": _("What for"), "wanted": _("When")}
+    export_part(_MAIL, _("E-mails that you asked for"), _mails, words=words)
+    erase_step(_MAIL, _mails_forget, title="Which system mail was wanted for them", phase=Phase.STOP)
+    retention_rule(_MAIL, "What a system mail was about", "SYSTEM_MAIL_KEEP_DAYS", _mails_forget_old)
+    processing_declare(
+        MailWant,
+        purpose="Sending people what they asked for: confirmations, links, their data",
+        lawful_basis="contract; legal obligation, for confirmations and requests",
+        categories=("which system mail was wanted, and when",),
+        kept=_MAIL,
+        exported=_MAIL,
+        erased=_MAIL,
+    )
+
+
 def privacy_register() -> None:
     """Say what this app holds."""
+    _mails_register()
     export_part(
         "journeys",
         _("Series of messages that you were in"),

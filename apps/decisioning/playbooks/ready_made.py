@@ -1,9 +1,9 @@
 """Ready-made playbooks: what there is to begin from, whether the data has what it needs, and copying one.
 
 A copy is a draft like any other: blocks, audience and playbook of its own, owned by whoever copied it, made by the
-services, so that rights, checks and the audit log hold. The template, its block types and the blocks that all copies
-share (legal foot, note, products) are made once, by somebody who may; from then on they are edited and approved like
-all others.
+services, so that rights, checks and the audit log hold. Ready-made playbooks come in two groups, those for a
+customer's life and system mail. What a group shares (template, block types, legal foot, …) is made once, by somebody
+who may; from then on it is edited and approved like all else.
 """
 
 from collections.abc import Mapping
@@ -31,17 +31,25 @@ from .selectors import rule_words
 from .services import PlaybookFields, playbook_create
 
 _SHELF = Path(__file__).parent / "shelf"
-_ORDER = (
-    "welcome",
-    "onboarding",
-    "first_time_buyer",
-    "cart_abandonment",
-    "loyalty_milestone",
-    "high_value_at_risk",
-    "win_back",
-)
-TEMPLATE = "ready_made"
-"""Code of the template that ready-made playbooks use."""
+LIFE, SYSTEM = "life", "system"
+_ORDER = {
+    LIFE: (
+        "welcome",
+        "onboarding",
+        "first_time_buyer",
+        "cart_abandonment",
+        "loyalty_milestone",
+        "high_value_at_risk",
+        "win_back",
+    ),
+    SYSTEM: ("system_confirm", "system_link", "system_welcome", "system_export"),
+}
+_TEMPLATES = {LIFE: "ready_made", SYSTEM: "system_mail"}
+"""Codes of the templates that the playbooks of a group use."""
+_LAYOUTS = {LIFE: "layout", SYSTEM: "system_layout"}
+_SHARED = {LIFE: "Ready-made", SYSTEM: "System mail:"}
+"""How the names of blocks begin that a group shares."""
+_LINES = ("subject", "preview")
 _LISTS = (("personal", "neighbours"), ("category", "category"), ("site", "shop"))
 
 
@@ -62,6 +70,9 @@ class ReadyMade:
     about: str
     picture: Picture
     needs: tuple[Need, ...]
+    group: str
+    languages: tuple[str, ...]
+    mail_kind: str
 
 
 @lru_cache(maxsize=16)
@@ -71,14 +82,14 @@ def _read(code: str) -> dict[str, Any]:
 
 
 def _found(code: str) -> dict[str, Any]:
-    if code not in _ORDER:
+    if not any(code in codes for codes in _ORDER.values()):
         raise NotFound("ready_made_unknown", "There is no such ready-made playbook")
     return _read(code)
 
 
-def ready_made_all() -> list[ReadyMade]:
-    """What there is to begin from, in the order of a customer's life."""
-    return [ready_made_get(code) for code in _ORDER]
+def ready_made_all(group: str = LIFE) -> list[ReadyMade]:
+    """What there is to begin from in a group, in the order of a customer's life."""
+    return [ready_made_get(code) for code in _ORDER[group]]
 
 
 def ready_made_get(code: str) -> ReadyMade:
@@ -93,12 +104,31 @@ def ready_made_get(code: str) -> ReadyMade:
             event=trigger.get("event_name", ""),
             where=None,
             again=trigger.get("again_after_days"),
+            mail=trigger.get("mail_kind", ""),
         ),
         audience=rule_words(data["audience"]["rule"]),
         steps=steps_shown(data["steps"]),
         notes=[],
     )
-    return ReadyMade(code, data["name"], data["about"], picture, tuple(map(_need, data["needs"])))
+    return ReadyMade(
+        code=code,
+        name=data["name"],
+        about=data["about"],
+        picture=picture,
+        needs=tuple(map(_need, data["needs"])),
+        group=_group(data),
+        languages=_languages(data),
+        mail_kind=trigger.get("mail_kind", ""),
+    )
+
+
+def _group(data: Mapping[str, Any]) -> str:
+    return str(data.get("group", LIFE))
+
+
+def _languages(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """The languages that all its messages are there in."""
+    return tuple(key for key in next(iter(data["messages"].values())) if key != "products")
 
 
 def _need(need: Mapping[str, Any]) -> Need:
@@ -119,28 +149,32 @@ def copy_lacks(by: User) -> str:
     return ""
 
 
-def _shared_name(what: str) -> str:
-    return f"Ready-made {what}"
+def _shared_name(group: str, what: str) -> str:
+    return f"{_SHARED[group]} {what}"
 
 
-def layout_missing() -> bool:
-    """Whether the template and blocks that ready-made playbooks share are not there yet."""
-    names = {_shared_name(what) for what in _read("layout")["blocks"]}
-    return not Template.objects.filter(code=TEMPLATE, versions__isnull=False).exists() or Block.objects.filter(
-        name__in=names
-    ).count() < len(names)
+def layout_missing(group: str = LIFE) -> bool:
+    """Whether the template and blocks that the playbooks of a group share are not there yet."""
+    names = {_shared_name(group, what) for what in _read(_LAYOUTS[group])["blocks"]}
+    template = Template.objects.filter(code=_TEMPLATES[group], versions__isnull=False)
+    return not template.exists() or Block.objects.filter(name__in=names).count() < len(names)
 
 
-def layout_add(*, by: User) -> Template:
-    """Add the template, block types and shared blocks that ready-made playbooks use, once. Raises NotAllowed."""
-    layout = _read("layout")
+def layout_add(*, by: User, group: str = LIFE) -> Template:
+    """Add the template, block types and shared blocks that the playbooks of a group use, once.
+
+    Raises NotAllowed, NotFound.
+    """
+    if group not in _ORDER:
+        raise NotFound("group_unknown", "There is no such group of ready-made playbooks")
+    layout = _read(_LAYOUTS[group])
     with transaction.atomic():
         for code, entry in layout["block_types"].items():
             if not BlockType.objects.filter(code=code).exists():
                 block_type_create(by=by, code=code, **entry)
         types = dict(BlockType.objects.values_list("code", "pk"))
         for what, entry in layout["blocks"].items():
-            name = _shared_name(what)
+            name = _shared_name(group, what)
             if not Block.objects.filter(name=name).exists():
                 block_create(
                     by=by,
@@ -150,12 +184,12 @@ def layout_add(*, by: User) -> Template:
                     tags=["ready-made"],
                     content=entry["content"],
                 )
-        found = Template.objects.filter(code=TEMPLATE).first()
-        return found or template_create(by=by, code=TEMPLATE, **layout["template"])
+        found = Template.objects.filter(code=_TEMPLATES[group]).first()
+        return found or template_create(by=by, code=_TEMPLATES[group], **layout["template"])
 
 
 def ready_made_copy(*, code: str, brand: Brand, name: str, by: User, market: Market | None = None) -> Playbook:
-    """A draft of one's own of a ready-made playbook: its blocks in English and German, its audience, its steps.
+    """A draft of one's own of a ready-made playbook: its blocks in all its languages, its audience, its steps.
 
     name: of the playbook; blocks and audience are called after it; market: of its blocks, None for all markets.
     A shop without the template gets it too, if `by` may make templates.
@@ -165,12 +199,14 @@ def ready_made_copy(*, code: str, brand: Brand, name: str, by: User, market: Mar
     if lacking := copy_lacks(by):
         raise NotAllowed("not_allowed", lacking)
     title = " ".join(name.split()) or data["name"]
+    group = _group(data)
+    asked_for = data.get("purpose") == "transactional"  # who asked for it waits for it: no cap
     with transaction.atomic():
-        if layout_missing():
+        if layout_missing(group):
             if not by.has_perm("content.add_template"):
                 raise Conflict("layout_missing", "The template is not there yet: ask an engineer to add it here first")
-            layout_add(by=by)
-        template = Template.objects.get(code=TEMPLATE)
+            layout_add(by=by, group=group)
+        template = Template.objects.get(code=_TEMPLATES[group])
         blocks = _blocks_make(data, title, brand, market, by)
         audience = audience_create(
             name=f"{title}: {data['audience']['name']}"[:120], rule=data["audience"]["rule"], owner=by
@@ -184,15 +220,17 @@ def ready_made_copy(*, code: str, brand: Brand, name: str, by: User, market: Mar
             "audience": audience,
             "brand": brand,
             "steps": [_step(step, data, template, blocks) for step in data["steps"]],
-            "budget": Playbook.Budget.TRIGGERED,
+            "purpose": data.get("purpose", "marketing"),
+            "budget": Playbook.Budget.TRANSACTIONAL if asked_for else Playbook.Budget.TRIGGERED,
             "kpi": data["kpi"],
             "guardrails": [{"kpi": kpi, "limit": limit} for kpi, limit in data["guardrails"].items()],
             "approval_path": ["brand_approver"],
-            "cap_count": 4,
-            "cap_days": 7,
+            "cap_count": None if asked_for else 4,
+            "cap_days": None if asked_for else 7,
             "quiet_start": quiet[0] if quiet else None,
             "quiet_end": quiet[1] if quiet else None,
             "trigger": trigger["trigger"],
+            "mail_kind": trigger.get("mail_kind", ""),
             "event_name": trigger.get("event_name", ""),
             "again_after_days": trigger.get("again_after_days"),
         }
@@ -213,23 +251,28 @@ def _code(title: str) -> str:
 
 def _blocks_make(data: dict[str, Any], title: str, brand: Brand, market: Market | None, by: User) -> dict[str, str]:
     """The copy's own blocks. Returns names by what they are for, such as `hello subject`, with the shared ones."""
-    types: dict[str, int] = dict(BlockType.objects.filter(code__startswith="ready_").values_list("code", "pk"))
-    made: dict[str, str] = {what: _shared_name(what) for what in _read("layout")["blocks"]}
+    group = _group(data)
+    layout = _read(_LAYOUTS[group])
+    types: dict[str, int] = dict(BlockType.objects.filter(code__in=layout["block_types"]).values_list("code", "pk"))
+    made: dict[str, str] = {what: _shared_name(group, what) for what in layout["blocks"]}
+    main = data.get("main", "ready_hero")
+    links = {"link": brand.shop_url} if main == "ready_hero" else {}
+    line_type = next(code for code in layout["block_types"] if code.endswith("_line"))
 
     def make(what: str, kind: str, content: dict[str, Any]) -> None:
         made[what] = f"{title}: {what}"[:120]
         block_create(by=by, name=made[what], type_id=types[kind], tags=["ready-made"], content=content, market=market)
 
     for step, words in data["messages"].items():
-        spoken = {language: words[language] for language in ("en", "de")}
-        for line in ("subject", "preview"):
+        spoken = {language: words[language] for language in _languages(data)}
+        for line in _LINES:
             content = {language: {"line": said[line]} for language, said in spoken.items()}
-            make(f"{step} {line}", "ready_line", content)
-        hero = ("eyebrow", "headline", "body", "button")
+            make(f"{step} {line}", line_type, content)
         content = {
-            language: {**{key: said[key] for key in hero}, "link": brand.shop_url} for language, said in spoken.items()
+            language: {**{key: text for key, text in said.items() if key not in _LINES}, **links}
+            for language, said in spoken.items()
         }
-        make(f"{step} hero", "ready_hero", content)
+        make(f"{step} hero", main, content)
     return made
 
 
@@ -240,15 +283,12 @@ def _step(step: dict[str, Any], data: dict[str, Any], template: Template, blocks
             copied[way] = [_step(one, data, template, blocks) for one in step[way]]
     if step["kind"] != "message":
         return copied
+    slots = {line: [{"tier": "static", "block": blocks[f"{step['id']} {line}"]}] for line in (*_LINES, "hero")}
+    slots["legal"] = [{"tier": "static", "block": blocks[data.get("legal", "legal")]}]
+    if "note" not in blocks:
+        return {**copied, "template": template.pk, "slots": slots}
     products: list[dict[str, Any]] = [{"tier": "static", "block": blocks["note"]}]
     if data["messages"][step["id"]].get("products"):
         lists = [{"tier": tier, "block": blocks["products"], "source": source, "count": 3} for tier, source in _LISTS]
         products = [*lists, *products]
-    slots = {
-        line: [{"tier": "static", "block": blocks[f"{step['id']} {line}"]}] for line in ("subject", "preview", "hero")
-    }
-    return {
-        **copied,
-        "template": template.pk,
-        "slots": {**slots, "products": products, "legal": [{"tier": "static", "block": blocks["legal"]}]},
-    }
+    return {**copied, "template": template.pk, "slots": {**slots, "products": products}}

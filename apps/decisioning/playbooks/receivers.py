@@ -9,8 +9,8 @@ from apps.data.events.signals import events_recorded
 from apps.foundation.core.queue import enqueue_on_commit
 
 from .models import Playbook
-from .signals import journeys_due, run_started
-from .tasks import journeys_tick, run_plan, triggers_tick
+from .signals import journeys_due, mails_wanted, run_started
+from .tasks import journeys_tick, mails_tick, run_plan, triggers_tick
 
 
 @receiver(run_started, dispatch_uid="playbooks")
@@ -23,6 +23,12 @@ def run_gets_planned(*, run_id: int, **kwargs: Any) -> None:
 def journeys_get_moved(**kwargs: Any) -> None:
     """Journeys that begin wake a worker that moves them on."""
     enqueue_on_commit(journeys_tick)
+
+
+@receiver(mails_wanted, dispatch_uid="playbooks")
+def mails_get_carried(**kwargs: Any) -> None:
+    """System mail that is wanted wakes a worker that puts it into a run."""
+    enqueue_on_commit(mails_tick)
 
 
 @receiver(events_recorded, dispatch_uid="playbooks")

@@ -59,6 +59,7 @@ class PlaybookFields(TypedDict, total=False):
     description: str
     owner: User
     trigger: str
+    mail_kind: str
     schedule: str
     time_zone: str
     event_name: str
@@ -204,6 +205,7 @@ def playbook_submit(*, playbook_id: int, by: User, note: str = "") -> PlaybookVe
             spec=spec,
             compiled=compiled,
             compiled_steps=compiled_steps if spec.get("steps") else {},
+            mail_kind=spec.get("mail_kind", ""),
             digest="",
             created_by=by,
         )
@@ -313,6 +315,8 @@ def run_start(
         version = playbook.published
         if version is None or version.state != PlaybookVersion.State.PUBLISHED:
             raise Conflict("playbook_not_published", f"{playbook} is not published: it can't run")
+        if version.mail_kind:
+            raise Conflict("system_mail", f"{playbook} is system mail: it goes out by itself, to whoever asked for it")
         version_verify(version)
         started_at = at or now()
         run = Run.objects.create(

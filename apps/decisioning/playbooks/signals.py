@@ -11,5 +11,8 @@ run_batches_ready = Signal()
 run_cancelled = Signal()
 """`run_id`: nothing more of this run may go out. Sent inside the transaction that cancels it."""
 
+mails_wanted = Signal()
+"""System mail is wanted. Sent inside the transaction of whoever wants it; the rows are the truth."""
+
 journeys_due = Signal()
 """Journeys may have to be moved on. Sent on commit; the rows are the truth."""

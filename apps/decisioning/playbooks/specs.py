@@ -23,6 +23,7 @@ from .models import Playbook, PlaybookVersion
 from .rules import guardrails_read, slots_read, spec_digest
 from .schedules import schedule_problem, zone_problem
 from .steps import TemplateSlots, message_steps, steps_read, steps_walk
+from .system_mail import link_terms, mail_problems
 from .taking import blocks_taken, taking_check, templates_taken
 
 
@@ -37,6 +38,8 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
     Brings its slots into their one spelling on the way (blocks by id).
     """
     problems: list[Problem] = []
+    if playbook.trigger != Playbook.Trigger.SYSTEM:
+        playbook.mail_kind = ""
     try:
         told_here = ["slots", "steps", "guardrails", "event_where", "approval_path", "schedule", "time_zone"]
         playbook.full_clean(exclude=[*told_here, *(["template"] if playbook.steps else [])])
@@ -50,6 +53,7 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
     problems.extend(_content_problems(playbook))
     problems.extend(_path_problems(playbook.approval_path))
     problems.extend(_trigger_problems(playbook))
+    problems.extend(mail_problems(playbook))
     playbook.guardrails, found = guardrails_read(playbook.guardrails)
     problems.extend(found)
     if problem := zone_problem(playbook.time_zone):
@@ -68,6 +72,8 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
 
 def _field_of(message: str) -> str:
     """The field that a broken constraint of several is told at."""
+    if "system mail" in message:
+        return "mail_kind"
     if "event" in message:
         return "event_name"
     return "quiet_start" if "quiet" in message else "cap_count"
@@ -181,6 +187,8 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
     )
     if playbook.topic_id is not None:
         spec["topic"] = playbook.topic_id
+    if playbook.mail_kind:
+        spec["mail_kind"] = playbook.mail_kind
     written = {("block", version.pk): version.created_by_id for version in versions.values()}
     written |= {("template", one.pk): one.created_by_id for one in templates.values()}
     return spec, written
@@ -255,6 +263,7 @@ def messages_compile(spec: PlaybookSpec) -> dict[str, dict[str, int]]:
             brand=spec["brand"],
             slots=message["slots"],
             languages=spec["languages"],
+            links=link_terms(spec.get("mail_kind", "")),
         )
         for step, message in message_steps(spec).items()
     }

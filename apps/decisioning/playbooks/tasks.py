@@ -4,7 +4,7 @@ from celery import shared_task
 
 from apps.foundation.core.clock import now
 
-from . import journeys, services, triggers
+from . import carrying, journeys, services, triggers
 
 
 @shared_task
@@ -17,6 +17,12 @@ def run_plan(run_id: int) -> None:
 def runs_start_due() -> None:
     """Start what schedules ask for. Beat calls it every few seconds."""
     services.runs_start_due(at=now())
+
+
+@shared_task
+def mails_tick() -> None:
+    """Put system mail that is wanted into runs. Whoever wants one wakes it; beat calls it for what was dropped."""
+    carrying.mails_carry()
 
 
 @shared_task

@@ -19,6 +19,7 @@ from apps.data.events.models import Order
 from apps.data.imports.models import Import
 from apps.data.profiles.models import Profile
 from apps.decisioning.playbooks.models import Playbook, Run
+from apps.decisioning.playbooks.system_mail import mails_missing
 from apps.delivery.sending.models import Dispatch, Message
 from apps.foundation.core.clock import now
 from apps.foundation.governance.selectors import reviews_waiting_for
@@ -157,6 +158,11 @@ def troubles(may: Any) -> list[Trouble]:
                 "%(count)s import failed or was stopped", "%(count)s imports failed or were stopped", failed
             )
             found.append(Trouble(words % {"count": failed}, _changelist("imports_import")))
+    if may("playbooks.view_playbook") and Profile.objects.exists() and (missing := mails_missing()):
+        words = _("System mail is missing: %(kinds)s. Pages that need it say so") % {
+            "kinds": "; ".join(kind.label for kind in missing)
+        }
+        found.append(Trouble(words, reverse("admin:playbooks_playbook_ready_made") + "#system"))
     if may("playbooks.view_run"):
         late = Run.objects.filter(
             state__in=[Run.State.PLANNING, Run.State.DECIDING], created_at__lt=now() - timedelta(hours=1)

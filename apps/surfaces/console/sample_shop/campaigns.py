@@ -22,7 +22,7 @@ from apps.decisioning.content.services import (
     template_create,
 )
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
-from apps.decisioning.playbooks.ready_made import layout_add
+from apps.decisioning.playbooks.ready_made import LIFE, SYSTEM, layout_add, ready_made_all, ready_made_copy
 from apps.decisioning.playbooks.services import playbook_create, playbook_publish, playbook_submit
 from apps.decisioning.recommendations.services import recommendation_set_refresh
 from apps.foundation.accounts.models import User
@@ -111,7 +111,8 @@ def campaigns_make(*, staff: Mapping[str, User], as_of: datetime, done: Callable
     """
     publisher = staff["publisher"]
     brand, template = content_make(staff, done)
-    layout_add(by=staff["engineer"])
+    for group in (LIFE, SYSTEM):
+        layout_add(by=staff["engineer"], group=group)
     audiences = {
         name: Audience.objects.create(name=name, description=meaning, rule=rule, owner=publisher)
         for name, (meaning, rule) in AUDIENCES.items()
@@ -154,7 +155,18 @@ def campaigns_make(*, staff: Mapping[str, User], as_of: datetime, done: Callable
         **common,
     )
     playbook_submit(playbook_id=winback.pk, by=publisher, note="For Tuesdays from now on. Please look at the new hero.")
+    system_mail_publish(brand, staff)
     done("playbooks", Playbook.objects.count())
+
+
+def system_mail_publish(brand: Brand, staff: Mapping[str, User]) -> None:
+    """The ready-made system mail, taken as it is: so that every page of customers works from the start."""
+    boss = staff["administrator"]
+    for found in ready_made_all(SYSTEM):
+        playbook = ready_made_copy(code=found.code, brand=brand, name="", by=boss)
+        version = playbook_submit(playbook_id=playbook.pk, by=boss, note="As it came, in five languages.")
+        _agree(version, staff["brand_approver"], "Clear, and nothing of it is advertising where it must not be.")
+        playbook_publish(version_id=version.pk, by=boss)
 
 
 def content_make(staff: Mapping[str, User], done: Callable[[str, int], None]) -> tuple[Brand, Template]:

@@ -1,0 +1,67 @@
+"""What a playbook that is system mail must be, and which links its message has. Reads only."""
+
+from typing import Any, Final
+
+from apps.data.profiles.mail import MailKind
+from apps.decisioning.content.contracts import LinkTerms
+
+from .errors import Problem
+from .models import Playbook, PlaybookVersion
+from .steps import steps_walk
+
+EVERYBODY: Final[dict[str, Any]] = {"all": []}
+"""The rule of an audience that leaves nobody out."""
+_WHERE: Final = (
+    "The system mail “confirm” has links.confirm, “export” has links.export, “welcome” has links.answer_1 to "
+    "links.answer_3; every message has links.preferences and links.unsubscribe."
+)
+_ANSWERS: Final = frozenset({"answer_1", "answer_2", "answer_3"})
+_LINKS: Final = {
+    MailKind.CONFIRM: LinkTerms(frozenset({"confirm"}), frozenset({"confirm"}), _WHERE),
+    MailKind.LINK: LinkTerms(frozenset(), frozenset({"preferences"}), _WHERE),
+    MailKind.EXPORT: LinkTerms(frozenset({"export"}), frozenset({"export"}), _WHERE),
+    MailKind.WELCOME: LinkTerms(_ANSWERS, frozenset(), _WHERE),
+}
+
+
+def link_terms(mail_kind: str) -> LinkTerms:
+    """Which links a message has; of one that is no system mail, none of its own."""
+    return _LINKS[MailKind(mail_kind)] if mail_kind else LinkTerms(where=_WHERE)
+
+
+def mail_problems(playbook: Playbook) -> list[Problem]:
+    """What keeps a playbook from being the system mail that it says it is."""
+    if not playbook.mail_kind:
+        return []
+    asked_for = playbook.mail_kind != MailKind.WELCOME
+    problems = []
+    if playbook.audience.rule != EVERYBODY:
+        why = "System mail goes to whoever it is wanted for: choose an audience of everybody"
+        problems.append(Problem("audience", why))
+    if any(step.get("kind") != "message" for _, step in steps_walk(playbook.steps)) or len(playbook.steps) > 1:
+        problems.append(Problem("steps", "System mail is one message and nothing else: take the other steps out"))
+    if playbook.purpose.needs_consent == asked_for:
+        why = (
+            "Somebody asked for this mail, so it needs no consent: choose a purpose that needs none"
+            if asked_for
+            else "A welcome is marketing: choose a purpose that people agree to"
+        )
+        problems.append(Problem("purpose", why))
+    if asked_for and playbook.cap_count is not None:
+        problems.append(Problem("cap_count", "Who asked for this mail waits for it: take the cap out"))
+    if asked_for and playbook.quiet_start is not None:
+        problems.append(Problem("quiet_start", "Who asked for this mail waits for it: take the quiet hours out"))
+    return problems
+
+
+def mail_published(mail_kind: str) -> PlaybookVersion | None:
+    """The version that goes out as a system mail, None where there is none."""
+    found = PlaybookVersion.objects.filter(state=PlaybookVersion.State.PUBLISHED, mail_kind=mail_kind)
+    return found.select_related("playbook").first()
+
+
+def mails_missing() -> list[Playbook.Mail]:
+    """Kinds of system mail that nothing is published for."""
+    there = PlaybookVersion.objects.filter(state=PlaybookVersion.State.PUBLISHED).exclude(mail_kind="")
+    known = set(there.values_list("mail_kind", flat=True))
+    return [kind for kind in Playbook.Mail if kind.value not in known]
