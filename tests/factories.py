@@ -10,9 +10,12 @@ from guardian.shortcuts import assign_perm
 
 from apps.data.consent.models import Action, Channel, ConsentRecord, ConsentState, Gate
 from apps.data.profiles.models import Identifier, Profile
+from apps.data.profiles.vault import keys_make, vault_open
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Block, Brand, Market
 from apps.decisioning.content.services import block_create, block_type_create, brand_create, template_create
+from apps.decisioning.decisions.models import Decision
+from apps.decisioning.decisions.sealing import Kept, decision_seal, decisions_open
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.rights import SHARED
 from apps.decisioning.playbooks.services import playbook_create, playbook_publish, playbook_submit
@@ -188,6 +191,24 @@ def approve(version: PlaybookVersion) -> PlaybookVersion:
     agree(Review.objects.get(object_id=version.pk, content_type__model="playbookversion", state=Review.State.OPEN))
     version.refresh_from_db()
     return version
+
+
+def put_sealed(decisions: Iterable[tuple[Decision, Kept]]) -> list[Decision]:
+    """Write decisions, what each keeps sealed with its person's key, as the deciding of a batch does."""
+    rows = list(decisions)
+    people = [decision.profile_id for decision, _ in rows]
+    keys_make(people)
+    vault = vault_open(people)
+    for decision, kept in rows:
+        decision.sealed = decision_seal(vault, decision_id=decision.pk, profile_id=decision.profile_id, kept=kept)
+    return Decision.objects.bulk_create([decision for decision, _ in rows])
+
+
+def kept_by(decision: Decision) -> Kept:
+    """What a decision keeps, opened."""
+    kept = decisions_open([decision])[decision.pk]
+    assert kept is not None, "the person was erased"
+    return kept
 
 
 def make_helper(playbook: Playbook) -> User:

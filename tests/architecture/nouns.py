@@ -210,6 +210,7 @@ NOUNS: dict[str, dict[str, str]] = {
     "decisioning/decisions": {
         "privacy.py": "what it tells of the personal data it holds",
         "registry.py": "what decisions ask of higher floors, filled in their ready()",
+        "sealing.py": "what a decision keeps of its person, sealed with their key",
     },
     "delivery/channels": {
         "addresses.py": "addresses as they go over the wire",

@@ -20,7 +20,7 @@ from apps.data.consent.models import (
     Suppression,
     Topic,
 )
-from apps.data.profiles.models import Identifier, Profile
+from apps.data.profiles.models import Identifier, Profile, ProfileKey
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template
 from apps.decisioning.decisions.models import Decision
@@ -99,6 +99,7 @@ _MADE_HERE: tuple[type[Model], ...] = (
     Topic,
     Gate,
     Identifier,
+    ProfileKey,
     Profile,
     AuditEntry,
     User.groups.through,

@@ -13,11 +13,11 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template
 from apps.decisioning.decisions.models import Decision
+from apps.decisioning.decisions.sealing import Kept
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run
 from apps.foundation.core.clock import now
-from apps.foundation.core.ids import uuid7
 from apps.foundation.core.signing import address_digest
-from tests.factories import make_user
+from tests.factories import make_user, put_sealed
 
 _number = count(1)
 
@@ -111,15 +111,15 @@ def make_decision(
     """One decision, as the engine would write it."""
     if inputs is None:
         inputs = {"profile": {"first_name": profile.first_name} if profile.first_name else {}, "slots": {}}
-    return Decision.objects.create(
+    decision = Decision(
         run=run,
         profile=profile,
         outcome=outcome,
         compiled=compiled if outcome == "send" else None,
         tier=tier if outcome == "send" else "",
-        inputs=inputs if outcome == "send" else {},
         decided_at=now(),
     )
+    return put_sealed([(decision, Kept(inputs if outcome == "send" else {}))])[0]
 
 
 def make_people(size: int, *, consent: bool = True, prefix: str = "person") -> list[int]:
@@ -150,20 +150,10 @@ def make_people(size: int, *, consent: bool = True, prefix: str = "person") -> l
 
 def make_decisions(run: Run, profile_ids: Sequence[int], compiled: CompiledTemplate) -> None:
     """A decision to send for each of these people, made set-wise."""
-    Decision.objects.bulk_create(
-        [
-            Decision(
-                id=uuid7(),
-                run=run,
-                profile_id=profile_id,
-                outcome="send",
-                compiled=compiled,
-                tier="site",
-                inputs={"profile": {"first_name": f"Zoë {profile_id}"}, "slots": {}},
-                decided_at=now(),
-            )
-            for profile_id in profile_ids
-        ]
+    common = {"run": run, "outcome": "send", "compiled": compiled, "tier": "site", "decided_at": now()}
+    put_sealed(
+        (Decision(profile_id=profile_id, **common), Kept({"profile": {"first_name": f"Zoë {profile_id}"}, "slots": {}}))
+        for profile_id in profile_ids
     )
 
 

@@ -1,6 +1,5 @@
 """Rows as deciding and sending leave them, for the pages that show them."""
 
-import json
 from datetime import timedelta
 from hashlib import sha256
 from itertools import count
@@ -10,13 +9,14 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template, TemplateVersion
 from apps.decisioning.decisions.models import Decision
+from apps.decisioning.decisions.sealing import Kept
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run, RunBatch
 from apps.delivery.sending.contracts import Claimed
 from apps.delivery.sending.models import DeliveryAttempt, Dispatch, Message
 from apps.delivery.sending.rendering import message_prepare
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
-from tests.factories import make_profile, make_user
+from tests.factories import make_profile, make_user, put_sealed
 
 _number = count(1)
 NIL_DIGEST = "0" * 64
@@ -165,10 +165,17 @@ def make_dispatch(run: Run) -> Dispatch:
 
 
 def make_decision(
-    *, run: Run, profile: Profile | None = None, outcome: str = "send", tier: str = "static", **fields: Any
+    *,
+    run: Run,
+    profile: Profile | None = None,
+    outcome: str = "send",
+    tier: str = "static",
+    inputs: dict[str, Any] | None = None,
+    reasons: dict[str, Any] | None = None,
+    **fields: Any,
 ) -> Decision:
     """A decision for one person of a run."""
-    return Decision.objects.create(
+    decision = Decision(
         run=run,
         profile=profile or make_profile(),
         outcome=outcome,
@@ -177,6 +184,7 @@ def make_decision(
         decided_at=now(),
         **fields,
     )
+    return put_sealed([(decision, Kept(inputs or {}, reasons or {}))])[0]
 
 
 def make_message(
@@ -215,7 +223,7 @@ def make_message(
         finished_at=at,
     )
     if state == "sent":
-        claimed = Claimed(message.pk, 0, 0, profile.pk, decision.compiled_id, b"", "", None, json.dumps(inputs), "")
+        claimed = Claimed(message.pk, 0, 0, profile.pk, decision.compiled_id, b"", "", None, inputs, "")
         prepared = message_prepare(claimed, message.dispatch, address=address.value, at=at.replace(microsecond=0))
         message.key_id, message.dated_at = prepared.key_id, prepared.dated_at
         message.content_digest, message.size = prepared.digest, len(prepared.content)

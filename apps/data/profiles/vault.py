@@ -39,6 +39,12 @@ _DESTROY: Final = """
 UPDATE profiles_profilekey SET wrapped = '', destroyed_at = statement_timestamp()
 WHERE profile_id = %s AND destroyed_at IS NULL
 """
+_NEVER: Final = """
+INSERT INTO profiles_profilekey (profile_id, version, master, wrapped, made_at, destroyed_at)
+SELECT id, %s, '', '', statement_timestamp(), statement_timestamp() FROM profiles_profile AS person WHERE id = %s
+  AND NOT EXISTS (SELECT FROM profiles_profilekey AS known WHERE known.profile_id = person.id)
+ON CONFLICT DO NOTHING
+"""
 FIRST_VERSION: Final = 1
 
 
@@ -188,8 +194,12 @@ def keys_make(profile_ids: Sequence[int]) -> None:
 def key_destroy(profile_id: int) -> bool:
     """Destroy a person's data keys, in the caller's transaction: what they sealed is unreadable for good.
 
-    An empty row stays, so that nobody makes the person a new key. False when there was none to destroy.
+    An empty row stays, so that nobody makes the person a new key. False when there was none to destroy. Whoever makes
+    them a key at this moment holds their profile by a foreign key: waited for, so that their key is seen.
     """
     with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM profiles_profile WHERE id = %s FOR UPDATE", [profile_id])
         cursor.execute(_DESTROY, [profile_id])
-        return bool(cursor.rowcount)
+        destroyed = bool(cursor.rowcount)
+        cursor.execute(_NEVER, [FIRST_VERSION, profile_id])
+        return destroyed

@@ -5,7 +5,11 @@ class DecisionsConfig(AppConfig):
     name = "apps.decisioning.decisions"
 
     def ready(self) -> None:
+        from apps.data.profiles.vault import sealed_column
+
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
         from .privacy import privacy_register
+        from .sealing import COLUMN, TABLE
 
+        sealed_column(TABLE, COLUMN)
         privacy_register()

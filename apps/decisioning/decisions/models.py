@@ -13,8 +13,9 @@ from apps.foundation.core.ids import uuid7
 class Decision(models.Model):
     """One decision for one person in one run.
 
-    outcome: `send`, or the reason why not; inputs: the values that the message is rendered with, and with which the
-    same answer comes again; reasons: for each slot what was passed over, and the value that lost.
+    outcome: `send`, or the reason why not; sealed: the values that the message is rendered with, and with which the
+    same answer comes again, and for each slot what was passed over, and the value that lost (`sealing.Kept`). Empty for
+    somebody who was erased before. What stands in clear says nothing of the person but their number.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -23,8 +24,7 @@ class Decision(models.Model):
     outcome = models.CharField(max_length=20)
     compiled = models.ForeignKey(CompiledTemplate, null=True, on_delete=models.PROTECT, related_name="+")
     tier = models.CharField(max_length=10, blank=True, help_text="the tier of the slot that is decided by person")
-    inputs = models.JSONField(default=dict)
-    reasons = models.JSONField(default=dict)
+    sealed = models.BinaryField(help_text="inputs and reasons, sealed with the person's key")
     decided_at = models.DateTimeField()
 
     class Meta:

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from apps.data.consent.models import Purpose
+from apps.data.profiles.vault import Tampered
 from apps.decisioning.audiences.rules import rule_parse, rule_reading
 from apps.decisioning.content.models import BlockVersion
 from apps.decisioning.playbooks.contracts import PlaybookSpec, TierSpec
@@ -22,6 +23,7 @@ from apps.foundation.core.errors import NotFound
 from .contracts import DispatchTerms, Occasion
 from .engine import SEND, Verdict
 from .models import Decision
+from .sealing import Kept, decisions_open
 
 _QUIET = timedelta(seconds=20)
 """A run on which nothing happened for so long is woken again."""
@@ -41,6 +43,9 @@ OUTCOMES: dict[str, str] = {
     "too_late": "it was too late to send it",
 }
 """Outcomes and their words for people."""
+
+ERASED = "The person was erased, and with them what it was decided from. Nobody can read that any more."
+TAMPERED = "What it was decided from does not open: the row was changed, or moved, by somebody in the database."
 
 
 def dispatch_terms(*, run_id: int) -> DispatchTerms:
@@ -168,7 +173,10 @@ class SlotExplained:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why one person got what they got, or nothing. Everything a page needs, in plain words."""
+    """Why one person got what they got, or nothing. Everything a page needs, in plain words.
+
+    gone: why there is no more to say than outcome and tier, "" when all that was kept is told.
+    """
 
     decision_id: UUID
     profile_id: int
@@ -189,6 +197,7 @@ class Explanation:
     recommendation_set: int | None
     values: dict[str, Any]
     slots: tuple[SlotExplained, ...]
+    gone: str
 
 
 def decision_explain(decision_id: UUID | str) -> Explanation:
@@ -201,7 +210,7 @@ def decision_explain(decision_id: UUID | str) -> Explanation:
         raise NotFound("decision_unknown", "There is no such decision")
     run, version = decision.run, decision.run.version
     spec = message_spec(version.spec, run.step)
-    language = decision.inputs.get("language", "")
+    verdict, gone = _verdict(decision)
     return Explanation(
         decision_id=decision.pk,
         profile_id=decision.profile_id,
@@ -215,23 +224,34 @@ def decision_explain(decision_id: UUID | str) -> Explanation:
         as_of=run.as_of,
         decided_at=decision.decided_at,
         outcome=decision.outcome,
-        summary=verdict_summary(decision),
-        language=language,
-        language_note=language_note(spec, decision),
+        summary=verdict_summary(verdict),
+        language=verdict.inputs.get("language", ""),
+        language_note=language_note(spec, verdict),
         tier=TIERS.get(decision.tier, decision.tier),
-        recommendation_set=decision.reasons.get("set"),
-        values=decision.inputs.get("profile", {}),
-        slots=slots_explain(spec, decision),
+        recommendation_set=verdict.reasons.get("set"),
+        values=verdict.inputs.get("profile", {}),
+        slots=slots_explain(spec, verdict),
+        gone=gone,
     )
 
 
-def language_note(spec: PlaybookSpec, decided: Decision | Verdict) -> str:
+def _verdict(decision: Decision) -> tuple[Verdict, str]:
+    """What was decided, as far as it can be read, and why not all of it can."""
+    try:
+        found, gone = decisions_open([decision])[decision.pk], ERASED
+    except Tampered:
+        found, gone = None, TAMPERED
+    kept, gone = (Kept(), gone) if found is None else (found, "")
+    return Verdict(decision.outcome, decision.compiled_id, decision.tier, kept.inputs, kept.reasons), gone
+
+
+def language_note(spec: PlaybookSpec, decided: Verdict) -> str:
     """That a message does not come in the person's own language, "" when it does."""
     wanted = decided.reasons.get("language", "")
     return f"They speak {wanted}; the message comes in {', '.join(spec['languages'])}." if wanted else ""
 
 
-def verdict_summary(decision: Decision | Verdict) -> str:
+def verdict_summary(decision: Verdict) -> str:
     """What was decided and why, in a sentence."""
     if decision.outcome == SEND:
         return f"Decided to send; answered by the {TIERS.get(decision.tier, decision.tier)} tier."
@@ -242,7 +262,7 @@ def verdict_summary(decision: Decision | Verdict) -> str:
     return f"Withheld: {OUTCOMES.get(decision.outcome, decision.outcome)}."
 
 
-def slots_explain(spec: PlaybookSpec, decision: Decision | Verdict) -> tuple[SlotExplained, ...]:
+def slots_explain(spec: PlaybookSpec, decision: Verdict) -> tuple[SlotExplained, ...]:
     """Slot by slot, what is shown and what was passed over, in words. Nothing for somebody who gets nothing."""
     chosen: dict[str, Any] = decision.inputs.get("slots", {})
     blocks = {

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-import orjson
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
@@ -16,6 +15,7 @@ from apps.data.consent.models import Purpose
 from apps.data.consent.preferences import languages_chosen, quiet_read, zones_read
 from apps.data.consent.selectors import gate_read
 from apps.data.features.selectors import features_read
+from apps.data.profiles.vault import Vault, keys_make, vault_open
 from apps.decisioning.audiences.contracts import PROFILE_COLUMNS
 from apps.decisioning.audiences.selectors import facts_load
 from apps.decisioning.content.models import CompiledTemplate
@@ -34,14 +34,15 @@ from apps.foundation.core.live import live_publish
 from apps.foundation.core.postgres import copy_rows
 from apps.foundation.core.wall_clock import quiet_both_until
 
-from .engine import SEND, Person, Plan, Verdict, decide, plan_make, withheld_because
+from .engine import NO_CONSENT, SEND, Person, Plan, Verdict, decide, plan_make, withheld_because
 from .models import Decision
 from .registry import message_counters
+from .sealing import Kept, decision_seal
 from .signals import decisions_made
 
 logger = logging.getLogger(__name__)
 
-_COLUMNS = ["id", "run_id", "profile_id", "outcome", "compiled_id", "tier", "inputs", "reasons", "decided_at"]
+_COLUMNS = ["id", "run_id", "profile_id", "outcome", "compiled_id", "tier", "sealed", "decided_at"]
 
 _NUMBER_LOCK = 7204  # class of the advisory locks under which batches get numbers
 
@@ -150,7 +151,12 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
                 logger.warning("run %s: %s people are gone", occasion.run_id, len(now_on) - len(decided.verdicts))
             set_id = decided.set_id
             verdicts += decided.verdicts
-        rows = [_row(occasion.run_id, profile_id, verdict, set_id, decided_at) for profile_id, verdict in verdicts]
+        ids = [profile_id for profile_id, _ in verdicts]
+        keys_make(ids)
+        vault = vault_open(ids)
+        rows = [
+            _row(vault, occasion.run_id, profile_id, verdict, set_id, decided_at) for profile_id, verdict in verdicts
+        ]
         copy_rows(cursor, Decision._meta.db_table, _COLUMNS, rows)
         cursor.execute("UPDATE playbooks_runbatch SET decided_at = %s WHERE id = %s", [decided_at, batch_id])
         first_id = min((row[0] for row in rows), default=None)
@@ -214,27 +220,29 @@ def _decisions_tell(run_id: int, first_id: Any) -> None:
         decisions_made.send(Decision, run_id=run_id, first_id=first_id)
 
 
-def _row(run_id: int, profile_id: int, verdict: Verdict, set_id: int | None, decided_at: datetime) -> tuple[Any, ...]:
-    reasons = verdict.reasons
-    if verdict.outcome == SEND and set_id is not None:
-        reasons = {**reasons, "set": set_id}
+def _row(
+    vault: Vault, run_id: int, profile_id: int, verdict: Verdict, set_id: int | None, decided_at: datetime
+) -> tuple[Any, ...]:
+    decision_id = uuid7()
+    sealed = b""
+    if profile_id in vault:
+        reasons = verdict.reasons
+        if verdict.outcome == SEND and set_id is not None:
+            reasons = {**reasons, "set": set_id}
+        kept = Kept(verdict.inputs, reasons)
+        sealed = decision_seal(vault, decision_id=decision_id, profile_id=profile_id, kept=kept)
+    elif verdict.outcome == SEND:  # erased while it was decided about them
+        verdict = Verdict(NO_CONSENT, None, "", {}, {})
     return (
-        uuid7(),
+        decision_id,
         run_id,
         profile_id,
         verdict.outcome,
         verdict.compiled,
         verdict.tier,
-        _json(verdict.inputs),
-        _json(reasons),
+        sealed,
         decided_at,
     )
-
-
-def _json(value: dict[str, Any]) -> str | dict[str, Any]:
-    """JSON for COPY by the fast writer; a NUL, which JSONB can't hold, is left to COPY's own."""
-    text = orjson.dumps(value).decode()
-    return value if "\\u0000" in text else text
 
 
 def people_decide(

@@ -35,6 +35,8 @@ REASONS = (
     "refused",
     "retries_exhausted",
     "render_failed",
+    "erased",
+    "tampered",
 )
 
 

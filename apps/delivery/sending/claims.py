@@ -1,6 +1,7 @@
 """Taking messages to send, and giving them back. Sets of rows and plain tuples: this is the hot path."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -8,10 +9,12 @@ from django.db import connection, transaction
 
 from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
+from apps.data.profiles.vault import Erased, Tampered, Vault, vault_open
+from apps.decisioning.decisions.sealing import decision_open
 
 from .contracts import Claimed
 from .models import Message
-from .rules import WAITING, leaving
+from .rules import ERASED, TAMPERED, WAITING, leaving
 
 State = Message.State
 
@@ -46,7 +49,7 @@ claimed AS (
   FROM picked WHERE message.id = picked.id AND message.state = ANY(%(from)s)
   RETURNING message.id, message.fence, message.dispatch_id, message.profile_id, message.compiled_id,
             message.address_digest, message.key_id, message.dated_at)
-SELECT claimed.*, decision.inputs::text, address.value
+SELECT claimed.*, decision.sealed, address.value
 FROM claimed
 JOIN decisions_decision AS decision ON decision.id = claimed.id
 LEFT JOIN profiles_identifier AS address
@@ -73,6 +76,7 @@ def messages_claim(*, sender_id: UUID, channel: Channel, count: int) -> list[Cla
     """Take up to `count` messages that are due, for SEND_LEASE_SECONDS by the database's clock.
 
     Rows that somebody else looks at are passed over, so that senders never wait for each other.
+    Raises MasterKeyMissing: then nothing was taken.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -87,6 +91,8 @@ def messages_claim(*, sender_id: UUID, channel: Channel, count: int) -> list[Cla
             },
         )
         rows = cursor.fetchall()
+        vault = vault_open(row[3] for row in rows)  # here, so that nothing stays claimed where no key can be read
+        opened = [_inputs(vault, decision_id=row[0], profile_id=row[3], sealed=bytes(row[8])) for row in rows]
     return [
         Claimed(
             id=row[0],
@@ -97,11 +103,23 @@ def messages_claim(*, sender_id: UUID, channel: Channel, count: int) -> list[Cla
             address_digest=bytes(row[5] or b""),
             key_id=row[6],
             dated_at=row[7],
-            inputs=row[8],
+            inputs=inputs,
             address=row[9] or "",
+            fault=fault,
         )
-        for row in rows
+        for row, (inputs, fault) in zip(rows, opened, strict=True)
     ]
+
+
+def _inputs(vault: Vault, *, decision_id: UUID, profile_id: int, sealed: bytes) -> tuple[dict[str, Any], str]:
+    """What a message is rendered with, or why it can't be: then it stays unsent. Raises MasterKeyMissing."""
+    try:
+        kept = decision_open(vault, decision_id=decision_id, profile_id=profile_id, sealed=sealed)
+    except Erased:
+        return {}, ERASED
+    except Tampered:
+        return {}, TAMPERED
+    return kept.inputs, ""
 
 
 def messages_release(*, claimed: Sequence[Claimed], pause_seconds: float = 0.0) -> int:

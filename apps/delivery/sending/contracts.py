@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from apps.decisioning.content.contracts import Rendered
@@ -25,7 +25,10 @@ class Channel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A claimed message, with what rendering it takes. inputs: JSON, as it was decided with."""
+    """A claimed message, with what rendering it takes.
+
+    inputs: as it was decided with; fault: why they can't be read (`erased`, `tampered`), then it must not go out.
+    """
 
     id: UUID
     fence: int
@@ -35,8 +38,9 @@ class Claimed:
     address_digest: bytes
     key_id: str
     dated_at: datetime | None
-    inputs: str
+    inputs: Mapping[str, Any]
     address: str
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)

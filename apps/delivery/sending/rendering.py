@@ -11,17 +11,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from apps.data.consent.links import links_named
 from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
 from apps.data.profiles.models import Identifier
+from apps.data.profiles.vault import Tampered
 from apps.decisioning.content.contracts import LINKS
 from apps.decisioning.content.errors import RenderError
 from apps.decisioning.content.rendering import render, system_links
 from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.decisions.models import Decision
+from apps.decisioning.decisions.sealing import decisions_open
 from apps.delivery.channels.mime import Letter, letter_bytes
 from apps.foundation.core.errors import Conflict, NotFound, PermanentError
 from apps.foundation.core.signing import signing_key_id
@@ -113,7 +113,7 @@ def message_prepare(claimed: Claimed, dispatch: Dispatch, *, address: str, at: d
         message_id=claimed.id,
         profile_id=claimed.profile_id,
         compiled_id=claimed.compiled_id,
-        inputs=orjson.loads(claimed.inputs),
+        inputs=claimed.inputs,
         dispatch=dispatch,
         address=address,
         key_id=key_id,
@@ -125,13 +125,16 @@ def message_prepare(claimed: Claimed, dispatch: Dispatch, *, address: str, at: d
 def messages_prepare(
     claimed: Sequence[Claimed], dispatches: Mapping[int, Dispatch], *, at: datetime
 ) -> tuple[list[Prepared], dict[UUID, str]]:
-    """All that can be rendered, and the reason (`render_failed`, `invalid_address`) of those that can't.
+    """All that can be rendered, and the reason (`render_failed`, `invalid_address`, or its fault) of those that can't.
 
     Those without an address are left to the gate, which says what is wrong with them.
     """
     prepared: list[Prepared] = []
     faults: dict[UUID, str] = {}
     for one in claimed:
+        if one.fault:
+            faults[one.id] = one.fault
+            continue
         try:
             # a stand-in where there is no address: the gate withholds it, and it is never handed over
             prepared.append(
@@ -152,9 +155,9 @@ def message_again(message_id: UUID) -> bytes:
     """The bytes of a message that was handed over, rendered again from what is stored.
 
     Its address is found among the person's by its digest.
-    Raises NotFound without such a message, Conflict `not_rendered` when it never had content, Conflict `address_gone`
-    when the person no longer has the address, Conflict `not_the_same` when what comes out is not what was sent (then a
-    key, a version or an input is gone).
+    Raises NotFound without such a message; Conflict: `not_rendered` when it never had content, `erased` and `tampered`
+    when its inputs can't be read, `address_gone` when the person no longer has the address, `not_the_same` when what
+    comes out is not what was sent (then a version or something else that it was made of has changed).
     """
     message = Message.objects.select_related("dispatch").filter(pk=message_id).first()
     if message is None:
@@ -165,7 +168,7 @@ def message_again(message_id: UUID) -> bytes:
         message_id=message.pk,
         profile_id=message.profile_id,
         compiled_id=message.compiled_id,
-        inputs=Decision.objects.values_list("inputs", flat=True).get(pk=message_id),
+        inputs=_inputs_of(message.pk),
         dispatch=message.dispatch,
         address=_address_of(message),
         key_id=message.key_id,
@@ -174,6 +177,17 @@ def message_again(message_id: UUID) -> bytes:
     if hashlib.sha256(content).hexdigest() != message.content_digest:
         raise Conflict("not_the_same", "What was sent can't be made again: something it was made of has changed")
     return content
+
+
+def _inputs_of(message_id: UUID) -> Mapping[str, Any]:
+    """What a message was rendered with. Raises Conflict."""
+    try:
+        kept = decisions_open(Decision.objects.filter(pk=message_id))[message_id]
+    except Tampered:
+        raise Conflict("tampered", "What it was made of does not open: it was changed in the database") from None
+    if kept is None:
+        raise Conflict("erased", "The person was erased, and with them what this message was made of")
+    return kept.inputs
 
 
 def _address_of(message: Message) -> str:

@@ -12,7 +12,7 @@ from apps.delivery.channels.addresses import INVALID
 
 from .contracts import Claimed, Result
 from .models import DeliveryAttempt, Message
-from .rules import AFTER, leaving, retry_pause
+from .rules import AFTER, ERASED, leaving, retry_pause
 
 State = Message.State
 Outcome = DeliveryAttempt.Outcome
@@ -113,11 +113,11 @@ def results_record(results: Sequence[Result]) -> dict[UUID, str]:
 def faults_record(faults: Sequence[tuple[Claimed, str]]) -> int:
     """Put aside claimed messages that could not be rendered, each with its reason. Returns how many.
 
-    An address that no server would take is an outcome of its own (withheld); the rest has failed.
+    An address that no server would take, and a person who was erased, are outcomes (withheld); the rest has failed.
     """
     if not faults:
         return 0
-    states = [State.WITHHELD if reason == INVALID else State.FAILED for _, reason in faults]
+    states = [State.WITHHELD if reason in (INVALID, ERASED) else State.FAILED for _, reason in faults]
     for state in states:
         leaving(State.CLAIMED, to=state)
     with transaction.atomic(), connection.cursor() as cursor:

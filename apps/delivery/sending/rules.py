@@ -75,6 +75,11 @@ AFTER: Final[dict[str, str]] = {
 }
 """The state that an attempt's outcome leads to; `retry` becomes `failed` when there is no time or try left."""
 
+ERASED: Final = "erased"
+"""Why a message is withheld whose person was erased: what it is made of can't be read any more."""
+TAMPERED: Final = "tampered"
+"""Why a message failed whose inputs do not open: somebody changed them in the database."""
+
 PAUSE_MAX: Final = timedelta(hours=1)
 
 

@@ -17,6 +17,7 @@ from django.db import Error as AnyDatabaseError
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from apps.data.consent.models import Channel as ChannelKind
+from apps.data.profiles.vault import MasterKeyMissing
 from apps.delivery.channels.breaker import Breaker
 from apps.delivery.channels.contracts import Envelope
 from apps.delivery.channels.errors import OutcomeUnknown, Unavailable, Withdrawn
@@ -87,6 +88,9 @@ def messages_send(*, seconds: float = LOOP_SECONDS) -> bool:
                 return False
             finally:
                 loop.live_tell(at_once=True)
+    except MasterKeyMissing as error:
+        logger.error("nothing is sent: %s", error.message)
+        return False
     except (AnyDatabaseError, OSError) as error:
         # what this sender held is in its journal; the sweeper settles it, and wakes another sender
         logger.error("sender stopped: %s", type(error).__name__)

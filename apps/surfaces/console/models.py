@@ -117,8 +117,9 @@ class DryRunSample(models.Model):
 class TestSend(models.Model):
     """A message sent to the member of staff who asked for it, to see it arrive. Never to a customer.
 
-    seen_as: whose eyes it is seen with, in words; inputs: what it is rendered with, emptied once it is out; sender:
-    its From, as `from_name`, `from_email`, `reply_to`.
+    seen_as: whose eyes it is seen with, in words; inputs: what it is rendered with, of an invented person; of a real
+    one (`profile`) `sealed` with their key. All three are emptied once it is out. sender: its From, as `from_name`,
+    `from_email`, `reply_to`.
     """
 
     __test__ = False  # pytest takes names with Test for tests
@@ -138,7 +139,9 @@ class TestSend(models.Model):
     seen_as = models.CharField(max_length=120)
     language = models.CharField(max_length=20)
     compiled = models.ForeignKey(CompiledTemplate, on_delete=models.PROTECT, related_name="+")
-    inputs = models.JSONField()
+    inputs = models.JSONField(default=dict)
+    profile = models.ForeignKey(Profile, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    sealed = models.BinaryField(default=b"", editable=False)
     sender = models.JSONField()
     list_label = models.CharField(max_length=32, blank=True)
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)

@@ -12,10 +12,12 @@ from itertools import cycle, islice
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 from django.conf import settings
 from django.db import connection, transaction
 
 from apps.data.consent.links import trial_links
+from apps.data.profiles.vault import Erased, Place, Tampered, keys_make, vault_open
 from apps.decisioning.audiences.contracts import Attribute, Consent, Count, PersonFacts, rule_leaves
 from apps.decisioning.content.choosing import Tier
 from apps.decisioning.content.errors import RenderError
@@ -49,6 +51,9 @@ State = TestSend.State
 
 PREFIX: Final = "[Test] "
 """Before the subject, so that nobody takes it for the real one."""
+TABLE: Final = "console_testsend"
+COLUMN: Final = "sealed"
+_EMPTIED: Final[dict[str, Any]] = {"inputs": {}, "profile": None, "sealed": b""}
 _MOST_PERSONAS = 200
 _HOUR = timedelta(hours=1)
 _QUIET = timedelta(seconds=20)
@@ -102,7 +107,7 @@ def own_test_make(*, by: User, playbook_id: int, wish: Wish, version_id: int | N
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=by.pk)
         _room(by)
-        test = TestSend.objects.create(
+        test = TestSend(
             user=by,
             playbook=playbook,
             version=content["version"],
@@ -110,10 +115,14 @@ def own_test_make(*, by: User, playbook_id: int, wish: Wish, version_id: int | N
             seen_as=seen_as,
             language=verdict.inputs["language"],
             compiled_id=verdict.compiled,
-            inputs=verdict.inputs,
+            profile_id=wish.profile_id,
+            inputs={} if wish.profile_id is not None else verdict.inputs,
             sender={"from_name": terms.from_name, "from_email": terms.from_email, "reply_to": terms.reply_to},
             list_label=terms.list_label,
         )
+        if wish.profile_id is not None:
+            test.sealed = _sealed(test, wish.profile_id, verdict)
+        test.save(force_insert=True)
         audit_record(
             action="console.testsend.made",
             actor=by,
@@ -127,6 +136,33 @@ def own_test_make(*, by: User, playbook_id: int, wish: Wish, version_id: int | N
         )
         transaction.on_commit(lambda: own_test_waits.send(TestSend, test_send_id=test.pk))
     return test
+
+
+def _sealed(test: TestSend, profile_id: int, verdict: Verdict) -> bytes:
+    """What a test is rendered with, sealed with the person's key in case they are erased before it is out.
+
+    Raises Conflict.
+    """
+    keys_make([profile_id])
+    try:
+        return vault_open([profile_id]).seal(profile_id, _place(test), orjson.dumps(verdict.inputs))
+    except Erased:
+        raise Conflict("erased", "This person was erased") from None
+
+
+def _inputs(test: TestSend) -> dict[str, Any]:
+    """What a test is rendered with. Raises Conflict."""
+    if test.profile_id is None:
+        return dict(test.inputs)
+    try:
+        sealed = vault_open([test.profile_id]).open(test.profile_id, _place(test), bytes(test.sealed))
+    except (Erased, Tampered):
+        raise Conflict("erased", "What is known of this person can't be read any more") from None
+    return dict(orjson.loads(sealed))
+
+
+def _place(test: TestSend) -> Place:
+    return Place(TABLE, COLUMN, str(test.pk))
 
 
 def _room(by: User) -> None:
@@ -238,7 +274,7 @@ def own_test_hand_over(*, test_send_id: UUID) -> None:
         made = message_make(
             message_id=test.pk,
             compiled_id=test.compiled_id,
-            inputs=test.inputs,
+            inputs=_inputs(test),
             links=trial_links(test_id=test.pk),
             terms=LetterTerms(list_label=test.list_label, **test.sender),
             address=test.user.email,
@@ -254,7 +290,7 @@ def own_test_hand_over(*, test_send_id: UUID) -> None:
     except (ProviderError, RenderError, Conflict) as error:
         response = str(error)
     TestSend.objects.filter(pk=test_send_id, state=State.SENDING).update(
-        state=state, response=response[:300], inputs={}, finished_at=now()
+        state=state, response=response[:300], finished_at=now(), **_EMPTIED
     )
     live_publish(f"test-send-{test_send_id}")
 
@@ -262,7 +298,7 @@ def own_test_hand_over(*, test_send_id: UUID) -> None:
 def own_tests_dropped() -> list[UUID]:
     """Tests that wait and were not taken up. Those whose process was lost while it handed over become `unknown`."""
     TestSend.objects.filter(state=State.SENDING, created_at__lt=now() - _LOST).update(
-        state=State.UNKNOWN, inputs={}, finished_at=now()
+        state=State.UNKNOWN, finished_at=now(), **_EMPTIED
     )
     old = now() - timedelta(hours=settings.DRY_RUN_KEEP_HOURS)
     TestSend.objects.filter(finished_at__lt=old).delete()

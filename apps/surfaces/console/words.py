@@ -20,6 +20,8 @@ REASONS: Mapping[str, Any] = {
     "duplicate_address": _("Somebody else with the same address gets it"),
     "too_late": _("Past its “do not send after”"),
     "render_failed": _("Could not be rendered whole, so it was not sent"),
+    "erased": _("The person was erased before it went out"),
+    "tampered": _("What it was made of was changed in the database, so it was not sent"),
     "refused": _("The mail server refused it"),
     "retries_exhausted": _("The mail server put it off too often"),
     "uncertain": _("Handed over, and no answer came"),

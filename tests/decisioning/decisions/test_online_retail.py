@@ -22,7 +22,7 @@ pytestmark = [needs_online_retail, pytest.mark.django_db, pytest.mark.slow]
 AFTER = datetime(2011, 12, 10, tzinfo=UTC)
 FELL_AWAY = {"all": [{"orders": {"at_least": 2}}, {"orders": {"exactly": 0, "since": "2011-10-11T00:00Z"}}]}
 _SIZES = """
-SELECT avg(octet_length(inputs::text) + octet_length(reasons::text)) FROM decisions_decision WHERE run_id = %s
+SELECT avg(octet_length(sealed)) FROM decisions_decision WHERE run_id = %s
 """
 
 

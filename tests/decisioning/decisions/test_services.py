@@ -35,7 +35,7 @@ from apps.decisioning.recommendations.services import recommendation_set_refresh
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict
 from apps.foundation.core.signing import address_digest
-from tests.factories import make_profile, make_published
+from tests.factories import kept_by, make_profile, make_published
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -136,8 +136,8 @@ def test_what_people_chose_is_an_outcome_and_a_language() -> None:
         german.pk: "send",
         other.pk: "send",
     }
-    assert decisions[german.pk].inputs["language"] == "de"
-    assert decisions[other.pk].inputs["language"] == "en"
+    assert kept_by(decisions[german.pk]).inputs["language"] == "de"
+    assert kept_by(decisions[other.pk]).inputs["language"] == "en"
     assert dispatch_terms(run_id=run.pk).topic == "offers"
 
 
@@ -211,13 +211,13 @@ def test_tiers_answer_by_what_is_known_and_say_what_lost() -> None:
         french.pk: "country",
         stranger.pk: "site",
     }
-    inputs = decisions[tea.pk].inputs
+    inputs = kept_by(decisions[tea.pk]).inputs
     assert inputs["language"] == "de"
     assert inputs["profile"] == {"first_name": "Ada"}
     shown = [card["title"] for card in inputs["slots"]["products"]["items"]]
     assert len(shown) == 3
     assert set(shown) <= {f"Tea {number}" for number in range(2, 6)}
-    assert decisions[french.pk].inputs["profile"] == {}
+    assert kept_by(decisions[french.pk]).inputs["profile"] == {}
 
     explained = decision_explain(decisions[stranger.pk].pk)
     hero, products = explained.slots
@@ -238,7 +238,7 @@ def test_tiers_answer_by_what_is_known_and_say_what_lost() -> None:
     for decision in (decisions[tea.pk], decisions[french.pk], decisions[stranger.pk]):
         assert decision.compiled_id is not None
         links = {"unsubscribe": "https://tea.example/u/x", "preferences": "https://tea.example/p/x"}
-        rendered = render(compiled_load(decision.compiled_id), {**decision.inputs, "links": links})
+        rendered = render(compiled_load(decision.compiled_id), {**kept_by(decision).inputs, "links": links})
         assert "{{" not in rendered.html + rendered.text + rendered.subject
         assert "None" not in rendered.text
 
@@ -247,7 +247,7 @@ def test_without_any_recommendations_the_static_tier_answers() -> None:
     person = make_profile(consent=("marketing",))
     decision = _decided(_run())[person.pk]
     assert decision.tier == "static"
-    assert "set" not in decision.reasons
+    assert "set" not in kept_by(decision).reasons
 
 
 def test_caps_are_filtered_ahead_by_what_delivery_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +261,7 @@ def test_caps_are_filtered_ahead_by_what_delivery_counts(monkeypatch: pytest.Mon
     monkeypatch.setattr(services, "message_counters", [counter])
     decisions = _decided(_run(cap_count=2, cap_days=7))
     assert decisions[many.pk].outcome == "frequency_cap"
-    assert decisions[many.pk].reasons == {"cap": {"got": 2, "count": 2, "days": 7}}
+    assert kept_by(decisions[many.pk]).reasons == {"cap": {"got": 2, "count": 2, "days": 7}}
     assert decisions[few.pk].outcome == "send"
     assert asked[0][0] == "marketing"
     assert decision_explain(decisions[many.pk].pk).summary == (
@@ -298,11 +298,11 @@ def test_deciding_again_changes_nothing(made: list[dict[str, Any]]) -> None:
     for _ in range(5):
         make_profile(consent=("marketing",))
     run = _run()
-    before = {pk: (decision.pk, decision.inputs) for pk, decision in _decided(run).items()}
+    before = {pk: (decision.pk, decision.sealed) for pk, decision in _decided(run).items()}
     assert len(before) == 5
     for batch in RunBatch.objects.all():
         assert batch_decide(batch_id=batch.pk) is None
-    assert {pk: (decision.pk, decision.inputs) for pk, decision in _decided(run).items()} == before
+    assert {pk: (decision.pk, decision.sealed) for pk, decision in _decided(run).items()} == before
     assert len(made) == 2
 
 

@@ -8,6 +8,8 @@ from django.db import transaction
 from pytest_django import Settings
 
 from apps.data.profiles.models import Profile
+from apps.data.profiles.vault import key_destroy
+from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.signals import run_stopped
 from apps.decisioning.playbooks.models import Run
 from apps.delivery.sending import windows
@@ -142,6 +144,44 @@ def test_what_the_relay_says_is_kept_without_the_address(relay: Relay) -> None:
         "5.1.1 <•••>: ••• is unknown here",
         "5.7.1 no mail for •••",
     ]
+
+
+def test_what_can_not_be_opened_is_never_sent_blank(relay: Relay) -> None:
+    # given three queued messages; one person is then erased, and of one somebody changed the decision's row
+    run = make_run()
+    erased, changed, fine = make_people(3)
+    make_decisions(run, [erased, changed, fine], make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    key_destroy(erased)
+    other = Decision.objects.get(profile_id=fine)
+    Decision.objects.filter(profile_id=changed).update(sealed=other.sealed)
+    # when all is sent
+    messages_send()
+    # then only what can be read went out, and the others say why not
+    assert [one.message_id for one in relay.accepted] == [str(other.pk)]
+    found = {row.profile_id: (row.state, row.reason) for row in Message.objects.all()}
+    assert found == {
+        erased: (State.WITHHELD, "erased"),
+        changed: (State.FAILED, "tampered"),
+        fine: (State.SENT, ""),
+    }
+    # and what went out is not shown any more once its person is erased
+    key_destroy(fine)
+    with pytest.raises(Conflict) as caught:
+        message_again(other.pk)
+    assert caught.value.code == "erased"
+
+
+def test_without_the_master_key_nothing_is_taken(relay: Relay, settings: Settings) -> None:
+    run = make_run()
+    make_decisions(run, make_people(2), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    right, settings.MASTER_KEYS = settings.MASTER_KEYS, {"other": b"0" * 32}
+    assert messages_send() is False
+    assert states() == {State.QUEUED: 2}
+    settings.MASTER_KEYS = right
+    messages_send()
+    assert states() == {State.SENT: 2}
 
 
 def test_tries_end(relay: Relay, settings: Settings) -> None:

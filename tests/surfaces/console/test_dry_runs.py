@@ -46,7 +46,7 @@ from apps.surfaces.console.models import DryRun, DryRunBatch, DryRunSample
 from apps.surfaces.console.rehearsals import figures_of
 from apps.surfaces.console.tasks import rehearsals_sweep
 from tests.decisioning.playbooks.travelling import make_followed, make_steps, tick
-from tests.factories import make_playbook, make_profile, make_published, make_user
+from tests.factories import kept_by, make_playbook, make_profile, make_published, make_user
 
 OWN = {"console_dryrun", "console_dryrunbatch", "console_dryrunsample", "governance_auditentry"}
 """Tables that a dry run of a version may write to."""
@@ -134,7 +134,7 @@ def test_counts_are_exactly_what_a_run_of_the_same_version_then_decides() -> Non
     sent = [decision for decision in decisions if decision.outcome == "send"]
 
     def places(slot: str) -> Counter[str]:
-        return Counter(str(decision.reasons["slots"][slot]["at"]) for decision in sent)
+        return Counter(str(kept_by(decision).reasons["slots"][slot]["at"]) for decision in sent)
 
     assert (dry_run.people, dry_run.counted, dry_run.exact) == (len(decisions), len(decisions), True)
     assert tally.people == len(decisions) == 18
@@ -142,7 +142,7 @@ def test_counts_are_exactly_what_a_run_of_the_same_version_then_decides() -> Non
     assert tally.outcomes("") == {
         "send": 11, "no_consent": 4, "withdrawn": 1, "suppressed": 1, "invalid_address": 1,
     }  # fmt: skip
-    assert tally.languages("") == Counter(decision.inputs["language"] for decision in sent)
+    assert tally.languages("") == Counter(kept_by(decision).inputs["language"] for decision in sent)
     assert tally.tiers("", "hero") == places("hero") == {"0": 5, "1": 6}
     assert tally.tiers("", "products") == places("products")
     assert len(tally.tiers("", "products")) > 2

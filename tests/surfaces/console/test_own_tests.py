@@ -12,6 +12,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from apps.data.consent.models import ConsentState
+from apps.data.profiles.vault import key_destroy
 from apps.decisioning.content.services.personas import persona_create
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.playbooks.models import Playbook
@@ -298,6 +299,27 @@ def test_an_account_that_was_closed_meanwhile_gets_nothing(relay: Relay, playboo
     test.refresh_from_db()
     assert test.state == TestSend.State.FAILED
     assert not relay.accepted
+
+
+def test_a_real_persons_values_are_sealed_while_they_wait_and_gone_with_their_key(
+    relay: Relay, playbook: Playbook
+) -> None:
+    # given two tests as somebody real
+    carla = make_profile(consent=("marketing",), first_name="Carlanary")
+    by = make_user(email="me@staff.example")
+    tests = [own_test_make(by=by, playbook_id=playbook.pk, wish=Wish(profile_id=carla.pk)) for _ in range(2)]
+    assert not any(b"Carlanary" in bytes(test.sealed) or test.inputs for test in tests)
+    # when one goes out, and the person is erased before the other
+    own_test_hand_over(test_send_id=tests[0].pk)
+    key_destroy(carla.pk)
+    own_test_hand_over(test_send_id=tests[1].pk)
+    # then the first reads as it should, the second never goes out, and nothing of the person is kept with either
+    assert "Hello Carlanary" in _text(_received(relay))
+    for test in tests:
+        test.refresh_from_db()
+        assert (test.profile_id, bytes(test.sealed), test.inputs) == (None, b"", {})
+    assert [test.state for test in tests] == [TestSend.State.SENT, TestSend.State.FAILED]
+    assert tests[1].response == "What is known of this person can't be read any more"
 
 
 def test_the_sweep_wakes_what_waits_settles_what_was_lost_and_forgets(

@@ -342,7 +342,7 @@ def test_a_wish_that_cannot_be_is_refused_with_words(playbook: Playbook, asked: 
 
 
 def test_a_sample_leads_to_a_test_as_that_person(playbook: Playbook) -> None:
-    make_profile(consent=("marketing",), first_name="Carla")
+    carla = make_profile(consent=("marketing",), first_name="Carla")
     dry_run = done(playbook)
     client = signed_in(make_user())
     sample = DryRunSample.objects.get()
@@ -354,7 +354,8 @@ def test_a_sample_leads_to_a_test_as_that_person(playbook: Playbook) -> None:
     assert f'value="{sample.profile_id}"' in form
     client.post(link, {"seen_as": "profile", "profile": str(sample.profile_id)})
 
-    assert TestSend.objects.get().inputs["profile"] == {"first_name": "Carla"}
+    test = TestSend.objects.get()
+    assert (test.profile, test.inputs) == (carla, {})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""What a decision was made with and why, sealed as a whole with the person's own key.
+
+Decisions are never changed, so this is how they forget: with its key gone, what is sealed can be read by nobody.
+JSON, made small (deflate), then sealed: sealed bytes can't be made smaller by the database. The hot path: bytes and
+dicts.
+"""
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from apps.data.profiles.vault import Erased, Place, Vault, vault_open
+
+from .models import Decision
+
+TABLE: Final = "decisions_decision"
+COLUMN: Final = "sealed"
+_LEVEL: Final = 1
+_RAW: Final = -15
+"""Deflate without a header or a checksum (RFC 1951): the seal shows any change already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a decision keeps of its person: see `engine.Verdict`."""
+
+    inputs: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, Any] = field(default_factory=dict)
+
+
+def decision_seal(vault: Vault, *, decision_id: UUID, profile_id: int, kept: Kept) -> bytes:
+    """`kept`, so that only the person's key opens it, and only in this row. Raises Erased."""
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW)
+    plain = packer.compress(orjson.dumps([kept.inputs, kept.reasons])) + packer.flush()
+    return vault.seal(profile_id, Place(TABLE, COLUMN, str(decision_id)), plain)
+
+
+def decision_open(vault: Vault, *, decision_id: UUID, profile_id: int, sealed: bytes) -> Kept:
+    """What `decision_seal` sealed. Raises Erased, Tampered, MasterKeyMissing."""
+    if not sealed and profile_id not in vault:
+        raise Erased(f"profile {profile_id} has no key")  # and had none when it was decided about them
+    plain = vault.open(profile_id, Place(TABLE, COLUMN, str(decision_id)), sealed)
+    inputs, reasons = orjson.loads(zlib.decompress(plain, _RAW))
+    return Kept(inputs, reasons)
+
+
+def decisions_open(decisions: Iterable[Decision]) -> dict[UUID, Kept | None]:
+    """What decisions keep, the keys read at once; None of those whose person was erased.
+
+    Raises Tampered, MasterKeyMissing.
+    """
+    rows = list(decisions)
+    vault = vault_open(row.profile_id for row in rows)
+    found: dict[UUID, Kept | None] = {}
+    for row in rows:
+        try:
+            found[row.pk] = decision_open(
+                vault, decision_id=row.pk, profile_id=row.profile_id, sealed=bytes(row.sealed)
+            )
+        except Erased:
+            found[row.pk] = None
+    return found
