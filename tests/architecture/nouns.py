@@ -243,6 +243,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "rights.py": "who may do what to orders to delivery",
         "approving.py": "pages of reviews and notices",
         "mailing.py": "e-mail to staff",
+        "people.py": "what the page of a person shows",
         "access.py": "who may open a page",
         "counting.py": "what a dry run counts, and which people it shows; pure",
         "dashboard.py": "the admin's first page",

@@ -33,6 +33,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "healthz": PUBLIC,
     "live/p/<str:token>": TOKEN,
     "live/run/<int:run_id>/": _RUNS,
+    "live/person/<int:profile_id>/": ("profiles.view_profile",),
     "live/dry-run/<uuid:dry_run_id>/": _DRY_RUNS,
     "live/test/<uuid:test_send_id>/": _TESTS,
     "console/": PUBLIC,  # leads to the admin's first page, which asks who is there
@@ -43,6 +44,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "console/runs/<int:run_id>/cancel/": _RUNS,  # and `stop`
     "console/runs/<int:run_id>/messages/": _RUNS + _MESSAGES,
     "console/messages/<uuid:decision_id>/": _MESSAGES,
+    "console/people/<int:profile_id>/": ("profiles.view_profile",),  # what else it shows goes by more rights
     "console/playbooks/<int:playbook_id>/dry-runs/": _DRY_RUNS,  # making one asks for more: test_rehearsing.py
     "console/playbooks/<int:playbook_id>/test/": _TESTS,
     "console/dry-runs/<uuid:dry_run_id>/": _DRY_RUNS,

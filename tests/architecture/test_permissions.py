@@ -17,7 +17,7 @@ from .permissions import ADMIN, EVERY_ROLE, PUBLIC, ROUTES, STAFF, TOKEN, Kind
 REGISTERED = {f"{model._meta.app_label}.{model._meta.model_name}": model for model in admin.site._registry}
 VALUES = {"int": "1", "str": "x", "slug": "x", "path": "1", "uuid": "01890000-0000-7000-8000-000000000000"}
 
-HIDING = {"live/run/<int:run_id>/", "live/dry-run/<uuid:dry_run_id>/", "live/test/<uuid:test_send_id>/"}
+HIDING = {route for route in ROUTES if route.startswith("live/")}
 """Routes that answer 403 for what does not exist too."""
 
 

@@ -19,8 +19,10 @@ from apps.data.consent.services import consent_grant, consent_withdraw
 from apps.foundation.core import live
 from bin.lib.places import redis_programs
 from bin.lib.servers import free_port
-from tests.browser.conftest import sites_run
-from tests.factories import make_profile
+from tests.browser.accessibility import violations
+from tests.browser.conftest import sign_in, sites_run
+from tests.factories import make_user
+from tests.surfaces.ledger import make_message
 
 RedisStart = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -60,7 +62,7 @@ def choose(profile_id: int, change: Callable[..., bool]) -> None:
 
 def test_other_pages_move(desktop: Page, live_server: Any, redis_of_its_own: RedisStart) -> None:
     server = redis_of_its_own()
-    profile = make_profile(consent=("marketing",))
+    profile = make_message(consent=("marketing",)).profile
     path = urlsplit(preferences_url(profile_id=profile.pk, message_id=uuid4())).path
     with sites_run(live_server, 2) as (here, there):
         other = desktop.context.new_page()
@@ -71,6 +73,14 @@ def test_other_pages_move(desktop: Page, live_server: Any, redis_of_its_own: Red
         mine = desktop.get_by_role("switch", name="News and offers")
         theirs = other.get_by_role("switch", name="News and offers")
         other.get_by_role("button", name="Leave everything").focus()
+        staff = desktop.context.browser.new_context().new_page()  # type: ignore[union-attr]  # it has one
+        sign_in(staff, make_user("analyst"))
+        with staff.expect_response("**/live/person/*/"):
+            staff.goto(f"{there}/console/people/{profile.pk}/")
+        marketing = staff.get_by_role("row", name="News and offers")
+        expect(marketing).to_contain_text("✓ allowed")
+        assert violations(staff) == []
+        staff.get_by_role("link", name="Why", exact=False).first.focus()
 
         # a choice in one tab moves the other, on another process, says so, and takes nobody's place on the page
         mine.click()
@@ -78,6 +88,10 @@ def test_other_pages_move(desktop: Page, live_server: Any, redis_of_its_own: Red
         expect(other.get_by_role("status")).to_contain_text("changed elsewhere")
         expect(other.get_by_role("button", name="Leave everything")).to_be_focused()
         expect(desktop.get_by_role("status")).to_have_text("Done: News and offers is off from now on.")
+        expect(marketing).to_contain_text("Left: consent was withdrawn")
+        expect(staff.get_by_text("Withdrew “News and offers” by e-mail")).to_be_visible()
+        expect(staff.get_by_role("status").filter(has_text="News and offers, e-mail: Off")).to_have_count(1)
+        expect(staff.get_by_role("link", name="Why", exact=False).first).to_be_focused()
 
         # after Redis was away, and nobody could be told, pages look anew, and move again
         server.terminate()
@@ -88,4 +102,6 @@ def test_other_pages_move(desktop: Page, live_server: Any, redis_of_its_own: Red
         expect(mine).to_have_attribute("aria-checked", "true")
         choose(profile.pk, consent_withdraw)
         expect(theirs).to_have_attribute("aria-checked", "false")
+        expect(marketing).to_contain_text("Left: consent was withdrawn")
+        staff.context.close()
         assert desktop.context.cookies() == []

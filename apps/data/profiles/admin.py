@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import TabularInline
 
 from apps.foundation.core.admin import ReadOnlyAdmin
@@ -35,17 +37,23 @@ class IdentifierInline(TabularInline):
 class ProfileAdmin(ReadOnlyAdmin):
     """People. Search is by exact address or customer number, which an index answers however many there are."""
 
-    list_display = ("number", "first_name", "last_name", "country", "language", "source", "updated_at")
+    list_display = ("number", "first_name", "last_name", "country", "language", "source", "updated_at", "page")
     list_display_links = ("number",)
     list_filter = ("language",)
     search_fields = ("=id",)
     search_help_text = "profile number, whole address, or customer number such as shop:123"
     ordering = ("-id",)
     inlines = (IdentifierInline,)
+    readonly_fields = ("page",)
     fieldsets = (
-        (None, {"fields": ("first_name", "last_name", "country", "language", "time_zone")}),
+        (None, {"fields": ("page", "first_name", "last_name", "country", "language", "time_zone")}),
         ("More", {"fields": ("attributes", "source", "created_at", "updated_at")}),
     )
+
+    @admin.display(description="Their page")
+    def page(self, profile: Profile) -> str:
+        """Where consent, messages and what they did are, and moves as they choose."""
+        return format_html('<a href="{}">open</a>', reverse("console:person", args=[profile.pk]))
 
     @admin.display(description="Profile", ordering="id")
     def number(self, profile: Profile) -> str:

@@ -22,7 +22,7 @@ def _rights(app: str, models: str, actions: str) -> tuple[str, ...]:
 
 
 _SEE = (
-    *_rights("profiles", "profile identifier", "view"),
+    "profiles.view_profile",
     *_rights("consent", "purpose consentrecord consentstate suppression wording privacypolicy topic interest", "view"),
     *_rights("catalog", "item", "view"),
     *_rights("events", "event order orderline", "view"),
@@ -102,6 +102,7 @@ ROLES: tuple[Role, ...] = (
             *_rights("consent", "suppression privacypolicy", "add"),
             *_rights("consent", "wording", "add change publish"),
             *_OFFERED,
+            "profiles.view_identifier",
             *_rights("webhooks", "webhookendpoint", "view add change"),
             *_rights("webhooks", "webhookdelivery", "view"),
             "playbooks.stop_playbook",

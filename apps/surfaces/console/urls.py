@@ -13,6 +13,7 @@ urlpatterns = [
     path("runs/<int:run_id>/cancel/", views.run_stop, name="run_stop"),
     path("runs/<int:run_id>/messages/", views.run_message_list, name="run_messages"),
     path("messages/<uuid:decision_id>/", views.message, name="message"),
+    path("people/<int:profile_id>/", views.person, name="person"),
     path("playbooks/<int:playbook_id>/dry-runs/", rehearsing.dry_run_list, name="dry_runs"),
     path("playbooks/<int:playbook_id>/test/", rehearsing.test_send, name="test_send"),
     path("dry-runs/<uuid:dry_run_id>/", rehearsing.dry_run, name="dry_run"),

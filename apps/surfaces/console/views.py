@@ -1,13 +1,11 @@
-"""Runs and their messages, reviews, and the live stream. Each view says by `staff_page` who may open it."""
+"""Runs and their messages, people, and their live streams. Each view says by `staff_page` who may open it."""
 
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
 from django.contrib import messages as notices
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
@@ -21,6 +19,7 @@ from apps.foundation.core.errors import DomainError, NotFound
 from . import services
 from .access import StaffRequest, asked, console_page, staff_page, staff_stream
 from .messages import message_shown
+from .people import SEE, person_shown
 from .selectors import SHOWN, run_figures, run_messages, runs_page
 from .words import reason_in_words, tier_in_words
 
@@ -158,15 +157,23 @@ def message(request: HttpRequest, decision_id: UUID) -> HttpResponse:
     if view not in VIEWS:
         raise Http404
     title = shown.as_sent.subject if shown.as_sent is not None else _("Why nothing was sent")
-    context = {"shown": shown, "view": view, "views": VIEWS, "profile_link": _profile_link(request, shown.profile)}
+    context = {"shown": shown, "view": view, "views": VIEWS}
     return console_page(request, "console/message.html", title, context)
 
 
-def _profile_link(request: HttpRequest, profile: Profile) -> str:
-    page = admin.site._registry.get(Profile)
-    if page is None or not page.has_view_permission(request, profile):
-        return ""
-    return reverse("admin:profiles_profile_change", args=[profile.pk])
+@staff_page(SEE)
+@require_safe
+def person(request: StaffRequest, profile_id: int) -> HttpResponse:
+    """A person, live; asked by htmx, only the part that moves. What is shown goes by the rights of who looks."""
+    shown = person_shown(get_object_or_404(Profile, pk=profile_id), request.user.has_perm)
+    if request.headers.get("HX-Request"):
+        return render(request, "console/parts/person.html", {"shown": shown})
+    return console_page(request, "console/person.html", shown.name or str(shown.profile), {"shown": shown})
+
+
+async def person_stream(request: HttpRequest, profile_id: int) -> HttpResponseBase:
+    """Server-sent events of a person: «something changed», nothing more."""
+    return await staff_stream(request, f"profile-{profile_id}", SEE, of=Profile.objects.filter(pk=profile_id))
 
 
 async def run_stream(request: HttpRequest, run_id: int) -> HttpResponseBase:
