@@ -74,6 +74,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "exporting.py": "a person's export: made, fetched, removed",
         "files.py": "sealed files of exports on the disk",
         "limiting.py": "objection and restriction",
+        "opt_ins.py": "opt-ins and origins of choices, for exports, erasures and retention",
         "pages.py": "an export as a page for people",
         "people.py": "profiles' part in exports, erasures and the register",
         "registry.py": "what other apps tell of the personal data they hold",

@@ -44,22 +44,31 @@ def wordings_shown(*, channel: str, locale: str) -> dict[str, WordingShown]:
     """The text of each purpose for a channel, in two statements.
 
     In the person's language, else in the default one, else in the first there is. A channel's own wording goes before
-    the one for all; where none is published, it is the purpose's own description, in the default language.
+    the one for all; where none is published, it is the purpose's own description.
     """
     found: dict[str, dict[str, list[WordingText]]] = {}
     for text in WordingText.objects.filter(shown_until=None, channel__in=(channel, "")).select_related("version"):
         found.setdefault(text.purpose_id, {}).setdefault(text.channel, []).append(text)
     shown = {}
-    for code, description in Purpose.objects.values_list("code", "description"):
-        own = found.get(code, {})
+    for purpose in Purpose.objects.all():
+        code, own = purpose.pk, found.get(purpose.pk, {})
         texts = own.get(channel) or own.get("") or []
         if not texts:
-            shown[code] = WordingShown(None, 0, description, text_digest(description), settings.LANGUAGE_CODE)
+            described, tag = _described(purpose, locale)
+            shown[code] = WordingShown(None, 0, described, text_digest(described), tag)
             continue
         by_locale = {text.locale: text for text in texts}
         best = by_locale[_nearest(by_locale, locale)]
         shown[code] = WordingShown(best.version_id, best.version.number, best.text, best.digest, best.locale)
     return shown
+
+
+def _described(purpose: Purpose, locale: str) -> tuple[str, str]:
+    """The description of a purpose in a language, and the language that it really is in."""
+    for tag in (locale, locale.partition("-")[0]):
+        if text := purpose.translations.get(tag, {}).get("description", ""):
+            return text, tag
+    return purpose.description, settings.LANGUAGE_CODE
 
 
 def _nearest(known: Mapping[str, Any], locale: str) -> str:

@@ -10,6 +10,7 @@ class PrivacyConfig(AppConfig):
 
         from . import receivers  # models are loaded only now
         from .consents import consents_register
+        from .opt_ins import opt_ins_register
         from .people import people_register
         from .staff import staff_register
 
@@ -17,4 +18,5 @@ class PrivacyConfig(AppConfig):
         sealed_column("privacy_exportfile", "key")
         people_register()
         consents_register()
+        opt_ins_register()
         staff_register()

@@ -4,7 +4,7 @@ What each rule means, to the letter, is in docs/how-it-works/audiences.md; `sql.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -84,8 +84,17 @@ class Consent:
     granted: bool
 
 
-Rule = All | AnyOf | Not | Attribute | Count | Consent
-Leaf = Attribute | Count | Consent
+@dataclass(frozen=True, slots=True)
+class AskedAgain:
+    """Whether the person agreed to a purpose on a channel by a text that says something else by now."""
+
+    purpose: str
+    channel: str
+    asked: bool
+
+
+Rule = All | AnyOf | Not | Attribute | Count | Consent | AskedAgain
+Leaf = Attribute | Count | Consent | AskedAgain
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +102,14 @@ class PersonFacts:
     """What rules look at, of one person.
 
     attributes: by name, None where nothing is known, as JSON has it with numbers as int or Decimal;
-    counts: by what is counted; consents: by purpose and channel. Asking for what was not loaded is a KeyError:
+    counts: by what is counted; consents, asked: by purpose and channel. Asking for what was not loaded is a KeyError:
     it is a fault of the caller, and never "no".
     """
 
     attributes: Mapping[str, Any]
     counts: Mapping[Counted, int]
     consents: Mapping[tuple[str, str], bool]
+    asked: Mapping[tuple[str, str], bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

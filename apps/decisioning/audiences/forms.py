@@ -40,6 +40,10 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
         "Agreed, country not known",
         {"all": [{"consent": "marketing", "channel": "email", "is": True}, {"attribute": "country", "known": False}]},
     ),
+    (
+        "Agreed to an older text, to be asked again",
+        {"asked_again": "marketing", "channel": "email", "is": True},
+    ),
 )
 
 

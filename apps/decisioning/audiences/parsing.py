@@ -8,7 +8,7 @@ from typing import Any, NoReturn, cast
 
 from apps.foundation.core.errors import Invalid
 
-from .contracts import All, AnyOf, Attribute, Consent, Count, Counted, Not, Op, Rule, Scalar, Window
+from .contracts import All, AnyOf, AskedAgain, Attribute, Consent, Count, Counted, Not, Op, Rule, Scalar, Window
 
 MAX_DEPTH = 10
 MAX_RULES = 200
@@ -18,7 +18,7 @@ MAX_COUNT = 1_000_000
 MAX_DAYS = 36_500
 MAX_NUMBER = Decimal(10) ** 15
 
-_KINDS = ("all", "any", "not", "attribute", "orders", "event", "consent")
+_KINDS = ("all", "any", "not", "attribute", "orders", "event", "consent", "asked_again")
 _OPS: tuple[Op, ...] = ("is", "is_not", "in", "contains", "gte", "lte", "known")
 _COUNT_KEYS = ("at_least", "at_most", "exactly", "since", "before", "within_days")
 _CHANNELS = ("email", "sms", "push", "web")  # those of data.consent; a test holds them together
@@ -45,6 +45,8 @@ def rule_to_json(rule: Rule) -> dict[str, Any]:
         return {"attribute": rule.name, rule.op: values if rule.op == "in" else values[0]}
     if isinstance(rule, Consent):
         return {"consent": rule.purpose, "channel": rule.channel, "is": rule.granted}
+    if isinstance(rule, AskedAgain):
+        return {"asked_again": rule.purpose, "channel": rule.channel, "is": rule.asked}
     counted = _count_json(rule)
     if rule.what.kind == "event":
         return {"event": rule.what.name, **counted}
@@ -139,6 +141,7 @@ class _Parser:
             "orders": self._orders,
             "event": self._event,
             "consent": self._consent,
+            "asked_again": self._asked_again,
         }
         return read[kind](data, path)
 
@@ -187,12 +190,18 @@ class _Parser:
         return Count(Counted("event", name, _window(data, path)), low, high)
 
     def _consent(self, data: Mapping[str, Any], path: str) -> Consent:
-        self._only(data, path, ("consent", "channel", "is"))
-        purpose = _text(data["consent"], _beside(path, "consent"))
+        return Consent(*self._choice(data, path, "consent"))
+
+    def _asked_again(self, data: Mapping[str, Any], path: str) -> AskedAgain:
+        return AskedAgain(*self._choice(data, path, "asked_again"))
+
+    def _choice(self, data: Mapping[str, Any], path: str, key: str) -> tuple[str, str, bool]:
+        self._only(data, path, (key, "channel", "is"))
+        purpose = _text(data[key], _beside(path, key))
         channel = data.get("channel")
         if channel not in _CHANNELS:
             _fault(_beside(path, "channel"), f"must be one of {_words(_CHANNELS)}, and is {_shown(channel)}")
-        return Consent(purpose, cast(str, channel), _flag(data.get("is", True), _beside(path, "is")))
+        return purpose, cast(str, channel), _flag(data.get("is", True), _beside(path, "is"))
 
     def _only(self, data: Mapping[str, Any], path: str, allowed: tuple[str, ...]) -> None:
         for key in data:

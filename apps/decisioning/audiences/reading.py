@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from .contracts import All, AnyOf, Attribute, Consent, Count, Leaf, Not, Rule, Scalar, Window
+from .contracts import All, AnyOf, AskedAgain, Attribute, Consent, Count, Leaf, Not, Rule, Scalar, Window
 
 _CHANNEL_WORDS = {"email": "e-mail", "sms": "SMS", "push": "push", "web": "the web"}
 _SHOWN_VALUES = 8
@@ -44,6 +44,9 @@ def leaf_wanted(leaf: Leaf, *, negated: bool = False) -> str:
     if isinstance(leaf, Consent):
         words = "consent" if leaf.granted != negated else "no consent"
         return f"{words} to {_value(leaf.purpose)} by {_CHANNEL_WORDS[leaf.channel]}"
+    if isinstance(leaf, AskedAgain):
+        words = "must be asked again" if leaf.asked != negated else "need not be asked again"
+        return f"{words} about {_value(leaf.purpose)} by {_CHANNEL_WORDS[leaf.channel]}"
     text = _count_wanted(leaf)
     return f"not {text}" if negated else text
 

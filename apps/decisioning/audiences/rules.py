@@ -5,7 +5,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from .contracts import All, AnyOf, Attribute, Consent, Leaf, Match, Not, PersonFacts, Rule, Scalar
+from .contracts import All, AnyOf, AskedAgain, Attribute, Consent, Leaf, Match, Not, PersonFacts, Rule, Scalar
 from .parsing import MAX_NUMBER, rule_parse, rule_to_json
 from .reading import leaf_wanted, rule_reading
 
@@ -49,6 +49,9 @@ def _leaf_asked(leaf: Leaf, facts: PersonFacts) -> tuple[bool, Any]:
     if isinstance(leaf, Consent):
         granted = facts.consents[leaf.purpose, leaf.channel]
         return granted is leaf.granted, granted
+    if isinstance(leaf, AskedAgain):
+        asked = facts.asked[leaf.purpose, leaf.channel]
+        return asked is leaf.asked, asked
     count = facts.counts[leaf.what]
     return leaf.low <= count and (leaf.high is None or count <= leaf.high), count
 
@@ -100,6 +103,8 @@ def _field(leaf: Leaf) -> str:
         return leaf.name
     if isinstance(leaf, Consent):
         return f"consent {leaf.purpose} {leaf.channel}"
+    if isinstance(leaf, AskedAgain):
+        return f"asked again {leaf.purpose} {leaf.channel}"
     if leaf.what.kind == "event":
         return f"event {leaf.what.name}"
     return "orders"

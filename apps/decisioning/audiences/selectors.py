@@ -11,9 +11,10 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 from psycopg2.errors import QueryCanceled
 
+from apps.data.consent.asking import asked_people
 from apps.data.profiles.models import Profile
 
-from .contracts import PROFILE_COLUMNS, Attribute, Consent, Count, Counted, PersonFacts, Rule, rule_leaves
+from .contracts import PROFILE_COLUMNS, AskedAgain, Attribute, Consent, Count, Counted, PersonFacts, Rule, rule_leaves
 from .sql import audience_from, counts_select
 
 
@@ -86,7 +87,7 @@ def audience_glance(*, rule: Rule, as_of: datetime, size: int, milliseconds: int
 
 
 def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: datetime) -> dict[int, PersonFacts]:
-    """What the rules look at, for people of a batch who exist; at most four statements, whatever their number.
+    """What the rules look at, for people of a batch who exist; at most five statements, whatever their number.
 
     The hot path: rows into dicts, no object for a row but the facts themselves.
     """
@@ -95,16 +96,19 @@ def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: date
     asked = list(dict.fromkeys(leaf.what for leaf in leaves if isinstance(leaf, Count)))
     choices = sorted({(leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, Consent)})
     ids = list(profile_ids)
+    again = sorted({(leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, AskedAgain)})
     attributes = _attributes_load(names, ids)
     counts = {profile_id: dict.fromkeys(asked, 0) for profile_id in attributes}
     for kind in ("orders", "event"):
         _counts_load([what for what in asked if what.kind == kind], ids, as_of, counts)
     granted = _granted_load(choices, ids)
+    to_ask = asked_people(profile_ids=ids, purposes=sorted({code for code, _ in again})) if again else set()
     return {
         profile_id: PersonFacts(
             attributes=known,
             counts=counts[profile_id],
             consents={choice: choice in granted[profile_id] for choice in choices},
+            asked={choice: (profile_id, *choice) in to_ask for choice in again},
         )
         for profile_id, known in attributes.items()
     }

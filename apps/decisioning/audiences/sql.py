@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from apps.data.consent.asking import ASKED
+
 from .contracts import (
     PROFILE_COLUMNS,
     All,
     AnyOf,
+    AskedAgain,
     Attribute,
     Consent,
     Count,
@@ -161,6 +164,9 @@ class _Compiler:
         if isinstance(rule, Consent):
             state = f"{self._consents[rule.purpose, rule.channel]}.granted"
             return Sql(f"({state} IS TRUE)" if rule.granted else f"({state} IS NOT TRUE)")
+        if isinstance(rule, AskedAgain):
+            asked = f"EXISTS ({ASKED} AND state.profile_id = p.id AND state.purpose_id = %s AND state.channel = %s)"
+            return Sql(asked if rule.asked else f"(NOT {asked})", (rule.purpose, rule.channel))
         return self._attribute_condition(rule)
 
     def _count_condition(self, rule: Count) -> Sql:

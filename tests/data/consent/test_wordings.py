@@ -11,20 +11,17 @@ from apps.data.consent.asking import asked_again, asked_people, standing_of
 from apps.data.consent.chain import chain_extend, chain_verify
 from apps.data.consent.contracts import AskedAgain
 from apps.data.consent.models import (
-    Channel,
     ConsentRecord,
     ConsentState,
     PrivacyPolicy,
     Purpose,
     Wording,
     WordingText,
-    WordingVersion,
 )
 from apps.data.consent.projection import differences
 from apps.data.consent.selectors import gate_read
 from apps.data.consent.services import consent_grant, consent_withdraw, consents_grant_new, gate_lock
 from apps.data.consent.wordings import (
-    circumstances_of,
     policy_add,
     policy_current,
     wording_create,
@@ -38,43 +35,9 @@ from apps.foundation.governance.models import Approval, Review
 from apps.foundation.governance.services import review_answer
 from apps.foundation.governance.workflow import head_withdraw, version_publish, version_submit
 from tests.factories import make_paths, make_profile, make_purposes, make_user
+from tests.wordings import BY, EMAIL, FIRST, SECOND, agree, make_wording, next_version
 
 pytestmark = pytest.mark.django_db
-
-EMAIL = Channel.EMAIL
-BY: dict[str, Any] = {"method": ConsentRecord.Method.PREFERENCES, "source": "test"}
-FIRST = {"en": "Yes, send me offers.", "de": "Ja, schickt mir Angebote."}
-SECOND = {"en": "Yes, send me offers of partners too.", "de": "Ja, auch Angebote von Partnern."}
-
-
-def agreed_to(version: WordingVersion) -> WordingVersion:
-    """Handed in, agreed to by the brand and by the law, and published."""
-    review = version_submit(version=version, by=version.created_by)
-    for role in review.roles:
-        review_answer(review_id=review.pk, by=make_user(role), verdict=Approval.Verdict.APPROVE)
-    version_publish(version=version, by=make_user("publisher"))
-    return version
-
-
-def make_wording(texts: dict[str, str] = FIRST, *, channel: str = "", **values: Any) -> Wording:
-    """A wording of marketing whose first version is published."""
-    make_purposes()
-    make_paths()
-    wording = wording_create(by=make_user("publisher"), purpose="marketing", channel=channel, texts=texts, **values)
-    agreed_to(wording.versions.get())
-    return wording
-
-
-def next_version(wording: Wording, texts: dict[str, str] = SECOND, **values: Any) -> WordingVersion:
-    version = wording_version_create(wording_id=wording.pk, by=make_user("publisher"), texts=texts, **values)
-    return agreed_to(version)
-
-
-def agree(profile: Profile, *, channel: str = EMAIL, locale: str = "en") -> bool:
-    shown = wording_shown(purpose="marketing", channel=channel, locale=locale)
-    return consent_grant(
-        profile_id=profile.pk, purpose="marketing", channel=channel, circumstances=circumstances_of(shown), **BY
-    )
 
 
 def reason_of(profile: Profile, channel: str = EMAIL) -> str:
@@ -90,8 +53,8 @@ def test_without_a_wording_the_purposes_own_description_is_shown_and_recorded_as
     make_purposes()
     description = Purpose.objects.get(code="marketing").description
 
-    shown = wording_shown(purpose="marketing", channel=EMAIL, locale="de")
-    agree(person, locale="de")
+    shown = wording_shown(purpose="marketing", channel=EMAIL, locale="it")
+    agree(person, locale="it")
 
     record = ConsentRecord.objects.get(profile=person)
     assert (shown.id, shown.version, shown.text, shown.locale) == (None, 0, description, "en")

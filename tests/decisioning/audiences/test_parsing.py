@@ -11,6 +11,7 @@ from apps.decisioning.audiences import parsing
 from apps.decisioning.audiences.contracts import (
     All,
     AnyOf,
+    AskedAgain,
     Attribute,
     Consent,
     Count,
@@ -49,6 +50,7 @@ _OCTOBER = datetime(2011, 10, 11, tzinfo=UTC)
             Count(Counted("event", "Product Viewed", Window(since=_OCTOBER)), 2, 5),
         ),
         ({"consent": "marketing", "channel": "email"}, Consent("marketing", "email", granted=True)),
+        ({"asked_again": "marketing", "channel": "sms"}, AskedAgain("marketing", "sms", asked=True)),
         (
             {"any": [{"not": {"attribute": "a", "is": "b"}}]},
             AnyOf((Not(Attribute("a", "is", ("b",))),)),
@@ -67,10 +69,10 @@ _ATTRIBUTE = {"attribute": "country", "is": "DE"}
     ("data", "message"),
     [
         ([], 'The rule must be an object such as {"attribute": "country", "is": "DE"}, and is a list'),
-        ({}, "The rule must have one of all, any, not, attribute, orders, event or consent"),
+        ({}, "The rule must have one of all, any, not, attribute, orders, event, consent or asked_again"),
         (
             {"order": {"at_least": 1}},
-            "The rule must have one of all, any, not, attribute, orders, event or consent"
+            "The rule must have one of all, any, not, attribute, orders, event, consent or asked_again"
             ' (is "order" meant to be "orders"?)',
         ),
         (
@@ -133,7 +135,7 @@ _ATTRIBUTE = {"attribute": "country", "is": "DE"}
         ({"attribute": "a", "is": "\ud800"}, "is has a character that no text may have (NUL, or half of a pair)"),
         ({"attribute": "a" * 301, "is": "b"}, "attribute may have 300 characters, and has 301"),
         (
-            {"consent": "marketing", "channel": "pigeon"},
+            {"asked_again": "marketing", "channel": "pigeon"},
             'channel must be one of email, sms, push or web, and is "pigeon"',
         ),
         ({"consent": "marketing", "channel": "email", "is": "yes"}, 'is must be true or false, and is "yes"'),

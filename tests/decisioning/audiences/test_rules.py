@@ -131,6 +131,7 @@ def test_facts_that_were_not_loaded_are_a_fault_not_a_no() -> None:
         ({"not": {"any": [{"orders": {}}, {"event": "Left"}]}}, "not (at least 1 order or at least 1 event “Left”)"),
         ({"not": {"attribute": "home town", "contains": "New York"}}, "“home town” does not contain “New York”"),
         ({"consent": "marketing", "channel": "sms", "is": False}, "no consent to marketing by SMS"),
+        ({"asked_again": "marketing", "channel": "email"}, "must be asked again about marketing by e-mail"),
         (
             {"orders": {"exactly": 2, "within_days": 90, "category": "Lamps"}},
             "exactly 2 orders in the category Lamps in the last 90 days",

@@ -17,6 +17,7 @@ from apps.decisioning.audiences.selectors import (
     facts_load,
 )
 from tests.factories import make_profile
+from tests.wordings import agree, make_wording, next_version
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -109,6 +110,23 @@ def test_facts_take_four_statements_whatever_the_rules() -> None:
     assert sorted(facts) == ids
     answers = [[rule_matches(rule, facts[profile_id]).matched for rule in rules] for profile_id in ids]
     assert answers == [[True, True, False, False], [True, False, False, False], [True, False, False, False]]
+
+
+@pytest.mark.django_db
+def test_an_audience_picks_out_who_must_be_asked_again() -> None:
+    wording = make_wording()
+    older, again, never = make_profile(), make_profile(), make_profile()
+    for person in (older, again):
+        agree(person)
+    next_version(wording, material=True)
+    agree(again)
+    rules = [rule_parse({"asked_again": "marketing", "channel": "email", "is": wanted}) for wanted in (True, False)]
+
+    facts = facts_load(rules=rules, profile_ids=[older.pk, again.pk, never.pk], as_of=NOON)
+
+    assert audience_draw(rule=rules[0], as_of=NOON, size=9) == (1, [older.pk])
+    assert [rule_matches(rules[0], facts[one.pk]).matched for one in (older, again, never)] == [True, False, False]
+    assert [rule_matches(rules[1], facts[one.pk]).matched for one in (older, again, never)] == [False, True, True]
 
 
 @pytest.mark.django_db

@@ -3,11 +3,9 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db import models
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminURLInputWidget
 
 from apps.data.consent.asking import standing_of
 from apps.data.consent.forms import PrivacyPolicyForm, WordingForm, text_name, wording_form_class
@@ -145,10 +143,6 @@ class PrivacyPolicyAdmin(ServiceAdmin):
     """Versions of the privacy policy; consent records name the one that was in force."""
 
     form = PrivacyPolicyForm
-    formfield_overrides = {  # as unfold has it
-        **ServiceAdmin.formfield_overrides,
-        models.URLField: {"widget": UnfoldAdminURLInputWidget, "assume_scheme": "https"},
-    }
     list_display = ("version", "in_force_from", "url", "created_by")
     list_select_related = ("created_by",)
 
