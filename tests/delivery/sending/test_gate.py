@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import Count
 from pytest_django import Settings
 
 from apps.data.consent.models import Channel, ConsentRecord, PreferenceChange, Suppression, Topic
@@ -25,7 +26,8 @@ from apps.delivery.sending.services import dispatch_cancel, dispatch_pause, disp
 from apps.delivery.sending.windows import messages_send
 from apps.foundation.core.clock import now
 from apps.foundation.core.signing import address_digest
-from tests.delivery.makers import make_compiled, make_decisions, make_people, make_run
+from tests.delivery.makers import later, make_compiled, make_decisions, make_people, make_run
+from tests.delivery.order import OrderWatch
 from tests.delivery.relay import Accepted, Relay
 
 pytestmark = pytest.mark.usefixtures("ledger")
@@ -226,38 +228,20 @@ def test_an_opt_out_waits_for_a_window_under_way() -> None:
         assert DeliveryAttempt.objects.get().outcome == "not_tried"
 
 
-_WATCH = """
-CREATE TABLE tests_late (profile_id bigint);
-CREATE FUNCTION tests_linger() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF NEW.state = 'sending' AND OLD.state <> 'sending' AND NEW.profile_id % 5 = 0 THEN PERFORM pg_sleep(0.005); END IF;
-  RETURN NEW;
-END $$;
-CREATE TRIGGER tests_linger BEFORE UPDATE ON sending_message FOR EACH ROW EXECUTE FUNCTION tests_linger();
-CREATE FUNCTION tests_too_late() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF NEW.state = 'sending' AND OLD.state <> 'sending' AND EXISTS (
-       SELECT FROM consent_consentstate
-       WHERE profile_id = NEW.profile_id AND purpose_id = NEW.purpose AND NOT granted) THEN
-    INSERT INTO tests_late VALUES (NEW.profile_id);
-  END IF;
-  RETURN NULL;
-END $$;
-CREATE CONSTRAINT TRIGGER tests_too_late AFTER UPDATE ON sending_message
-  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tests_too_late();
-"""
-_UNWATCH = """
-DROP TRIGGER tests_linger ON sending_message; DROP TRIGGER tests_too_late ON sending_message;
-DROP FUNCTION tests_linger; DROP FUNCTION tests_too_late; DROP TABLE tests_late
-"""
+def pause(profile_id: int) -> None:
+    """The person wants nothing for a week."""
+    preference_change(
+        profile_id=profile_id,
+        kind=PreferenceChange.Kind.PAUSE,
+        value=later(days=7).isoformat(),
+        method=ConsentRecord.Method.PREFERENCES,
+        source="test",
+    )
 
 
 def test_opt_outs_during_a_send_none_enters_sending_after_the_commit(relay: Relay) -> None:
-    """By the order of commits, not by clocks. A deferred trigger runs as the last thing before the transaction commits
-    that moved a message to `sending`, and looks for a withdrawal: one that it can see has committed before.
-
-    To make it hard, who leaves does so just when their window is at the gate, and the windows linger there. Without
-    the line `gate_lock(…)` in gate.py several messages are too late (tried by hand).
+    """By the order of commits, not by clocks: see tests/delivery/order.py. To make it hard, who leaves or pauses does
+    so just when their window is at the gate, and the windows linger there.
     """
     people = make_queued(1000)
     leavers = [person for person in people if person % 5 == 0]
@@ -276,11 +260,10 @@ def test_opt_outs_during_a_send_none_enters_sending_after_the_commit(relay: Rela
         for person in who:
             with moved:
                 assert moved.wait_for(lambda at=place[person]: reached >= at - 20, 60)  # type: ignore[misc]
-            withdraw(person)
+            (pause if place[person] % 2 else withdraw)(person)
+            watch.left(person)
 
-    with connection.cursor() as cursor:
-        cursor.execute(_WATCH)
-    try:
+    with OrderWatch(linger=0.005) as watch:
         relay.on_accept = note
         reached = 20 - 1  # nobody waits for the first window
         threads = [in_thread(lambda part=leavers[at::3]: leave(part)) for at in range(3)]  # type: ignore[misc]
@@ -290,17 +273,43 @@ def test_opt_outs_during_a_send_none_enters_sending_after_the_commit(relay: Rela
             moved.notify_all()
         for thread in threads:
             thread.join()
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM tests_late")
-            assert cursor.fetchone()[0] == 0
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(_UNWATCH)
+        assert watch.too_late() == []
+        assert watch.seen() >= len(relay.accepted)
     sent = Message.objects.filter(state=State.SENT).count()
-    withheld = Message.objects.filter(state=State.WITHHELD, reason="withdrawn").count()
-    assert sent + withheld == 1000
+    withheld = dict(
+        Message.objects.filter(state=State.WITHHELD).values_list("reason").annotate(Count("pk")).order_by("reason")
+    )
+    assert withheld.keys() == {"paused", "withdrawn"}
+    assert sent + sum(withheld.values()) == 1000
     assert sent == len(relay.accepted)
-    assert 20 < withheld <= 200
+    assert 20 < sum(withheld.values()) <= 200
+
+
+@pytest.mark.parametrize("leave", [withdraw, pause])
+def test_without_the_lock_a_message_is_too_late_and_the_watch_sees_it(
+    monkeypatch: pytest.MonkeyPatch, leave: Callable[[int], None]
+) -> None:
+    monkeypatch.setattr(gate, "gate_lock", lambda **people: None)
+    people = make_queued(1)
+    with OrderWatch() as watch, sender_at_work() as sender:
+        items = claim(sender)
+        with transaction.atomic():
+            assert len(gate_pass(sender_id=sender.id, items=items)) == 1
+            leaver = in_thread(lambda: leave(people[0]))
+            leaver.join(10)  # nothing holds them up: they have left before the window commits
+            assert not leaver.is_alive()
+        assert watch.too_late() == people
+
+
+def test_the_watch_sees_what_commits_after_an_opt_out_was_answered() -> None:
+    people = make_queued(2)
+    with OrderWatch() as watch, sender_at_work() as sender:
+        items = claim(sender)
+        watch.left(people[0])  # as if their opt-out had been answered, and nothing kept it
+        watch.left(people[1])
+        watch.back(people[1])
+        assert len(gate_pass(sender_id=sender.id, items=items)) == 2
+        assert watch.too_late() == people[:1]
 
 
 def test_a_slow_relay_has_the_gate_asked_again(
