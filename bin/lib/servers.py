@@ -174,6 +174,13 @@ class Postgres:
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_line_prefix": "%m [%p] %u@%d ",
+            # No values of people in its log: errors of statements are the application's to report, and the lines
+            # that stay come without DETAIL, CONTEXT and STATEMENT.
+            "log_min_messages": "log",
+            "log_min_error_statement": "panic",
+            "log_error_verbosity": "terse",
+            "log_parameter_max_length": "0",
+            "log_parameter_max_length_on_error": "0",
         }
         if self.throwaway:
             values |= {"fsync": "off", "full_page_writes": "off"}

@@ -14,6 +14,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "outbox.py": "news for the world outside, told in the transaction of what happened",
         "postgres.py": "COPY",
         "queue.py": "the one way to wake a task",
+        "reporting.py": "logs and crash reports without personal data",
         "signing.py": "signed tokens and keyed digests",
         "text.py": "what counts as blank",
         "wall_clock.py": "times of day where somebody is; pure",

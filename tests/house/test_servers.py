@@ -31,6 +31,8 @@ def test_servers_keep_their_data_from_one_start_to_the_next(servers_run: Start, 
     # given
     first = servers_run(state)
     first.query("CREATE TABLE kept AS SELECT 42 AS answer")
+    with pytest.raises(psycopg2.DataError, match="Zephyrine"):  # an error names values
+        first.query("SELECT 'Zephyrine'::int")
     redis.Redis.from_url(first.addresses.redis_url).set("kept", "yes")
     assert first.end() == 0
     assert processes_in(state) == set()
@@ -41,6 +43,9 @@ def test_servers_keep_their_data_from_one_start_to_the_next(servers_run: Start, 
     # then
     assert second.addresses == first.addresses
     assert second.query("SELECT answer FROM kept") == [(42,)]
+    [log] = state.rglob("postgres.log")
+    assert "Zephyrine" not in log.read_text()  # and the server's log doesn't
+    assert "ready to accept connections" in log.read_text()
     assert redis.Redis.from_url(second.addresses.redis_url).get("kept") == b"yes"
 
 
