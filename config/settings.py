@@ -216,6 +216,8 @@ MAIL_HOST_SECONDS = env.float("MAIL_HOST_SECONDS", 1.0)
 """Seconds in all for that question; what isn't known by then is not held against an address."""
 
 # --- privacy: how long things are kept, in days; 0 for as long as the person is known ---
+CONTROLLER = env.str("CONTROLLER", "")
+"""Who answers for the processing: name, address, how to reach them and their data protection officer."""
 EXPORT_KEEP_DAYS = env.int("EXPORT_KEEP_DAYS", 7)
 """Within which a person's export can be fetched; then it is removed."""
 RIGHTS_REQUEST_KEEP_DAYS = env.int("RIGHTS_REQUEST_KEEP_DAYS", 1095)

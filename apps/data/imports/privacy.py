@@ -17,6 +17,7 @@ from apps.data.privacy.registry import (
     processing_declare,
     retention_rule,
 )
+from apps.data.profiles.models import Identifier
 from apps.foundation.core.errors import Conflict
 
 from .models import Import, StagedLine, StagedPerson
@@ -60,9 +61,13 @@ def _forget(person: Person) -> Forgotten:
     """Their rows in staging, the uploads that have a line of theirs, and their lines in errors files."""
     if Import.objects.filter(state__in=_RUNNING).exists():
         raise Conflict("import_running", "An import is under way: its files are looked at once it is done")
-    values = [value for _kind, value in person.identifiers]
+    known = Identifier.objects.filter(profile_id=person.profile_id)
+    digests = [bytes(digest) for digest in known.values_list("digest", flat=True)]
     staged = StagedPerson.objects.filter(
-        Q(profile_id=person.profile_id) | Q(email__in=values) | Q(phone__in=values) | Q(external_id__in=values)
+        Q(profile_id=person.profile_id)
+        | Q(email_digest__in=digests)
+        | Q(phone_digest__in=digests)
+        | Q(external_digest__in=digests)
     )
     keys = list(staged.values_list("key", flat=True))
     StagedLine.objects.filter(key__in=keys).delete()

@@ -6,11 +6,28 @@ from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
 from apps.data.consent.models import ConsentLink as ChainLink
-from apps.data.consent.models import ConsentPending, ConsentRecord, ConsentState, Gate, Suppression
+from apps.data.consent.models import (
+    ConsentPending,
+    ConsentRecord,
+    ConsentState,
+    Gate,
+    Preference,
+    PreferenceChange,
+    Suppression,
+)
 from apps.data.consent.services import consent_withdraw, suppression_add
 from apps.data.profiles.models import Identifier
 
-from .registry import Because, Forgotten, Person, Phase, Row, erase_step, export_part, processing_declare
+from .registry import (
+    Because,
+    Forgotten,
+    Person,
+    Phase,
+    Row,
+    erase_step,
+    export_part,
+    processing_declare,
+)
 
 _NO_PERSONAL_DATA = "Who chose what and when, by number only: that choices were honoured must be shown (Art. 17(3)(e))."
 
@@ -52,6 +69,42 @@ def _suppressions(profile_id: int) -> Iterator[Row]:
     digests = Identifier.objects.filter(profile_id=profile_id).values("digest")
     for one in Suppression.objects.filter(digest__in=digests).order_by("pk"):
         yield {"kind": one.kind, "why": one.get_reason_display(), "since": one.created_at}
+
+
+def _preferences(profile_id: int) -> Iterator[Row]:
+    for one in Preference.objects.filter(profile_id=profile_id):
+        hours = [hour.isoformat("minutes") for hour in (one.quiet_start, one.quiet_end) if hour is not None]
+        yield {
+            "topics_off": one.topics_off,
+            "channels_off": one.channels_off,
+            "interests": one.interests,
+            "frequency": one.get_frequency_display(),
+            "quiet_hours": " – ".join(hours),
+            "time_zone": one.time_zone,
+            "language": one.language,
+            "paused_until": one.paused_until,
+            "changed": one.changed_at,
+        }
+
+
+def _preference_changes(profile_id: int) -> Iterator[Row]:
+    changes = PreferenceChange.objects.filter(profile_id=profile_id).order_by("pk")
+    for one in changes.iterator(chunk_size=500):
+        yield {
+            "when": one.changed_at,
+            "what": one.get_kind_display(),
+            "of": one.subject,
+            "before": one.before,
+            "after": one.after,
+            "how": one.get_method_display(),
+            "where": one.source,
+        }
+
+
+def _forget(person: Person) -> Forgotten:
+    """What they chose beside consent."""
+    count, _kinds = Preference.objects.filter(profile_id=person.profile_id).delete()
+    return Forgotten(count, "Codes of what was changed when (topics, hours), by number: a log that can't be changed.")
 
 
 def _suppress(person: Person) -> Forgotten:
@@ -118,6 +171,37 @@ def consents_register() -> None:
         _suppressions,
         words={"kind": _("Kind"), "why": _("Why"), "since": _("Since")},
     )
+    export_part(
+        "preferences",
+        _("What you chose"),
+        _preferences,
+        words={
+            "topics_off": _("Topics that are off"),
+            "channels_off": _("Ways that are off"),
+            "interests": _("Interests"),
+            "frequency": _("How often"),
+            "quiet_hours": _("Quiet hours"),
+            "time_zone": _("Time zone"),
+            "language": _("Language"),
+            "paused_until": _("Paused until"),
+            "changed": _("Last changed"),
+        },
+    )
+    export_part(
+        "preference_changes",
+        _("Each time you changed a choice"),
+        _preference_changes,
+        words={
+            "when": _("When"),
+            "what": _("What"),
+            "of": _("Of"),
+            "before": _("Before"),
+            "after": _("After"),
+            "how": _("How"),
+            "where": _("Where"),
+        },
+    )
+    erase_step("choices", _forget, title="What they chose beside consent")
     erase_step("suppress", _suppress, title="Their addresses are suppressed", phase=Phase.STOP)
     erase_step("withdraw", _withdraw, title="What they agreed to is withdrawn", phase=Phase.STOP)
     basis = "legal obligation (GDPR, Article 7(1)); legitimate interest"
@@ -156,4 +240,22 @@ def consents_register() -> None:
         kept=Because("Kept for good: it must outlive the person's profile. It can't be read back."),
         exported="suppressions",
         erased=Because("It is what an erasure leaves on purpose, so that a new import can't bring messages back."),
+    )
+    processing_declare(
+        Preference,
+        purpose="Sending what people chose, how often and when they want it",
+        lawful_basis="contract; legitimate interest",
+        categories=("topics, channels, interests, frequency, quiet hours, time zone, language, pause",),
+        kept=Because("Kept for as long as the person is known."),
+        exported="preferences",
+        erased="choices",
+    )
+    processing_declare(
+        PreferenceChange,
+        purpose="Letting people undo what they changed, and explaining why something came or did not",
+        lawful_basis="legitimate interest; legal obligation (GDPR, Article 5(2))",
+        categories=("which choice was changed when, as codes",),
+        kept=Because("Kept for as long as the person is known; the log of it can't be changed."),
+        exported="preference_changes",
+        erased=Because("It can't be changed by design; codes of choices are left, for a number that is nobody's."),
     )

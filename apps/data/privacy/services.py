@@ -117,3 +117,11 @@ def requests_forget(before: datetime, limit: int) -> int:
     old = RightsRequest.objects.filter(closed_at__lt=before, profile__erased_at=None).order_by("closed_at")
     gone, _ = RightsRequest.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:limit])).delete()
     return gone
+
+
+def request_withdraw(*, request_id: int, actor: User | None = None) -> RightsRequest:
+    """Note that the person took a request back before anything was done. Raises Conflict, NotFound."""
+    with transaction.atomic():
+        request = request_locked(request_id)
+        request_move(request, to=State.WITHDRAWN, actor=actor)
+    return request

@@ -34,6 +34,7 @@ _SEE = (
     *_rights("sending", "dispatch message deliveryattempt", "view"),
     *_rights("governance", "review approval auditentry approvalpath publication", "view"),
     *_rights("console", "dryrun", "view"),
+    *_rights("privacy", "retentionmark", "view"),
 )
 _REHEARSE = _rights("console", "dryrun testsend", "make")
 
@@ -66,7 +67,13 @@ ROLES: tuple[Role, ...] = (
         "legal_approver",
         "Legal approver",
         "agrees to content for the law; writes wordings of consent, and enters privacy policies",
-        (*_SEE, *_REHEARSE, *_rights("consent", "wording", "add change"), *_rights("consent", "privacypolicy", "add")),
+        (
+            *_SEE,
+            *_REHEARSE,
+            *_rights("consent", "wording", "add change"),
+            *_rights("consent", "privacypolicy", "add"),
+            *_rights("privacy", "rightsrequest", "view"),
+        ),
     ),
     Role(
         "publisher",
@@ -88,7 +95,8 @@ ROLES: tuple[Role, ...] = (
     Role(
         "administrator",
         "Administrator",
-        "looks after people, owners, markets, brands, imports and suppressions; of the central team; stops any run",
+        "looks after people, owners, markets, brands, imports, suppressions and rights of customers; "
+        "of the central team; stops any run",
         (
             *_SEE,
             *_REHEARSE,
@@ -100,6 +108,8 @@ ROLES: tuple[Role, ...] = (
             *_CENTRAL_TEAM,
             *_rights("imports", "import", "add change"),
             *_rights("consent", "suppression privacypolicy", "add"),
+            *_rights("privacy", "rightsrequest", "view add change"),
+            "privacy.fetch_export",
             *_rights("consent", "wording", "add change publish"),
             *_OFFERED,
             "profiles.view_identifier",

@@ -20,6 +20,7 @@ from apps.data.consent.models import (
 )
 from apps.data.events.models import Order
 from apps.data.imports.models import Import
+from apps.data.privacy.models import RightsRequest
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Block, BlockType, Brand, Market, Persona, Template
@@ -67,6 +68,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, Import, _("Imports"), "upload_file"),
                 _model(request, ConsentRecord, _("Consent"), "verified_user"),
                 _model(request, Suppression, _("Suppressed addresses"), "block"),
+                _model(request, RightsRequest, _("Rights requests"), "shield_person"),
                 _model(request, Item, _("Items"), "sell"),
                 _model(request, Order, _("Orders"), "shopping_cart"),
             ],
@@ -77,6 +79,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _page(request, "governance.view_review", "console:reviews", _("Reviews"), "task_alt", reviews_waiting),
                 _model(request, ApprovalPath, _("Approval paths"), "rule"),
                 _model(request, AuditEntry, _("Audit log"), "history"),
+                _page(request, "privacy.view_retentionmark", "console:retention", _("Retention"), "auto_delete"),
             ],
         ),
         (

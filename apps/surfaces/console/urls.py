@@ -1,7 +1,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from . import approving, rehearsing, views
+from . import approving, keeping, rehearsing, views
 
 app_name = "console"
 urlpatterns = [
@@ -24,6 +24,8 @@ urlpatterns = [
     path("reviews/", approving.reviews, name="reviews"),
     path("reviews/<int:review_id>/", approving.review, name="review"),
     path("reviews/<int:review_id>/comment/", approving.comment, name="review_comment"),
+    path("retention/", keeping.retention, name="retention"),
+    path("register-of-processing/", keeping.processing, name="processing"),
     path("notices/", approving.notice_list, name="notices"),
     path("notices/mail/", approving.notice_mail, name="notice_mail"),
     path("notices/<int:notice_id>/", approving.notice_open, name="notice"),
