@@ -167,6 +167,10 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
 CELERY_TASK_ROUTES = {
     "apps.data.imports.*": {"queue": "ingest"},
+    # What one person waits for is short, and must not wait behind a campaign.
+    "apps.data.profiles.*": {"queue": "track"},
+    "apps.decisioning.playbooks.tasks.mails_tick": {"queue": "track"},
+    "apps.decisioning.decisions.tasks.mail_decide": {"queue": "track"},
     "apps.decisioning.*": {"queue": "decide"},
     "apps.delivery.sending.tasks.window_send": {"queue": "send"},
     "apps.delivery.webhooks.*": {"queue": "track"},
@@ -180,6 +184,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "start due runs": {"task": "apps.decisioning.playbooks.tasks.runs_start_due", "schedule": 15.0},
     "move journeys on": {"task": "apps.decisioning.playbooks.tasks.journeys_tick", "schedule": 10.0},
+    "look up addresses": {"task": "apps.data.profiles.tasks.links_answer", "schedule": 10.0},
     "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "take up imports": {"task": "apps.data.imports.tasks.imports_sweep", "schedule": 60.0},
@@ -261,6 +266,10 @@ TRIGGER_OVERLAP_MINUTES = env.int("TRIGGER_OVERLAP_MINUTES", 60)
 TRIGGER_AUDIENCE_MINUTES = env.int("TRIGGER_AUDIENCE_MINUTES", 5)
 """Minutes between two looks at who entered an audience."""
 
+LINK_ASKS_PER_ADDRESS = env.int("LINK_ASKS_PER_ADDRESS", 3)
+"""Links that may be asked for by typing in one address, within an hour."""
+LINK_ASKS_PER_NETWORK = env.int("LINK_ASKS_PER_NETWORK", 30)
+"""Links that may be asked for from one IP address (of IPv6 its /64), within an hour."""
 SYSTEM_MAIL_KEEP_DAYS = env.int("SYSTEM_MAIL_KEEP_DAYS", 90)
 """Days after which it is forgotten what a system mail was about; the links in it that need that end with it."""
 

@@ -16,7 +16,9 @@ from bin.lib.processes import Child, Supervisor
 from bin.lib.servers import Addresses, free_port, private_write, servers_start
 from bin.lib.venv import ROOT
 
-QUEUES = "ingest,decide,render,send,track,maintenance"
+QUEUES = "ingest,decide,render,send,maintenance"
+SHORT_QUEUE = "track"
+"""What somebody waits for: it has a worker of its own, so that it never waits behind a campaign."""
 
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Asks this machine, past any proxy that the environment names."""
@@ -167,11 +169,12 @@ class Installation:
         self._module("catcher", "bin.lib.catcher", folder, *ports, "--images-from", self.url, stage=CATCHER_STAGE)
 
     def workers_start(self) -> None:
-        """The Celery worker for all queues, and beat."""
-        worker = ["worker", "-Q", QUEUES, "--concurrency", "2", "--hostname", "tessera@%h", "--loglevel", "INFO"]
-        # One worker: it has nobody to gossip with.
-        worker += ["--without-gossip", "--without-mingle"]
-        self._module("worker", "celery", "-A", "config", *worker, stage=APPLICATION_STAGE, seconds=20.0)
+        """The Celery workers, one for work that takes long and one for what is short, and beat."""
+        for name, queues, processes in (("worker", QUEUES, "2"), ("short-worker", SHORT_QUEUE, "1")):
+            worker = ["worker", "-Q", queues, "--concurrency", processes, "--hostname", f"{name}@%h"]
+            # They have nothing to gossip about.
+            worker += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+            self._module(name, "celery", "-A", "config", *worker, stage=APPLICATION_STAGE, seconds=20.0)
         beat = ["beat", "--schedule", str(self.state / "celerybeat-schedule"), "--pidfile=", "--loglevel", "INFO"]
         self._module("beat", "celery", "-A", "config", *beat, stage=APPLICATION_STAGE)
 

@@ -41,6 +41,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "address_check.py": "an address looked at as it is typed",
         "addresses.py": "by what people are known: who reads and writes it",
         "countries.py": "names and codes of countries",
+        "asking.py": "links asked for by typing an address in",
         "mail.py": "system mail, as the data's own work wants it",
         "mail_hosts.py": "whether a domain takes mail, by DNS",
         "normalize.py": "one spelling for each address, number, country and language",
@@ -239,6 +240,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "windows.py": "the sender's loop",
     },
     "surfaces/preferences": {
+        "finding.py": "the page where an address is typed in",
         "following.py": "the stream by which a person's open pages move",
         "opening.py": "what every page of customers refuses, its headers, and the signed link",
     },

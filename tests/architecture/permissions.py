@@ -27,6 +27,7 @@ _MAKE_DRY_RUNS = (*_DRY_RUNS, "console.make_dryrun")
 _TESTS = ("playbooks.view_playbook", "console.make_testsend")
 
 ROUTES: dict[str, str | tuple[str, ...]] = {
+    "p/": PUBLIC,  # an address typed in is answered alike, known or not
     "p/<str:token>": TOKEN,
     "u/<str:token>": TOKEN,
     "t/<str:token>": TOKEN,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext_lazy as _
 
 from apps.data.profiles.addresses import identifiers_read
-from apps.data.profiles.models import Identifier, Profile, ProfileKey
+from apps.data.profiles.models import Identifier, LinkAsked, Profile, ProfileKey
 from apps.data.profiles.vault import key_destroy
 from apps.foundation.core.clock import now
 
@@ -186,6 +186,15 @@ def people_register() -> None:
         kept="exports",
         exported=Because("It is a copy of the export itself."),
         erased="key",
+    )
+    processing_declare(
+        LinkAsked,
+        purpose="Sending people the link to their preferences when they type in their address",
+        lawful_basis="legal obligation (GDPR, Articles 12 and 21)",
+        categories=("digest of an address that was typed in",),
+        kept=Because("Gone within seconds, once a worker has looked who has the address."),
+        exported=Because("Gone within seconds; it says nothing but that somebody typed an address in."),
+        erased=Because("Gone within seconds."),
     )
     processing_declare(
         ProfileKey,

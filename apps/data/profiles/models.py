@@ -73,6 +73,19 @@ class Identifier(models.Model):
         return f"{self.get_kind_display()} of profile {self.profile_id}"
 
 
+class LinkAsked(models.Model):
+    """Somebody typed an address in and wants its link by mail. Gone once it was looked up, whoever has the address.
+
+    Only the address's digest is kept: nobody's address is learned by typing it in.
+    """
+
+    digest = models.BinaryField(max_length=33)
+    asked_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return f"Link asked for at {self.asked_at:%Y-%m-%d %H:%M:%S}"
+
+
 class ProfileKey(models.Model):
     """A person's data key, wrapped by a master key (`vault.wrap`). Destroyed, it stays as an empty row.
 

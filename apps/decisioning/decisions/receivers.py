@@ -4,12 +4,12 @@ from typing import Any
 
 from django.dispatch import receiver
 
-from apps.decisioning.playbooks.models import Run
+from apps.decisioning.playbooks.models import Playbook, Run
 from apps.decisioning.playbooks.signals import run_batches_ready, run_cancelled
 from apps.foundation.core.queue import enqueue_on_commit
 
 from .signals import run_stopped
-from .tasks import run_decide
+from .tasks import mail_decide, run_decide
 
 _WORKERS_WOKEN = 4
 """Tasks for one run: so many workers share it; more would leave none for other runs."""
@@ -18,7 +18,11 @@ _WORKERS_WOKEN = 4
 @receiver(run_batches_ready, dispatch_uid="decisions")
 def batches_get_decided(*, run_id: int, **kwargs: Any) -> None:
     """Batches that are ready wake workers."""
-    batches = Run.objects.get(pk=run_id).batches.count()
+    run = Run.objects.get(pk=run_id)
+    if run.trigger == Playbook.Trigger.SYSTEM:
+        enqueue_on_commit(mail_decide, run_id)
+        return
+    batches = run.batches.count()
     for _ in range(min(batches, _WORKERS_WOKEN)):
         enqueue_on_commit(run_decide, run_id)
 

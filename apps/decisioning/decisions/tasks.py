@@ -15,6 +15,12 @@ def run_decide(run_id: int) -> None:
 
 
 @shared_task
+def mail_decide(run_id: int) -> None:
+    """Decide what is open in a run of system mail: of its own queue, because one person waits for it."""
+    services.run_decide(run_id=run_id)
+
+
+@shared_task
 def decisions_sweep() -> None:
     """Wake again what was dropped: runs without their audience, and runs with batches that nobody decides."""
     for run_id in selectors.runs_unplanned():

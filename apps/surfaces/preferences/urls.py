@@ -1,9 +1,10 @@
 from django.urls import path
 
-from . import views
+from . import finding, views
 
 app_name = "preferences"
 urlpatterns = [
+    path("p/", finding.find, name="find"),
     path("p/<str:token>", views.preferences, name="preferences"),
     path("u/<str:token>", views.unsubscribe, name="unsubscribe"),
     path("t/<str:token>", views.trial, name="trial"),
