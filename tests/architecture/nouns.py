@@ -243,6 +243,12 @@ NOUNS: dict[str, dict[str, str]] = {
         "finding.py": "the page where an address is typed in",
         "following.py": "the stream by which a person's open pages move",
         "opening.py": "what every page of customers refuses, its headers, and the signed link",
+        "changing.py": "one step on the preference page",
+        "reasons.py": "why somebody got their messages, and what is known about them",
+        "saying.py": "what the page says after a step",
+        "speaking.py": "the language and time zone of a page",
+        "templatetags/__init__.py": "Django's name for the folder",
+        "templatetags/people.py": "filters for the customers' pages",
     },
     "surfaces/console": {
         "privacy.py": "what it tells of the personal data it holds",

@@ -3,10 +3,12 @@
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from django.conf import settings
 from playwright.sync_api import Page, expect
 
 from apps.data.consent.links import preferences_url, unsubscribe_url
-from apps.data.consent.models import ConsentState
+from apps.data.consent.models import ConsentState, Interest, Topic
+from apps.data.consent.preferences import preferences_read
 from apps.data.profiles.models import Profile
 from tests.browser.accessibility import violations
 from tests.factories import make_profile
@@ -48,7 +50,7 @@ def test_choices_on_a_phone(phone: Page) -> None:
 def test_choices_by_keyboard_alone(desktop: Page) -> None:
     profile = make_profile(consent=("marketing",))
     desktop.goto(urlsplit(preferences_url(profile_id=profile.pk, message_id=uuid4())).path)
-    for _ in range(2):  # past the link to the content
+    for _ in range(2 + len(settings.LANGUAGES)):  # past the link to the content, and the languages
         desktop.keyboard.press("Tab")
     news = desktop.get_by_role("switch", name="News and offers")
     expect(news).to_be_focused()
@@ -74,6 +76,43 @@ def test_choices_without_scripts(phone_without_scripts: Page) -> None:
 
     expect(page.get_by_role("switch", name="News and offers")).to_have_attribute("aria-checked", "true")
     assert on(profile) == {"marketing"}
+
+
+def test_times_and_interests_by_keyboard_and_their_undo(desktop: Page) -> None:
+    Interest.objects.create(code="hiking", name="Hiking")
+    profile = make_profile(consent=("marketing",))
+    desktop.goto(urlsplit(preferences_url(profile_id=profile.pk, message_id=uuid4())).path)
+
+    hiking = desktop.get_by_role("button", name="Hiking")
+    hiking.focus()
+    desktop.keyboard.press("Enter")
+    expect(hiking).to_have_attribute("aria-pressed", "true")
+    expect(hiking).to_be_focused()
+    save = desktop.get_by_role("button", name="Save the quiet hours")
+    save.focus()
+    desktop.keyboard.press("Space")
+
+    expect(desktop.get_by_role("status")).to_have_text("Done: it is quiet from 22:00 to 07:00.")
+    expect(save).to_be_focused()
+    desktop.get_by_role("button", name="Undo").click()
+    expect(desktop.get_by_role("status")).to_have_text("Undone: it is again as it was before.")
+    chosen = preferences_read(profile_ids=[profile.pk])[profile.pk]
+    assert (chosen.quiet, chosen.interests) == (None, ("hiking",))
+
+
+def test_page_in_arabic_is_accessible_and_fits_a_narrow_phone(phone: Page) -> None:
+    Topic.objects.create(code="offers", name="Offers")
+    message = make_message(tier="category", consent=("marketing",))
+    phone.set_viewport_size({"width": 320, "height": 700})
+    path = urlsplit(preferences_url(profile_id=message.profile_id, message_id=message.pk)).path
+
+    for language in ("ar", "de"):  # from right to left, and with long words
+        phone.goto(f"{path}?lang={language}")
+        assert phone.evaluate("document.documentElement.scrollWidth") == 320
+        assert violations(phone) == []
+    phone.set_viewport_size({"width": 640, "height": 700})
+    phone.evaluate("document.documentElement.style.fontSize = '200%'")
+    assert phone.evaluate("document.documentElement.scrollWidth") == 640
 
 
 def test_choice_that_does_not_get_through_says_so(phone: Page) -> None:

@@ -12,9 +12,10 @@ from apps.foundation.core.wall_clock import Quiet
 class GateAnswer:
     """What holds for one person, one purpose and one channel, and why.
 
-    allowed: whether a message may go out; reason: `""`, `no_consent`, `withdrawn`, `wording_outdated`, `channel_off`,
-    `topic_off`, `paused`, `suppressed` or `invalid_address`; identifier_id, address, digest: the main identifier of the
-    channel's kind (None, "", b"" without one); quiet: the hours in which it must wait, on the wall in `zone`.
+    allowed: whether a message may go out; reason: `""`, `no_consent`, `withdrawn`, `wording_outdated`, `restricted`,
+    `channel_off`, `topic_off`, `paused`, `suppressed` or `invalid_address`; identifier_id, address, digest: the main
+    identifier of the channel's kind (None, "", b"" without one); quiet: the hours in which it must wait, on the wall
+    in `zone`.
     """
 
     allowed: bool

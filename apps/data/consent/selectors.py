@@ -18,7 +18,8 @@ ADDRESS_KIND = {Channel.EMAIL: "email", Channel.SMS: "phone"}
 _GATE = f"""
 WITH new_meaning AS ({NEW_MEANING.format(purpose="%(purpose)s", channel="%(channel)s", now="%(at)s")})
 SELECT person.id, state.granted, {AGREED_AT.format(state="state", record="record")} < new_meaning.at AS outdated,
-       CASE WHEN %(channel)s = ANY(preference.channels_off) THEN 'channel_off'
+       CASE WHEN profile.restricted_at IS NOT NULL THEN 'restricted'
+            WHEN %(channel)s = ANY(preference.channels_off) THEN 'channel_off'
             WHEN %(topic)s = ANY(preference.topics_off) THEN 'topic_off'
             WHEN preference.paused_until > %(at)s THEN 'paused'
             ELSE '' END,

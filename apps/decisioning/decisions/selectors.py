@@ -35,6 +35,7 @@ OUTCOMES: dict[str, str] = {
     "wording_outdated": "agreed to an older text, and was not asked again yet",
     "suppressed": "the address is suppressed",
     "invalid_address": "no usable address",
+    "restricted": "their data may only be kept for now",
     "channel_off": "wants nothing by this channel",
     "topic_off": "does not want this topic",
     "paused": "paused messages for a while",
@@ -329,3 +330,12 @@ def _said(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+def made_by_model(decision: Decision) -> tuple[bool, bool]:
+    """Whether a model chose what the message's leading slot shows, and whether one wrote words in the message."""
+    spec = message_spec(decision.run.version.spec, decision.run.step)
+    shown = [tier for tiers in spec["slots"].values() for tier in tiers if tier["tier"] == decision.tier]
+    versions = [tier["block_version"] for tier in shown]
+    written = BlockVersion.objects.filter(pk__in=versions, written_by_model=True).exists()
+    return any(tier.get("chosen", False) for tier in shown), written

@@ -10,6 +10,7 @@ REASONS: Mapping[str, Any] = {
     "withdrawn": _("Left: consent was withdrawn"),
     "wording_outdated": _("Agreed to an older text, and must agree again"),
     "suppressed": _("Address is suppressed (bounced, complained or blocked)"),
+    "restricted": _("Their data may only be kept for now"),
     "channel_off": _("Wants nothing by this channel"),
     "topic_off": _("Does not want this topic"),
     "paused": _("Paused messages for a while"),

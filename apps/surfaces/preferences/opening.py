@@ -18,6 +18,7 @@ from apps.foundation.core.signing import BadToken
 
 from .forms import BodyTooLarge
 from .selectors import profile_exists
+from .speaking import spoken
 
 View = Callable[..., HttpResponse]
 PersonView = Callable[[HttpRequest, str, int, UUID], HttpResponse]
@@ -36,18 +37,22 @@ HEADERS = {
 
 
 def public_page(view: View) -> View:
-    """A page for anybody: it answers other methods and oversized bodies itself, and sets the headers."""
+    """A page for anybody: it answers other methods and oversized bodies itself, speaks the reader's language, and sets
+    the headers.
+    """
 
     @csrf_exempt
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.method not in METHODS:
-            response: HttpResponse = HttpResponseNotAllowed(METHODS)
-        else:
-            try:
-                response = view(request, *args, **kwargs)
-            except BodyTooLarge:
-                response = render(request, "preferences/bad_request.html", status=413)
+        with spoken(request) as language:
+            if request.method not in METHODS:
+                response: HttpResponse = HttpResponseNotAllowed(METHODS)
+            else:
+                try:
+                    response = view(request, *args, **kwargs)
+                except BodyTooLarge:
+                    response = render(request, "preferences/bad_request.html", status=413)
+        response.headers.setdefault("Content-Language", language)
         for name, value in HEADERS.items():
             response[name] = value
         return response
@@ -70,7 +75,10 @@ def by_link(scope: LinkScope) -> Callable[[PersonView], View]:
                 return bad_link(request)
             if request.method == "OPTIONS":
                 return HttpResponse(status=204, headers={"Allow": ", ".join(METHODS)})
-            return view(request, token, profile_id, message_id)
+            with spoken(request, profile_id) as language:
+                response = view(request, token, profile_id, message_id)
+            response.headers.setdefault("Content-Language", language)
+            return response
 
         return opened
 

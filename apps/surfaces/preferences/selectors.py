@@ -1,64 +1,104 @@
-"""What a person's pages show: their choices, and why they got a message."""
+"""What a person's pages show of their choices."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from apps.data.consent.models import Channel, ConsentState, Purpose
-from apps.data.consent.selectors import gate_read
+from apps.data.consent.asking import asked_again
+from apps.data.consent.models import Channel, ConsentState, Interest, Purpose, Topic
+from apps.data.consent.offering import offered_in, words_in
+from apps.data.consent.preferences import Chosen, preferences_read, zones_read
+from apps.data.consent.selectors import ADDRESS_KIND, gate_read
+from apps.data.consent.wordings import wordings_shown
+from apps.data.profiles.addresses import addresses_read
 from apps.data.profiles.models import Profile
 from apps.decisioning.content.models import Brand
 from apps.decisioning.decisions.models import Decision
 from apps.delivery.sending.models import Message
+from apps.foundation.core.clock import now
+from apps.foundation.core.wall_clock import zone_names
+
+from .speaking import Tongue, language_of_person, tongues
 
 DEFAULT_PURPOSE = "marketing"
 
-TIERS_IN_WORDS = {
-    "personal": _("Its suggestions were picked from what you bought or looked at."),
-    "category": _("Its suggestions are favourites from a kind of product that you buy."),
-    "country": _("Its suggestions are favourites in your country."),
-    "segment": _("Its content was chosen for a group of customers that you belong to."),
-    "site": _("Its suggestions are what our customers like best at present."),
-    "static": _("Its content is the same for everybody."),
+CHANNELS: Mapping[str, Any] = {
+    Channel.EMAIL: _("E-mail"),
+    Channel.SMS: _("Text messages"),
+    Channel.PUSH: _("Notifications of the app"),
+    Channel.WEB: _("On our website"),
 }
+
+_AREAS = (
+    "Africa",
+    "America",
+    "Antarctica",
+    "Arctic",
+    "Asia",
+    "Atlantic",
+    "Australia",
+    "Europe",
+    "Indian",
+    "Pacific",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One purpose on one channel, as the person sees it. since: when it was last chosen, None if never."""
+    """One purpose on one channel, as the person sees it.
+
+    since: when it was last chosen, None if never; again: what they agreed to says something else by now.
+    """
 
     purpose: str
     name: str
     description: str
     on: bool
     since: datetime | None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
-    """Why a person got a message, in plain words. Everything may be unknown but the playbook."""
+class Switch:
+    """A topic, a channel or an interest, on or off."""
 
-    playbook: str
-    sent_at: datetime | None
-    tier: str
-    agreed: Choice | None
-    needs_consent: bool
+    code: str
+    name: str
+    description: str
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
-class PreferencePage:
-    """All that the preference page shows. address: masked; always_on: purposes that need no consent."""
+class Frame:
+    """What every page of a person shows around it, and their choices. address: masked."""
 
     address: str
     suppressed: bool
     brand: str
     postal_address: str
     choices: Sequence[Choice]
-    always_on: Sequence[Purpose]
-    why: Why | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreferencePage(Frame):
+    """All that can be chosen. always_on: name and description of purposes that need no consent; zone: the person's
+    time zone, "" when it is not known; language: of these pages, in which messages come where they can.
+    """
+
+    always_on: Sequence[tuple[str, str]] = ()
+    topics: Sequence[Switch] = ()
+    channels: Sequence[Switch] = ()
+    interests: Sequence[Switch] = ()
+    chosen: Chosen = field(default_factory=Chosen)
+    paused: bool = False
+    zone: str = ""
+    language: str = ""
+    tongues: Sequence[Tongue] = ()
 
 
 def address_mask(address: str) -> str:
@@ -72,19 +112,30 @@ def profile_exists(profile_id: int) -> bool:
     return profile_id < 2**63 and Profile.objects.filter(pk=profile_id).exists()
 
 
+def purpose_words(purpose: Purpose) -> tuple[str, str]:
+    """Name and description of a purpose in the page's language."""
+    return words_in(purpose, get_language())
+
+
 def choices_read(*, profile_id: int, channel: Channel) -> list[Choice]:
     """What the person chose on a channel, for each purpose that needs consent, in the page's order."""
     states = {state.purpose_id: state for state in ConsentState.objects.filter(profile_id=profile_id, channel=channel)}
-    return [
-        Choice(
-            purpose=purpose.code,
-            name=purpose.name,
-            description=purpose.description,
-            on=purpose.code in states and states[purpose.code].granted,
-            since=states[purpose.code].changed_at if purpose.code in states else None,
+    outdated = {code for (code, by), asked in asked_again(profile_id=profile_id).items() if by == channel}
+    shown = wordings_shown(channel=channel, locale=get_language())
+    choices = []
+    for purpose in Purpose.objects.filter(needs_consent=True):
+        state = states.get(purpose.code)
+        choices.append(
+            Choice(
+                purpose=purpose.code,
+                name=purpose_words(purpose)[0],
+                description=shown[purpose.code].text,
+                on=state is not None and state.granted,
+                since=state.changed_at if state is not None else None,
+                again=purpose.code in outdated,
+            )
         )
-        for purpose in Purpose.objects.filter(needs_consent=True)
-    ]
+    return choices
 
 
 def message_of(*, profile_id: int, message_id: UUID) -> Message | None:
@@ -100,34 +151,71 @@ def purpose_to_leave(message: Message | None) -> Purpose:
     return purpose
 
 
-def page_read(*, profile_id: int, message_id: UUID) -> PreferencePage:
-    """Everything for a person's preference page."""
-    message = message_of(profile_id=profile_id, message_id=message_id)
+def frame_read(*, profile_id: int, message_id: UUID) -> Frame:
+    """What stands around a page of a person who came by the link of a message."""
+    return Frame(**_frame(profile_id, message_id))
+
+
+def _frame(profile_id: int, message_id: UUID) -> dict[str, Any]:
     gate = gate_read(profile_ids=[profile_id], purpose=DEFAULT_PURPOSE, channel=Channel.EMAIL, needs_consent=False)
-    choices = choices_read(profile_id=profile_id, channel=Channel.EMAIL)
-    decision = (
-        Decision.objects.filter(pk=message_id, profile_id=profile_id)
-        .select_related("run__playbook__brand", "run__playbook__purpose")
-        .first()
-    )
-    brand = decision.run.playbook.brand if decision is not None else Brand.objects.order_by("pk").first()
+    brand = brand_of(profile_id=profile_id, message_id=message_id)
+    return {
+        "address": address_mask(gate[profile_id].address),
+        "suppressed": gate[profile_id].reason == "suppressed",
+        "brand": brand.name if brand is not None else "",
+        "postal_address": brand.postal_address if brand is not None else "",
+        "choices": choices_read(profile_id=profile_id, channel=Channel.EMAIL),
+    }
+
+
+def brand_of(*, profile_id: int, message_id: UUID) -> Brand | None:
+    """The brand of a link's message; without it, of the person's last one; else the first there is."""
+    decisions = Decision.objects.filter(profile_id=profile_id).select_related("run__playbook__brand")
+    decision = decisions.filter(pk=message_id).first() or decisions.filter(outcome="send").order_by("-id").first()
+    return decision.run.playbook.brand if decision is not None else Brand.objects.order_by("pk").first()
+
+
+def page_read(*, profile_id: int, message_id: UUID) -> PreferencePage:
+    """Everything that a person can choose on their preference page."""
+    chosen = preferences_read(profile_ids=[profile_id])[profile_id]
+    language = get_language()
+    zone = zones_read(profile_ids=[profile_id]).get(profile_id)
     return PreferencePage(
-        address=address_mask(gate[profile_id].address),
-        suppressed=gate[profile_id].reason == "suppressed",
-        brand=brand.name if brand is not None else "",
-        postal_address=brand.postal_address if brand is not None else "",
-        choices=choices,
-        always_on=list(Purpose.objects.filter(needs_consent=False)),
-        why=_why(decision, message, choices) if decision is not None else None,
+        **_frame(profile_id, message_id),
+        always_on=[purpose_words(purpose) for purpose in Purpose.objects.filter(needs_consent=False)],
+        topics=[
+            Switch(code, name, about, code not in chosen.topics_off)
+            for code, name, about in offered_in(Topic, language)
+        ],
+        channels=_channels(profile_id, chosen),
+        interests=[
+            Switch(code, name, about, code in chosen.interests) for code, name, about in offered_in(Interest, language)
+        ],
+        chosen=chosen,
+        paused=chosen.paused_until is not None and chosen.paused_until > now(),
+        zone=str(zone) if zone is not None else "",
+        language=language_of_person(profile_id),
+        tongues=tongues(),
     )
 
 
-def _why(decision: Decision, message: Message | None, choices: Sequence[Choice]) -> Why:
-    playbook = decision.run.playbook
-    return Why(
-        playbook=playbook.name,
-        sent_at=message.sending_at if message is not None else None,
-        tier=str(TIERS_IN_WORDS.get(decision.tier, "")),
-        agreed=next((choice for choice in choices if choice.purpose == playbook.purpose_id and choice.on), None),
-        needs_consent=playbook.purpose.needs_consent,
-    )
+def _channels(profile_id: int, chosen: Chosen) -> list[Switch]:
+    """The channels that could reach the person: by an address, a consent, or because they were switched off."""
+    reach = {Channel.EMAIL, *chosen.channels_off}
+    reach |= {channel for channel, kind in ADDRESS_KIND.items() if addresses_read(profile_ids=[profile_id], kind=kind)}
+    reach |= set(ConsentState.objects.filter(profile_id=profile_id, granted=True).values_list("channel", flat=True))
+    return [
+        Switch(str(code), str(name), "", code not in chosen.channels_off)
+        for code, name in CHANNELS.items()
+        if code in reach
+    ]
+
+
+def zones_offered() -> list[tuple[str, list[tuple[str, str]]]]:
+    """The time zones to choose from, by area: name, and the place as it is shown."""
+    groups: dict[str, list[tuple[str, str]]] = {area: [] for area in _AREAS}
+    for name in sorted(zone_names()):
+        area, _slash, place = name.partition("/")
+        if place and area in groups:
+            groups[area].append((name, place.replace("_", " ")))
+    return list(groups.items())

@@ -1,95 +1,68 @@
 """A person's choices, leaving in one step, and the links of tests."""
 
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.text import get_text_list
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import get_language
 
 from apps.data.consent.links import LinkScope, preferences_url, trial_link_read
 from apps.data.consent.models import Channel, ConsentRecord
-from apps.data.consent.services import consent_grant, consent_withdraw, consent_withdraw_all
+from apps.data.consent.services import consent_withdraw
+from apps.foundation.core.errors import DomainError
 from apps.foundation.core.signing import BadToken
 
+from .changing import Done, done_read, step_take
 from .forms import body_read, fields_read, is_one_click
 from .opening import bad_link, bad_request, by_link, public_page, see_other
-from .selectors import Choice, choices_read, message_of, page_read, purpose_to_leave
+from .reasons import known_read, whys_read
+from .saying import said_of
+from .selectors import frame_read, message_of, page_read, purpose_to_leave, purpose_words, zones_offered
+from .speaking import spoken
 
 _EMAIL = Channel.EMAIL
 
 
 @by_link(LinkScope.PREFERENCES)
 def preferences(request: HttpRequest, token: str, profile_id: int, message_id: UUID) -> HttpResponse:
-    """What a person gets, and each choice changed by one POST; `do` is agree, withdraw or leave."""
+    """What a person gets, what is known and why they got it; each choice is changed by one POST (see `changing.py`)."""
     if request.method == "POST":
-        return _choose(request, token, profile_id, message_id)
+        try:
+            done = step_take(profile_id=profile_id, message_id=message_id, fields=fields_read(body_read(request)))
+        except DomainError:
+            return bad_request(request)
+        if done is None:
+            return bad_request(request)
+        if request.headers.get("HX-Request"):
+            with spoken(request, profile_id):  # the step may have been one to another language or time zone
+                context = _context(request, token, profile_id, message_id, done)
+                return render(request, "preferences/parts/changed.html", context)
+        here = _here(request, token)
+        return see_other(f"{here}{'&' if '?' in here else '?'}{done.query()}")
     if request.headers.get("HX-Request"):  # the part that moves: see following.py
-        return render(request, "preferences/parts/choices.html", _context(token, profile_id, message_id, {}))
-    said = _said(
-        request.GET.get("done", ""), request.GET.getlist("purpose"), choices_read(profile_id=profile_id, channel=_EMAIL)
-    )
-    return render(request, "preferences/preferences.html", _context(token, profile_id, message_id, said))
+        return render(request, "preferences/parts/choices.html", _context(request, token, profile_id, message_id, None))
+    context = _context(request, token, profile_id, message_id, done_read(dict(request.GET.lists())))
+    page = context["page"]
+    context["whys"] = whys_read(profile_id=profile_id, message_id=message_id, choices=page.choices)
+    context["known"] = known_read(profile_id=profile_id, page=page)
+    return render(request, "preferences/preferences.html", context)
 
 
-def _choose(request: HttpRequest, token: str, profile_id: int, message_id: UUID) -> HttpResponse:
-    fields = fields_read(body_read(request))
-    do = fields.get("do", [""])[0]
-    before = choices_read(profile_id=profile_id, channel=_EMAIL)
-    known = [choice.purpose for choice in before]
-    asked = [code for code in known if code in fields.get("purpose", [])]
-    if do not in ("agree", "withdraw", "leave") or not (asked or do == "leave"):
-        return bad_request(request)
-    method, source = ConsentRecord.Method.PREFERENCES, f"preference page, by the link of message {message_id}"
-    if do == "leave":
-        consent_withdraw_all(profile_id=profile_id, channel=_EMAIL, method=method, source=source)
-        asked = [choice.purpose for choice in before if choice.on]  # what undoing brings back, and nothing else
-    else:
-        record = consent_grant if do == "agree" else consent_withdraw
-        with transaction.atomic():
-            for purpose in asked:
-                record(profile_id=profile_id, purpose=purpose, channel=_EMAIL, method=method, source=source)
-    if request.headers.get("HX-Request"):
-        said = _said(do, asked, choices_read(profile_id=profile_id, channel=_EMAIL))
-        context = _context(token, profile_id, message_id, said)
-        return render(request, "preferences/parts/changed.html", context)
+def _here(request: HttpRequest, token: str) -> str:
+    """The page's address, in the language that was asked for."""
     where = reverse("preferences:preferences", args=[token])
-    query = urlencode([("done", do), *(("purpose", code) for code in asked)])
-    return see_other(f"{where}?{query}")
+    return f"{where}?lang={get_language()}" if request.GET.get("lang") else where
 
 
-def _context(token: str, profile_id: int, message_id: UUID, said: dict[str, Any]) -> dict[str, Any]:
+def _context(request: HttpRequest, token: str, profile_id: int, message_id: UUID, done: Done | None) -> dict[str, Any]:
     return {
         "token": token,
         "page": page_read(profile_id=profile_id, message_id=message_id),
-        "here": reverse("preferences:preferences", args=[token]),
-        **said,
-    }
-
-
-def _said(do: str, codes: list[str], choices: list[Choice]) -> dict[str, Any]:
-    """What was just done, and what undoes it; nothing where it does not hold (any more)."""
-    asked = [choice for choice in choices if choice.purpose in codes]
-    names = get_text_list([choice.name for choice in asked], _("and"))
-    said, undo = "", ""
-    if do == "leave" and not any(choice.on for choice in choices):
-        said = _("Done: you left everything. You get none of these messages any more.")
-        undo = "agree" if asked else ""
-    elif do == "withdraw" and asked and not any(choice.on for choice in asked):
-        said = ngettext("Done: %(names)s is off from now on.", "Done: %(names)s are off from now on.", len(asked))
-        undo = "agree"
-    elif do == "agree" and asked and all(choice.on for choice in asked):
-        said = ngettext("Done: %(names)s is on from now on.", "Done: %(names)s are on from now on.", len(asked))
-        undo = "withdraw"
-    return {
-        "said": said % {"names": names} if asked else said,
-        "undo": undo,
-        "undo_purposes": [choice.purpose for choice in asked],
+        "here": _here(request, token),
+        "zones": zones_offered(),
+        "said": said_of(profile_id=profile_id, done=done),
     }
 
 
@@ -104,11 +77,14 @@ def unsubscribe(request: HttpRequest, token: str, profile_id: int, message_id: U
     A provider's POST (RFC 8058) gets a plain 200 without cookie or redirect; the page's own button gets a page.
     """
     purpose = purpose_to_leave(message_of(profile_id=profile_id, message_id=message_id))
+    name, about = purpose_words(purpose)
     context: dict[str, Any] = {
         "token": token,
         "purpose": purpose,
+        "name": name,
+        "about": about,
         "preferences": reverse("preferences:preferences", args=[_preferences_token(profile_id, message_id)]),
-        "page": page_read(profile_id=profile_id, message_id=message_id),
+        "page": frame_read(profile_id=profile_id, message_id=message_id),
     }
     if request.method != "POST":
         choice = next(choice for choice in context["page"].choices if choice.purpose == purpose.code)

@@ -53,7 +53,7 @@ def test_page_shows_the_choices_and_stores_nothing_in_the_browser(client: Client
     assert response.status_code == 200
     assert "c•••@example.com" in page
     assert "carla" not in page
-    assert page.count('aria-checked="true"') == 1
+    assert page.count('aria-checked="true"') == 2  # one purpose, and e-mail as a way
     assert page.count('aria-checked="false"') == 3
     assert "My orders and account" in page
     assert not response.cookies
@@ -72,7 +72,7 @@ def test_choice_is_saved_by_a_plain_form_and_can_be_undone(client: Client) -> No
     response = client.post(path, "do=withdraw&purpose=marketing", content_type=FORM)
 
     assert response.status_code == 303
-    assert response["Location"] == f"{path}?done=withdraw&purpose=marketing"
+    assert response["Location"] == f"{path}?done=withdraw&consent=marketing%3Aemail"
     assert granted(profile) == {"marketing": False}
     page = client.get(response["Location"]).content.decode()
     assert "Done: News and offers is off from now on." in page
@@ -107,7 +107,7 @@ def test_leaving_everything_and_its_undo_bring_back_only_what_was_on(client: Cli
     response = client.post(path, "do=leave", content_type=FORM)
 
     assert granted(profile) == dict.fromkeys(("marketing", "personalisation", "tracking", "profiling"), False)
-    assert response["Location"] == f"{path}?done=leave&purpose=marketing&purpose=personalisation"
+    assert response["Location"] == f"{path}?done=leave&consent=marketing%3Aemail&consent=personalisation%3Aemail"
     assert "you left everything" in client.get(response["Location"]).content.decode()
 
     client.post(path, "do=agree&purpose=marketing&purpose=personalisation", content_type=FORM)
@@ -123,7 +123,7 @@ def test_double_clicks_are_harmless(client: Client) -> None:
         client.post(path, "do=withdraw&purpose=marketing", content_type=FORM)
         client.post(path, "do=leave", content_type=FORM)
 
-    assert ConsentRecord.objects.filter(profile=profile, purpose="marketing").count() == 2
+    assert ConsentRecord.objects.filter(profile=profile, purpose="marketing", channel="email").count() == 2
     assert not any(granted(profile).values())
 
 
@@ -154,7 +154,7 @@ def test_strange_bodies_change_nothing(client: Client, body: str) -> None:
 def test_a_confirmation_that_does_not_hold_is_not_shown(client: Client) -> None:
     profile = make_profile(consent=("marketing",))
 
-    page = client.get(preferences_path(profile) + "?done=withdraw&purpose=marketing").content.decode()
+    page = client.get(preferences_path(profile) + "?done=withdraw&consent=marketing:email").content.decode()
 
     assert "Done:" not in page
     assert 'id="undo-button"' not in page
@@ -172,7 +172,7 @@ def test_page_says_why_the_message_came(client: Client) -> None:
 
     page = client.get(preferences_path(message.profile, message.pk)).content.decode()
 
-    assert "Why you got this message" in page
+    assert "Why you got these messages" in page
     assert "Win-back" in page
     assert "favourites from a kind of product that you buy" in page
     assert "because you agreed to “News and offers”" in page
@@ -183,7 +183,7 @@ def test_somebody_elses_message_explains_nothing(client: Client) -> None:
 
     page = client.get(preferences_path(make_profile(), message.pk)).content.decode()
 
-    assert "Why you got this message" not in page
+    assert "Why you got these messages" not in page
 
 
 @pytest.mark.parametrize("method", ["get", "head", "options"])
