@@ -240,6 +240,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "windows.py": "the sender's loop",
     },
     "surfaces/preferences": {
+        "rights.py": "a copy of one's data, and the other rights",
         "finding.py": "the page where an address is typed in",
         "following.py": "the stream by which a person's open pages move",
         "opening.py": "what every page of customers refuses, its headers, and the signed link",

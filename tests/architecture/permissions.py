@@ -29,6 +29,8 @@ _TESTS = ("playbooks.view_playbook", "console.make_testsend")
 ROUTES: dict[str, str | tuple[str, ...]] = {
     "p/": PUBLIC,  # an address typed in is answered alike, known or not
     "p/<str:token>": TOKEN,
+    "p/<str:token>/data": TOKEN,
+    "x/<str:token>": TOKEN,
     "u/<str:token>": TOKEN,
     "t/<str:token>": TOKEN,
     "healthz": PUBLIC,

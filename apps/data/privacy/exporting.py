@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import translation
 
-from apps.data.profiles.mail import mail_want
+from apps.data.profiles.mail import MailKind, mail_want
 from apps.data.profiles.models import Profile
 from apps.data.profiles.vault import Place, keys_make, vault_open
 from apps.foundation.accounts.models import User
@@ -29,7 +29,8 @@ from .services import State, request_locked, request_move, request_open
 from .signals import request_waits
 
 FORMAT: Final = "tessera-export/1"
-MAIL: Final = "export"
+MAIL: Final = MailKind.EXPORT
+_MAIL_KEY: Final = "rights-request"
 _BUILDING: Final = timedelta(days=1)
 """No export takes so long to be written: a file without a row is then one that a crash left."""
 
@@ -46,7 +47,13 @@ def export_ask(*, profile_id: int, shown_by: str, actor: User | None = None) -> 
 
 def mail_key(request_id: int) -> str:
     """What the mail with the link is about."""
-    return f"rights-request:{request_id}"
+    return f"{_MAIL_KEY}:{request_id}"
+
+
+def request_of_mail(key: str) -> int | None:
+    """The request that a mail with the link is about."""
+    name, _colon, number = key.partition(":")
+    return int(number) if name == _MAIL_KEY and number.isascii() and number.isdigit() else None
 
 
 def export_build(*, request_id: int) -> RightsRequest:

@@ -1,0 +1,209 @@
+"""What a person has a right to, asked for by themselves: a copy, a correction, an objection, a restriction, erasure.
+
+A link from any message does all that protects a person, or that they could undo. What can't be undone asks for a link
+that has just come to their address: an old message may have been passed on. Copies go to their address only.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf.locale import LANG_INFO
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.data.consent.links import LinkScope, preferences_url
+from apps.data.privacy.correcting import correction_make
+from apps.data.privacy.erasing import erasure_ask
+from apps.data.privacy.exporting import MAIL, export_ask, export_fetch, export_of, request_of_mail
+from apps.data.privacy.limiting import objection_record, restriction_lift, restriction_set
+from apps.data.privacy.models import RightsRequest
+from apps.data.privacy.selectors import requests_running
+from apps.data.profiles.countries import COUNTRY_NAMES
+from apps.data.profiles.mail import MailKind, mail_ready, mail_want
+from apps.data.profiles.models import Profile
+from apps.data.profiles.vault import Erased
+from apps.decisioning.decisions.selectors import occasion_of
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Conflict, Invalid, NotFound
+from apps.foundation.core.limits import allowed
+
+from .forms import body_read, fields_read
+from .opening import bad_link, bad_request, by_link, see_other
+from .selectors import message_of, page_read
+
+FRESH: Final = timedelta(hours=24)
+"""For how long a link that was asked for shows that its mailbox is the person's."""
+FIELDS: Final = ("first_name", "last_name", "language", "country")
+_TYPES: Final = {"json": "application/json", "html": "text/html; charset=utf-8"}
+_LANGUAGES: Final = sorted(
+    ((code, str(info["name_local"])) for code, info in LANG_INFO.items() if "name_local" in info and "-" not in code),
+    key=lambda pair: pair[1].casefold(),
+)
+SAID: Final[Mapping[str, Any]] = {
+    "export": gettext_lazy("Done: your copy is being made. A link to it comes to your address within minutes."),
+    "export_by_staff": gettext_lazy("Done: we got your request for a copy, and answer it within a month."),
+    "correct": gettext_lazy("Done: we know you by what you wrote from now on."),
+    "same": gettext_lazy("Nothing was changed: that is what we know already."),
+    "marketing": gettext_lazy("Done: no news or offers come to you any more."),
+    "profiling": gettext_lazy("Done: nothing is fitted to you, measured or learnt from your data any more."),
+    "restrict": gettext_lazy("Done: we keep your data, and do nothing else with it."),
+    "lift": gettext_lazy("Done: the restriction has ended."),
+    "erase": gettext_lazy("Done: we are erasing what we know about you. Nothing is sent to you any more."),
+    "erase_mail": gettext_lazy(
+        "Nothing is sent to you any more. To be sure that it is you, we mailed you a link: open it, and confirm there "
+        "within a day."
+    ),
+    "erase_by_staff": gettext_lazy(
+        "Nothing is sent to you any more. Somebody looks at your request now, and answers it within a month."
+    ),
+    "often": gettext_lazy("You asked for this a few times already. Please try again tomorrow."),
+}
+"""What was done, by the word in the address of the page that says so."""
+
+
+@by_link(LinkScope.PREFERENCES)
+def data(request: HttpRequest, token: str, profile_id: int, message_id: UUID) -> HttpResponse:
+    """What is known and what can be asked; `do` says which. A GET changes nothing."""
+    if request.method == "POST":
+        return _do(request, token, profile_id, message_id)
+    return _shown(request, token, profile_id, message_id)
+
+
+def _shown(
+    request: HttpRequest, token: str, profile_id: int, message_id: UUID, *, wrong: Mapping[str, str] | None = None
+) -> HttpResponse:
+    profile = Profile.objects.get(pk=profile_id)
+    context = {
+        "token": token,
+        "page": page_read(profile_id=profile_id, message_id=message_id),
+        "here": request.path,
+        "preferences": reverse("preferences:preferences", args=[token]),
+        "said": SAID.get(request.GET.get("done", ""), ""),
+        "person": profile,
+        "running": [] if profile.erased_at else requests_running().filter(profile_id=profile_id),
+        "fresh": _fresh(profile_id, message_id),
+        "sure": request.GET.get("sure") == "erase",
+        "languages": _LANGUAGES,
+        "countries": sorted(COUNTRY_NAMES.items(), key=lambda pair: pair[1]),
+        "language": profile.language.partition("-")[0],
+        "wrong": wrong or {},
+    }
+    return render(request, "preferences/data.html", context, status=422 if wrong else 200)
+
+
+def _fresh(profile_id: int, message_id: UUID) -> bool:
+    """Whether the link came by a mail that was asked for lately."""
+    occasion = occasion_of(message_id=message_id, profile_id=profile_id)
+    message = message_of(profile_id=profile_id, message_id=message_id)
+    if occasion is None or occasion.kind != MailKind.LINK or message is None or message.sending_at is None:
+        return False
+    return message.sending_at > now() - FRESH
+
+
+def _do(request: HttpRequest, token: str, profile_id: int, message_id: UUID) -> HttpResponse:
+    fields = {name: values[0] for name, values in fields_read(body_read(request)).items()}
+    deed = _DEEDS.get(fields.get("do", ""))
+    if deed is None:
+        return bad_request(request)
+    try:
+        done = deed(fields, profile_id, message_id)
+    except Invalid as problem:
+        name = str(problem.extra.get("field", ""))
+        return _shown(request, token, profile_id, message_id, wrong={name: _("This can't be right: look at it again.")})
+    except (Conflict, NotFound):  # erased, or lifted, meanwhile: the page says what is
+        done = ""
+    return see_other(f"{request.path}?done={done}" if done else request.path)
+
+
+def _how(message_id: UUID) -> str:
+    return f"the link of message {message_id}"
+
+
+def _export(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> str:
+    if not allowed(name="rights.export", who=str(profile_id), count=3, seconds=86_400):
+        return "often"
+    export_ask(profile_id=profile_id, shown_by=_how(message_id))
+    return "export" if mail_ready(MAIL) else "export_by_staff"
+
+
+def _correct(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> str:
+    values = {name: fields.get(name, "") for name in FIELDS}
+    known = Profile.objects.values_list("language", flat=True).get(pk=profile_id)
+    if values["language"] == known.partition("-")[0]:
+        values["language"] = known  # the page offers languages without their countries
+    made = correction_make(profile_id=profile_id, values=values, shown_by=_how(message_id))
+    return "same" if made is None else "correct"
+
+
+def _object(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> str:
+    against = fields.get("against", "")
+    objection_record(profile_id=profile_id, against=against, shown_by=_how(message_id))
+    return against
+
+
+def _restrict(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> str:
+    restriction_set(profile_id=profile_id, shown_by=_how(message_id))
+    return "restrict"
+
+
+def _lift(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> str:
+    restriction_lift(profile_id=profile_id)
+    return "lift"
+
+
+def _erase(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> str:
+    fresh = _fresh(profile_id, message_id)
+    asked = erasure_ask(profile_id=profile_id, shown_by=_how(message_id), sure=fresh)
+    if fresh:
+        return "erase"
+    if not mail_ready(MailKind.LINK):
+        return "erase_by_staff"
+    if not allowed(name="rights.erase", who=str(profile_id), count=3, seconds=86_400):
+        return "often"
+    mail_want(kind=MailKind.LINK, profile_id=profile_id, key=f"rights-request:{asked.pk}:{now():%Y%m%d%H%M}")
+    return "erase_mail"
+
+
+_DEEDS: Final[Mapping[str, Callable[[Mapping[str, str], int, UUID], str]]] = {
+    "export": _export,
+    "correct": _correct,
+    "object": _object,
+    "restrict": _restrict,
+    "lift": _lift,
+    "erase": _erase,
+}
+
+
+@by_link(LinkScope.EXPORT)
+def export(request: HttpRequest, token: str, profile_id: int, message_id: UUID) -> HttpResponse:
+    """The copy that a person asked for: a page with its files, and by `?as=` a file itself."""
+    occasion = occasion_of(message_id=message_id, profile_id=profile_id)
+    asked = request_of_mail(occasion.key) if occasion is not None and occasion.kind == MailKind.EXPORT else None
+    if asked is None or not RightsRequest.objects.filter(pk=asked, profile_id=profile_id).exists():
+        return bad_link(request)
+    preferences = preferences_url(profile_id=profile_id, message_id=message_id).rpartition("/")[2]
+    context: dict[str, Any] = {
+        "page": page_read(profile_id=profile_id, message_id=message_id),
+        "preferences": reverse("preferences:preferences", args=[preferences]),
+        "data": reverse("preferences:data", args=[preferences]),
+        "export": None,
+    }
+    form = request.GET.get("as", "")
+    try:
+        found = export_of(request_id=asked, at=now())
+        if form in _TYPES:
+            return _file(export_fetch(export=found, form=form), form)
+    except (NotFound, Erased):
+        return render(request, "preferences/export.html", context, status=410)
+    context["export"] = found
+    return render(request, "preferences/export.html", context)
+
+
+def _file(pieces: Any, form: str) -> HttpResponse:
+    named = {"Content-Disposition": f'attachment; filename="my-data.{form}"'}
+    return StreamingHttpResponse(pieces, content_type=_TYPES[form], headers=named)  # type: ignore[return-value]

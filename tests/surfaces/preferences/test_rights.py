@@ -1,0 +1,207 @@
+"""A person's rights by their own page: at once what they can undo, by a fresh link what nobody can."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import pytest
+from django.test import Client
+
+from apps.data.consent.links import LinkScope, link_url
+from apps.data.consent.models import ConsentRecord, ConsentState
+from apps.data.privacy.erasing import erasure_run
+from apps.data.privacy.exporting import export_build, mail_key
+from apps.data.privacy.models import ExportFile, RightsRequest
+from apps.data.profiles import mail
+from apps.data.profiles.mail import MailKind, mail_carrier_set
+from apps.data.profiles.models import Profile
+from apps.decisioning.playbooks.models import MailWant, Run
+from apps.delivery.sending.models import Message
+from apps.foundation.core.clock import now
+from tests.surfaces.ledger import make_message
+
+pytestmark = pytest.mark.django_db
+FORM = "application/x-www-form-urlencoded"
+
+
+class _Carrier:
+    """Notes what is wanted, as playbooks do, and goes out where a test says so."""
+
+    goes_out = True
+
+    def want(self, *, kind: MailKind, profile_id: int, key: str) -> None:
+        MailWant.objects.get_or_create(kind=kind, profile_id=profile_id, key=key)
+
+    def ready(self, *, kind: MailKind) -> bool:
+        return self.goes_out
+
+
+@pytest.fixture(autouse=True)
+def carrier(settings: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Carrier:
+    settings.LEDGER_HEADS_DIR = tmp_path / "heads"  # type: ignore[attr-defined]
+    settings.DATA_DIR = tmp_path / "data"  # type: ignore[attr-defined]
+    monkeypatch.setattr(mail, "_carriers", [])
+    carrier = _Carrier()
+    mail_carrier_set(carrier)
+    return carrier
+
+
+def path_of(message: Message, scope: LinkScope = LinkScope.PREFERENCES) -> str:
+    url = link_url(scope, profile_id=message.profile_id, message_id=message.pk)
+    return urlsplit(url).path + ("/data" if scope == LinkScope.PREFERENCES else "")
+
+
+def system_mail(kind: str, key: str, *, hours_ago: int = 0) -> Message:
+    """A mail about something, to a person of its own."""
+    message = make_message()
+    Message.objects.filter(pk=message.pk).update(sending_at=now() - timedelta(hours=hours_ago, minutes=1))
+    run = Run.objects.get(decisions__pk=message.pk)
+    MailWant.objects.create(kind=kind, profile=message.profile, key=key, run=run, settled_at=now())
+    return message
+
+
+def post(client: Client, message: Message, body: str) -> str:
+    answer = client.post(path_of(message), body, content_type=FORM)
+    assert answer.status_code == 303, answer.content
+    return str(answer["Location"].partition("?done=")[2])
+
+
+def test_a_get_shows_everything_and_changes_nothing(client: Client) -> None:
+    message = make_message()
+    Profile.objects.filter(pk=message.profile_id).update(first_name="Carla")
+    records = ConsentRecord.objects.count()
+
+    for tail in ("", "?sure=erase", "?done=erase"):
+        answer = client.get(path_of(message) + tail)
+        assert answer.status_code == 200
+        assert not answer.cookies
+
+    assert 'value="Carla"' in client.get(path_of(message)).content.decode()
+    assert not RightsRequest.objects.exists()
+    assert ConsentRecord.objects.count() == records
+
+
+def test_a_copy_goes_by_mail_and_is_fetched_by_its_link_alone(client: Client) -> None:
+    message = make_message()
+    assert post(client, message, "do=export") == "export"
+    asked = RightsRequest.objects.get()
+    export_build(request_id=asked.pk)
+    assert MailWant.objects.get(kind="export").key == mail_key(asked.pk)
+
+    run = Run.objects.get(decisions__pk=message.pk)
+    MailWant.objects.filter(kind="export").update(run=run)  # as if it were that mail
+    link = path_of(message, LinkScope.EXPORT)
+    page = client.get(link).content.decode()
+    told = client.get(f"{link}?as=json")
+
+    assert "?as=html" in page
+    assert json.loads(b"".join(told.streaming_content))["profile"] == message.profile_id  # type: ignore[attr-defined]
+    assert told["Content-Disposition"] == 'attachment; filename="my-data.json"'
+    assert told["Cache-Control"] == "no-store"
+
+    ExportFile.objects.update(until=now())
+    assert client.get(f"{link}?as=json").status_code == 410
+
+
+def test_a_link_to_an_export_opens_no_other_persons(client: Client) -> None:
+    mine, others = system_mail("export", "x"), make_message()
+    post(client, others, "do=export")
+    asked = RightsRequest.objects.get()
+    export_build(request_id=asked.pk)
+    MailWant.objects.filter(profile=mine.profile).update(key=mail_key(asked.pk))
+
+    for path in (path_of(mine, LinkScope.EXPORT), path_of(others, LinkScope.EXPORT)):
+        assert client.get(f"{path}?as=json").status_code == 404
+
+
+def test_a_copy_is_made_a_few_times_a_day_only(client: Client) -> None:
+    message = make_message()
+    said = []
+    for _ in range(4):
+        said.append(post(client, message, "do=export"))
+        RightsRequest.objects.update(state="done", closed_at=now())
+
+    assert said == ["export", "export", "export", "often"]
+    assert RightsRequest.objects.count() == 3
+
+
+def test_corrections_hold_at_once_and_wrong_ones_change_nothing(client: Client) -> None:
+    message = make_message()
+    Profile.objects.filter(pk=message.profile_id).update(language="de-AT")
+
+    assert post(client, message, "do=correct&first_name=Carl&last_name=&language=de&country=AT") == "correct"
+    answer = client.post(path_of(message), "do=correct&first_name=X&language=zz-bad-tag!&country=", content_type=FORM)
+
+    known = Profile.objects.get(pk=message.profile_id)
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.content.decode()
+    assert (known.first_name, known.country, known.language) == ("Carl", "AT", "de-AT")
+
+
+def test_objection_and_restriction_hold_at_once_and_the_person_ends_the_restriction(client: Client) -> None:
+    message = make_message()
+
+    assert post(client, message, "do=object&against=marketing") == "marketing"
+    assert ConsentState.objects.get(profile=message.profile, purpose="marketing").granted is False
+    assert post(client, message, "do=restrict") == "restrict"
+    assert Profile.objects.get(pk=message.profile_id).restricted_at is not None
+    assert "do nothing else" in client.get(path_of(message) + "?done=restrict").content.decode()
+    assert post(client, message, "do=lift") == "lift"
+    assert Profile.objects.get(pk=message.profile_id).restricted_at is None
+
+
+@pytest.mark.parametrize("hours_ago", [None, 25])
+def test_an_old_link_stops_messages_and_wants_a_fresh_one_to_erase(client: Client, hours_ago: int | None) -> None:
+    message = make_message() if hours_ago is None else system_mail("link", "found:1", hours_ago=hours_ago)
+
+    assert post(client, message, "do=erase") == "erase_mail"
+    erasure_run(request_id=RightsRequest.objects.get().pk)
+
+    assert MailWant.objects.filter(kind="link", profile=message.profile, run=None).count() == 1
+    assert ConsentState.objects.get(profile=message.profile).granted is False
+    assert Profile.objects.get(pk=message.profile_id).erased_at is None
+
+
+def test_a_fresh_link_erases_also_what_an_old_one_asked_for(client: Client) -> None:
+    message = system_mail("link", "found:1")
+    RightsRequest.objects.create(
+        profile=message.profile, kind="erasure", asked_by="person", shown_by="an old link", due_at=now() + timedelta(9)
+    )
+
+    assert post(client, message, "do=erase") == "erase"
+    erasure_run(request_id=RightsRequest.objects.get().pk)
+
+    assert Profile.objects.get(pk=message.profile_id).erased_at is not None
+    page = client.get(path_of(message)).content.decode()
+    assert "Nothing is known about you here any more" in page
+    assert client.post(path_of(message), "do=restrict", content_type=FORM).status_code == 303
+    assert Profile.objects.get(pk=message.profile_id).restricted_at is None
+    assert RightsRequest.objects.count() == 1
+
+
+def test_without_system_mail_staff_look_at_it(client: Client, carrier: _Carrier) -> None:
+    carrier.goes_out = False
+    message = make_message()
+
+    assert post(client, message, "do=erase") == "erase_by_staff"
+    assert RightsRequest.objects.get().state == "open"
+
+
+@pytest.mark.parametrize("body", ["", "do=everything", "do=object&against=all", "x" * 9000])
+def test_a_body_that_is_none_of_ours_changes_nothing(client: Client, body: str) -> None:
+    message = make_message()
+
+    answer = client.post(path_of(message), body, content_type=FORM)
+
+    assert answer.status_code in (400, 413, 422)
+    assert not RightsRequest.objects.exists()
+
+
+def test_a_link_of_another_scope_opens_nothing(client: Client) -> None:
+    message = make_message()
+    token = link_url(LinkScope.UNSUBSCRIBE, profile_id=message.profile_id, message_id=UUID(int=uuid4().int))
+
+    assert client.get(f"/p/{token.rpartition('/')[2]}/data").status_code == 404
+    assert client.get(f"/x/{token.rpartition('/')[2]}").status_code == 404
