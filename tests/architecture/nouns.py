@@ -57,6 +57,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "asking.py": "who must be asked again",
         "chain.py": "the chain over the ledger, its heads, and looking whether they hold",
         "governing.py": "what consent tells governance",
+        "gpc.py": "the signal of a browser that asks not to follow its person",
         "ledger.py": "seals, links and heads: the arithmetic; pure",
         "links.py": "the signed links from a message to its person's choices",
         "offering.py": "topics and interests as staff offer them",
@@ -242,6 +243,7 @@ NOUNS: dict[str, dict[str, str]] = {
     "surfaces/preferences": {
         "rights.py": "a copy of one's data, and the other rights",
         "finding.py": "the page where an address is typed in",
+        "confirming.py": "the page by which somebody confirms what they asked for",
         "following.py": "the stream by which a person's open pages move",
         "opening.py": "what every page of customers refuses, its headers, and the signed link",
         "changing.py": "one step on the preference page",
@@ -250,6 +252,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "speaking.py": "the language and time zone of a page",
         "templatetags/__init__.py": "Django's name for the folder",
         "templatetags/people.py": "filters for the customers' pages",
+        "well_known.py": "what the site tells browsers of itself",
     },
     "surfaces/console": {
         "privacy.py": "what it tells of the personal data it holds",

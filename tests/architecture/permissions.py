@@ -32,6 +32,8 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "p/<str:token>/data": TOKEN,
     "x/<str:token>": TOKEN,
     "u/<str:token>": TOKEN,
+    "c/<str:token>": TOKEN,
+    ".well-known/gpc.json": PUBLIC,
     "t/<str:token>": TOKEN,
     "healthz": PUBLIC,
     "live/p/<str:token>": TOKEN,

@@ -63,6 +63,31 @@ def wordings_shown(*, channel: str, locale: str) -> dict[str, WordingShown]:
     return shown
 
 
+def wording_read(*, purpose: str, channel: str, locale: str, digest: str) -> WordingShown:
+    """The text that somebody was shown, by its digest as their form brought it back; else the one that holds now.
+
+    A text that was replaced since the page was opened is what they agreed to: the ledger says so, and the gate what
+    follows. Raises NotFound for an unknown purpose.
+    """
+    now_shown = wording_shown(purpose=purpose, channel=channel, locale=locale)
+    if not digest or digest == now_shown.digest:
+        return now_shown
+    texts = WordingText.objects.filter(purpose_id=purpose, channel__in=(channel, ""), digest=digest)
+    was = texts.select_related("version").order_by("-published_at").first()
+    if was is None:
+        return now_shown
+    return WordingShown(was.version_id, was.version.number, was.text, was.digest, was.locale)
+
+
+def wording_text(*, purpose: Purpose, digest: str) -> str:
+    """A text of a purpose by its digest: one that was published, or its description in some language; else ""."""
+    published = WordingText.objects.filter(purpose=purpose, digest=digest).values_list("text", flat=True).first()
+    if published is not None:
+        return published
+    own = [purpose.description, *(words.get("description", "") for words in purpose.translations.values())]
+    return next((text for text in own if text and text_digest(text) == digest), "")
+
+
 def _described(purpose: Purpose, locale: str) -> tuple[str, str]:
     """The description of a purpose in a language, and the language that it really is in."""
     for tag in (locale, locale.partition("-")[0]):

@@ -10,10 +10,11 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.translation import get_language
 
+from apps.data.consent.contracts import Circumstances, Origin
 from apps.data.consent.models import Channel, ConsentRecord, ConsentState, PreferenceChange, Purpose
 from apps.data.consent.preferences import Wanted, preference_undo, preferences_change
 from apps.data.consent.services import consent_grant, consent_withdraw, consent_withdraw_all
-from apps.data.consent.wordings import circumstances_of, wordings_shown
+from apps.data.consent.wordings import circumstances_of, wording_read
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict
 
@@ -48,17 +49,22 @@ def done_read(fields: Fields) -> Done | None:
     return Done(do, tuple(fields.get("consent", [])[:50]), _ids(fields))
 
 
-def step_take(*, profile_id: int, message_id: UUID, fields: Fields) -> Done | None:
-    """Do what a form of the page asks for; None for what is none of its forms. Raises Invalid."""
+def step_take(
+    *, profile_id: int, message_id: UUID, fields: Fields, origin: Origin | None = None, gpc: bool | None = None
+) -> Done | None:
+    """Do what a form of the page asks for; None for what is none of its forms. Raises Invalid.
+
+    gpc: whether the browser asks not to follow its person: what they agree to all the same, they know.
+    """
     do = _one(fields, "do")
     how: dict[str, Any] = {
         "method": ConsentRecord.Method.PREFERENCES,
         "source": f"preference page, by the link of message {message_id}",
     }
     if do in ("agree", "withdraw"):
-        return _consent(profile_id, do, fields, how)
+        return _consent(profile_id, do, fields, {**how, "origin": origin}, gpc)
     if do == "leave":
-        return _leave(profile_id, how)
+        return _leave(profile_id, {**how, "origin": origin, "circumstances": Circumstances(gpc=gpc)})
     if do == "undo":
         return _undo(profile_id, _ids(fields), how)
     changes = _wanted(do, fields)
@@ -68,8 +74,8 @@ def step_take(*, profile_id: int, message_id: UUID, fields: Fields) -> Done | No
     return Done("change", changes=tuple(change.pk for change in made))
 
 
-def _consent(profile_id: int, do: str, fields: Fields, how: dict[str, Any]) -> Done | None:
-    """Agree or withdraw. The wording that the page shows is kept with each grant."""
+def _consent(profile_id: int, do: str, fields: Fields, how: dict[str, Any], gpc: bool | None) -> Done | None:
+    """Agree or withdraw. The wording that the page showed is kept with each grant."""
     purposes = set(Purpose.objects.filter(needs_consent=True).values_list("code", flat=True))
     asked = []
     for one in [*(f"{code}:{Channel.EMAIL}" for code in fields.get("purpose", [])), *fields.get("consent", [])]:
@@ -82,16 +88,18 @@ def _consent(profile_id: int, do: str, fields: Fields, how: dict[str, Any]) -> D
         for one in asked:
             purpose, _colon, channel = one.partition(":")
             if do == "agree":
-                shown = wordings_shown(channel=channel, locale=get_language())[purpose]
+                shown = wording_read(
+                    purpose=purpose, channel=channel, locale=get_language(), digest=_one(fields, f"shown_{purpose}")
+                )
+                circumstances = circumstances_of(shown, gpc=gpc)
                 consent_grant(
-                    profile_id=profile_id,
-                    purpose=purpose,
-                    channel=channel,
-                    circumstances=circumstances_of(shown),
-                    **how,
+                    profile_id=profile_id, purpose=purpose, channel=channel, circumstances=circumstances, **how
                 )
             else:
-                consent_withdraw(profile_id=profile_id, purpose=purpose, channel=channel, **how)
+                circumstances = Circumstances(gpc=gpc)
+                consent_withdraw(
+                    profile_id=profile_id, purpose=purpose, channel=channel, circumstances=circumstances, **how
+                )
     return Done(do, consents=tuple(asked))
 
 

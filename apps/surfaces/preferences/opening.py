@@ -11,9 +11,17 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils.text import get_text_list
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
+from apps.data.consent.contracts import Origin
+from apps.data.consent.gpc import SIGNAL, gpc_heed
 from apps.data.consent.links import LinkScope, link_read
+from apps.data.consent.models import Purpose
+from apps.data.consent.offering import words_in
+from apps.foundation.core.limits import visitor_ip
 from apps.foundation.core.signing import BadToken
 
 from .forms import BodyTooLarge
@@ -76,6 +84,7 @@ def by_link(scope: LinkScope) -> Callable[[PersonView], View]:
             if request.method == "OPTIONS":
                 return HttpResponse(status=204, headers={"Allow": ", ".join(METHODS)})
             with spoken(request, profile_id) as language:
+                request.gpc = _gpc(request, scope, profile_id, message_id)  # type: ignore[attr-defined]  # for the page
                 response = view(request, token, profile_id, message_id)
             response.headers.setdefault("Content-Language", language)
             return response
@@ -83,6 +92,33 @@ def by_link(scope: LinkScope) -> Callable[[PersonView], View]:
         return opened
 
     return decorate
+
+
+_UNHEEDED = (LinkScope.UNSUBSCRIBE, LinkScope.TEST)  # a GET of the one changes nothing; the other is nobody's
+
+
+def _gpc(request: HttpRequest, scope: LinkScope, profile_id: int, message_id: UUID) -> str:
+    """Heed the signal of a browser that asks not to follow its person; what to say of it on the page."""
+    if scope in _UNHEEDED or request.headers.get(SIGNAL) != "1" or request.method == "HEAD":
+        return ""
+    source = f"signal of the browser, by the link of message {message_id}"
+    off = gpc_heed(profile_id=profile_id, source=source, origin=origin_of(request))
+    if not off:
+        return ""
+    names = [words_in(purpose, get_language())[0] for purpose in Purpose.objects.filter(pk__in=off)]
+    said = ngettext(
+        "Your browser asks not to be followed (Global Privacy Control), so %(names)s is off. "
+        "If you switch it on here all the same, that holds.",
+        "Your browser asks not to be followed (Global Privacy Control), so %(names)s are off. "
+        "If you switch one on here all the same, that holds.",
+        len(names),
+    )
+    return said % {"names": get_text_list(names, _("and"))}
+
+
+def origin_of(request: HttpRequest) -> Origin:
+    """Whence a choice comes, for the ledger; behind proxies, whom the outermost of ours saw."""
+    return Origin(visitor_ip(request), request.headers.get("User-Agent", "")[:400])
 
 
 def bad_link(request: HttpRequest) -> HttpResponse:

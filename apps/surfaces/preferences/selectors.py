@@ -52,7 +52,8 @@ _AREAS = (
 class Choice:
     """One purpose on one channel, as the person sees it.
 
-    since: when it was last chosen, None if never; again: what they agreed to says something else by now.
+    since: when it was last chosen, None if never; again: what they agreed to says something else by now, and holds
+    until `until`, None: no more; shown: digest of the description, as the page's forms carry it.
     """
 
     purpose: str
@@ -61,6 +62,8 @@ class Choice:
     on: bool
     since: datetime | None
     again: bool = False
+    until: datetime | None = None
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +123,21 @@ def purpose_words(purpose: Purpose) -> tuple[str, str]:
 def choices_read(*, profile_id: int, channel: Channel) -> list[Choice]:
     """What the person chose on a channel, for each purpose that needs consent, in the page's order."""
     states = {state.purpose_id: state for state in ConsentState.objects.filter(profile_id=profile_id, channel=channel)}
-    outdated = {code for (code, by), asked in asked_again(profile_id=profile_id).items() if by == channel}
+    outdated = asked_again(profile_id=profile_id)
     shown = wordings_shown(channel=channel, locale=get_language())
     choices = []
     for purpose in Purpose.objects.filter(needs_consent=True):
-        state = states.get(purpose.code)
+        state, again = states.get(purpose.code), outdated.get((purpose.code, channel))
         choices.append(
             Choice(
                 purpose=purpose.code,
                 name=purpose_words(purpose)[0],
                 description=shown[purpose.code].text,
-                on=state is not None and state.granted,
+                on=state is not None and state.granted and (again is None or again.until is not None),
                 since=state.changed_at if state is not None else None,
-                again=purpose.code in outdated,
+                again=again is not None,
+                until=again.until if again is not None else None,
+                shown=shown[purpose.code].digest,
             )
         )
     return choices

@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import get_language
 
+from apps.data.consent.gpc import SIGNAL
 from apps.data.consent.links import LinkScope, preferences_url, trial_link_read
 from apps.data.consent.models import Channel, ConsentRecord
 from apps.data.consent.services import consent_withdraw
@@ -16,7 +17,7 @@ from apps.foundation.core.signing import BadToken
 
 from .changing import Done, done_read, step_take
 from .forms import body_read, fields_read, is_one_click
-from .opening import bad_link, bad_request, by_link, public_page, see_other
+from .opening import bad_link, bad_request, by_link, origin_of, public_page, see_other
 from .reasons import known_read, whys_read
 from .saying import said_of
 from .selectors import frame_read, message_of, page_read, purpose_to_leave, purpose_words, zones_offered
@@ -30,7 +31,13 @@ def preferences(request: HttpRequest, token: str, profile_id: int, message_id: U
     """What a person gets, what is known and why they got it; each choice is changed by one POST (see `changing.py`)."""
     if request.method == "POST":
         try:
-            done = step_take(profile_id=profile_id, message_id=message_id, fields=fields_read(body_read(request)))
+            done = step_take(
+                profile_id=profile_id,
+                message_id=message_id,
+                fields=fields_read(body_read(request)),
+                origin=origin_of(request),
+                gpc=request.headers.get(SIGNAL) == "1",
+            )
         except DomainError:
             return bad_request(request)
         if done is None:
@@ -100,6 +107,7 @@ def unsubscribe(request: HttpRequest, token: str, profile_id: int, message_id: U
         channel=_EMAIL,
         method=ConsentRecord.Method.ONE_CLICK if one_click else ConsentRecord.Method.PREFERENCES,
         source=f"{'one-click' if one_click else 'unsubscribe page'}, by the link of message {message_id}",
+        origin=origin_of(request),
     )
     if one_click:
         return HttpResponse("Unsubscribed.\n", content_type="text/plain; charset=utf-8")
