@@ -1,6 +1,6 @@
 """What each app tells of the personal data that it holds: how it is exported, erased, forgotten, and what it is for.
 
-Apps above this one call these from their `ready()`; for those below it does so itself (`parts/`). A test walks all
+Apps above this one call these from their `ready()`; for those below it does so itself (see `apps.py`). A test walks all
 models and fails when one is neither declared here nor listed as holding nothing personal, so that none is forgotten.
 """
 
