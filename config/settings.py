@@ -266,6 +266,8 @@ TRIGGER_OVERLAP_MINUTES = env.int("TRIGGER_OVERLAP_MINUTES", 60)
 TRIGGER_AUDIENCE_MINUTES = env.int("TRIGGER_AUDIENCE_MINUTES", 5)
 """Minutes between two looks at who entered an audience."""
 
+PREFERENCES_LINK_DAYS = env.int("PREFERENCES_LINK_DAYS", 90)
+"""Days for which the link of a message opens the preferences; a link to unsubscribe never ends."""
 LINK_ASKS_PER_ADDRESS = env.int("LINK_ASKS_PER_ADDRESS", 3)
 """Links that may be asked for by typing in one address, within an hour."""
 LINK_ASKS_PER_NETWORK = env.int("LINK_ASKS_PER_NETWORK", 30)

@@ -242,6 +242,7 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "surfaces/preferences": {
         "rights.py": "a copy of one's data, and the other rights",
+        "aged.py": "a link to the preferences that has become old",
         "finding.py": "the page where an address is typed in",
         "confirming.py": "the page by which somebody confirms what they asked for",
         "following.py": "the stream by which a person's open pages move",

@@ -24,6 +24,7 @@ from apps.data.consent.offering import words_in
 from apps.foundation.core.limits import visitor_ip
 from apps.foundation.core.signing import BadToken
 
+from .aged import aged_link, link_is_old
 from .forms import BodyTooLarge
 from .selectors import profile_exists
 from .speaking import spoken
@@ -85,7 +86,10 @@ def by_link(scope: LinkScope) -> Callable[[PersonView], View]:
                 return HttpResponse(status=204, headers={"Allow": ", ".join(METHODS)})
             with spoken(request, profile_id) as language:
                 request.gpc = _gpc(request, scope, profile_id, message_id)  # type: ignore[attr-defined]  # for the page
-                response = view(request, token, profile_id, message_id)
+                if scope == LinkScope.PREFERENCES and link_is_old(message_id):
+                    response = aged_link(request, profile_id, message_id)
+                else:
+                    response = view(request, token, profile_id, message_id)
             response.headers.setdefault("Content-Language", language)
             return response
 

@@ -26,7 +26,7 @@ OWN_TO_EACH = {"X-Request-Id"}
 def published(clean_redis: "redis.Redis") -> PlaybookVersion:
     """A published mail with the link, as far as this page asks for it."""
     version = make_run().version
-    PlaybookVersion.objects.filter(pk=version.pk).update(mail_kind=Playbook.Mail.LINK)
+    PlaybookVersion.objects.filter(pk=version.pk).update(mail_kind=Playbook.Mail.LINK, state="published")
     return version
 
 
