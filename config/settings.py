@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "apps.delivery.webhooks",
     "apps.delivery.sending",
     "apps.insight.monitoring",
+    "apps.surfaces.signups",
     "apps.surfaces.preferences",
     "apps.surfaces.console",
 ]
@@ -244,6 +245,16 @@ OPT_IN_KEEP_DAYS = env.int("OPT_IN_KEEP_DAYS", 30)
 """Days after which an opt-in that is over is forgotten; the grants that came of it stay in the ledger."""
 CONSENT_ORIGIN_DAYS = env.int("CONSENT_ORIGIN_DAYS", 365)
 """Days for which the IP address and user agent of a choice are kept, sealed; the choice itself stays."""
+
+# --- sign-up ---
+SIGN_UPS_PER_HOUR = env.int("SIGN_UPS_PER_HOUR", 30)
+"""Sign-ups that are taken from one network within an hour."""
+SIGN_UPS_PER_ADDRESS = env.int("SIGN_UPS_PER_ADDRESS", 5)
+"""Sign-ups of one address within a day; more are answered alike, and nothing comes of them."""
+SIGN_UP_SECONDS = env.float("SIGN_UP_SECONDS", 2.0)
+"""Who posts the sign-up page sooner after it was shown is asked to press the button again."""
+SIGN_UP_WAIT_DAYS = env.int("SIGN_UP_WAIT_DAYS", 30)
+"""Days after which a sign-up that nobody confirmed is forgotten, with the profile that it began."""
 
 # --- imports ---
 IMPORT_UPLOAD_LIMIT = env.int("IMPORT_UPLOAD_LIMIT", 2_000_000_000)

@@ -13,7 +13,7 @@ from django.db import models
 ROOT = Path(settings.BASE_DIR)
 FLOORS = ("surfaces", "insight", "delivery", "decisioning", "data", "foundation")
 HOUSE = {
-    "surfaces": ("api", "console", "preferences", "tracking"),
+    "surfaces": ("api", "console", "preferences", "signups", "tracking"),
     "insight": ("analytics", "monitoring"),
     "delivery": ("sending", "webhooks", "channels"),
     "decisioning": ("decisions", "playbooks", "experiments", "recommendations", "content", "audiences"),

@@ -52,6 +52,8 @@ NOTHING_PERSONAL: dict[str, str] = {
     "sending.Dispatch": "the terms of a run",
     "sending.Sender": "a process",
     "sending.SweepMark": "a moment",
+    "signups.SignUpForm": "content",
+    "signups.Survey": "content",
     "webhooks.WebhookEndpoint": "a system",
 }
 """Model → why nothing in it is about a person."""

@@ -1,9 +1,10 @@
 """What the gate says, and under which circumstances a choice was made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from apps.foundation.core.wall_clock import Quiet
 
@@ -75,10 +76,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What came of asking. granted: holds now; pending: once it is confirmed; purposes each."""
+    """What came of asking. granted: holds now; pending: once it is confirmed; purposes each. opt_in: what waits for
+    the confirmation, for a row of one's own to refer to, None where nothing does; no answer to who asks tells of it.
+    """
 
     granted: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
+    opt_in: UUID | None = field(default=None, compare=False)
 
 
 class Confirmed(StrEnum):

@@ -5,7 +5,7 @@ was asked for together waits until the holder of the address confirms it, by a P
 buttons. Who comes by a link from a mail of ours has shown that already, and needs none of this.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -40,18 +40,21 @@ def opt_in_ask(
     source: str,
     circumstances: Circumstances | None = None,
     origin: Origin | None = None,
+    sure: bool = True,
 ) -> Asked:
     """Agree to purposes for somebody who may be another: at once, or once the holder of the address confirmed it.
 
     purposes: with the text that was shown for each; circumstances: what else the ledger keeps (jurisdiction, GPC).
     If one of the purposes asks for a double opt-in, all wait for it, and the mail `confirm` is wanted; if none does,
-    all are recorded. Too many asks for one address or from one network are answered alike, and nothing is sent.
+    all are recorded. sure: False of an address that somebody has already: whoever typed it may be a stranger, so all
+    waits whatever the purposes say, and no withdrawal is lifted. Too many asks for one address or from one network are
+    answered alike, and nothing is sent.
     """
     base = circumstances or Circumstances()
     asked = {code: _circumstances(shown, base) for code, shown in purposes.items()}
     if not asked:
         return Asked()
-    if not Purpose.objects.filter(pk__in=asked, double_opt_in=True).exists():
+    if sure and not Purpose.objects.filter(pk__in=asked, double_opt_in=True).exists():
         with transaction.atomic():
             for code, how in asked.items():
                 consent_grant(
@@ -64,8 +67,7 @@ def opt_in_ask(
                     origin=origin,
                 )
         return Asked(granted=tuple(asked))
-    _wait(profile_id, asked, channel, method, source, origin)
-    return Asked(pending=tuple(asked))
+    return Asked(pending=tuple(asked), opt_in=_wait(profile_id, asked, channel, method, source, origin))
 
 
 def _circumstances(shown: WordingShown, base: Circumstances) -> Circumstances:
@@ -86,22 +88,25 @@ def _wait(
     method: ConsentRecord.Method,
     source: str,
     origin: Origin | None,
-) -> None:
+) -> UUID | None:
+    """The id of what waits now, of a double click that of the first; None where nothing does."""
     network = network_of(origin.ip) if origin is not None else ""
     if network and not allowed(name="opt-in", who=network, count=_PER_NETWORK, seconds=3600):
-        return
+        return None
     with transaction.atomic():
         gate_lock(profile_ids=[profile_id])
         address = Identifier.objects.filter(
             profile_id=profile_id, kind=ADDRESS_KIND.get(Channel(channel), ""), main=True
         ).first()
         if address is None:
-            return
+            return None
         at, said = now(), {code: asdict(how) for code, how in asked.items()}
         today = list(OptIn.objects.filter(address_digest=address.digest, asked_at__gt=at - timedelta(days=1)))
-        twice = any(one.asked == said and one.asked_at > at - _AT_ONCE for one in today if one.profile_id == profile_id)
-        if twice or len(today) >= settings.OPT_IN_MAILS:
-            return
+        for one in today:
+            if one.profile_id == profile_id and one.asked == said and one.asked_at > at - _AT_ONCE:
+                return one.pk
+        if len(today) >= settings.OPT_IN_MAILS:
+            return None
         opt_in = OptIn.objects.create(
             profile_id=profile_id,
             channel=channel,
@@ -115,6 +120,20 @@ def _wait(
             expires_at=at + timedelta(days=settings.OPT_IN_DAYS),
         )
         mail_want(kind=MailKind.CONFIRM, profile_id=profile_id, key=str(opt_in.pk))
+    return opt_in.pk
+
+
+Listener = Callable[[UUID], None]
+_listeners: list[Listener] = []
+
+
+def opt_in_listen(listener: Listener) -> None:
+    """Have `listener` called with the id of each opt-in that is confirmed, in the transaction of the confirmation.
+
+    For apps above this one, in their `ready()`: what somebody said beside their choice enters with it, or not at all.
+    """
+    if listener not in _listeners:
+        _listeners.append(listener)
 
 
 def opt_in_confirm(*, opt_in_id: UUID, profile_id: int, message_id: UUID, origin: Origin | None = None) -> Confirmed:
@@ -154,6 +173,8 @@ def opt_in_confirm(*, opt_in_id: UUID, profile_id: int, message_id: UUID, origin
             identifier_verify(profile_id=profile_id, identifier_id=opt_in.identifier_id)
         opt_in.state, opt_in.confirmed_at, opt_in.message_id = OptIn.State.CONFIRMED, at, message_id
         opt_in.save(update_fields=["state", "confirmed_at", "message_id"])
+        for listener in _listeners:
+            listener(opt_in.pk)
     return Confirmed.NOW
 
 

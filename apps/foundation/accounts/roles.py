@@ -35,6 +35,7 @@ _SEE = (
     *_rights("governance", "review approval auditentry approvalpath publication", "view"),
     *_rights("console", "dryrun", "view"),
     *_rights("privacy", "retentionmark", "view"),
+    *_rights("signups", "signup signupform survey", "view"),
 )
 _REHEARSE = _rights("console", "dryrun testsend", "make")
 
@@ -84,6 +85,7 @@ ROLES: tuple[Role, ...] = (
             *_REHEARSE,
             *_rights("audiences", "audience", "add change"),
             *_rights("playbooks", "playbook", "add change publish run"),
+            *_rights("signups", "signupform survey", "add change"),
             *_rights("consent", "wording", "add change publish"),
             *_OFFERED,
             "content.edit_market",
@@ -114,6 +116,7 @@ ROLES: tuple[Role, ...] = (
             *_OFFERED,
             "profiles.view_identifier",
             *_rights("webhooks", "webhookendpoint", "view add change"),
+            *_rights("signups", "signupform survey", "add change"),
             *_rights("webhooks", "webhookdelivery", "view"),
             "playbooks.stop_playbook",
         ),

@@ -29,6 +29,7 @@ from apps.delivery.sending.models import Message, Sender
 from apps.delivery.webhooks.models import WebhookEndpoint
 from apps.foundation.accounts.models import User
 from apps.foundation.governance.models import ApprovalPath, AuditEntry
+from apps.surfaces.signups.models import SignUp, SignUpForm, Survey
 
 from .reviews import reviews_waiting
 
@@ -66,6 +67,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 _model(request, Profile, _("Profiles"), "person"),
                 _model(request, Import, _("Imports"), "upload_file"),
+                _model(request, SignUp, _("Sign-ups"), "how_to_reg"),
                 _model(request, ConsentRecord, _("Consent"), "verified_user"),
                 _model(request, Suppression, _("Suppressed addresses"), "block"),
                 _model(request, RightsRequest, _("Rights requests"), "shield_person"),
@@ -89,6 +91,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, Brand, _("Brands"), "storefront"),
                 _model(request, BlockType, _("Block types"), "category"),
                 _model(request, Purpose, _("Purposes"), "flag"),
+                _model(request, SignUpForm, _("Sign-up forms"), "contact_mail"),
+                _model(request, Survey, _("Surveys"), "quiz"),
                 _model(request, Topic, _("Topics"), "topic"),
                 _model(request, Interest, _("Interests"), "interests"),
                 _model(request, PrivacyPolicy, _("Privacy policies"), "policy"),

@@ -30,8 +30,8 @@ from .selectors import profile_exists
 from .speaking import spoken
 
 View = Callable[..., HttpResponse]
-PersonView = Callable[[HttpRequest, str, int, UUID], HttpResponse]
-"""request, token, profile id, id of the message that the link came with."""
+PersonView = Callable[..., HttpResponse]
+"""request, token, profile id, id of the message that the link came with; then what else stands in the address."""
 
 METHODS = ["GET", "HEAD", "POST", "OPTIONS"]
 HEADERS = {
@@ -75,7 +75,7 @@ def by_link(scope: LinkScope) -> Callable[[PersonView], View]:
     def decorate(view: PersonView) -> View:
         @public_page
         @wraps(view)
-        def opened(request: HttpRequest, token: str) -> HttpResponse:
+        def opened(request: HttpRequest, token: str, **more: Any) -> HttpResponse:
             try:
                 profile_id, message_id = link_read(scope, token)
             except BadToken:
@@ -89,7 +89,7 @@ def by_link(scope: LinkScope) -> Callable[[PersonView], View]:
                 if scope == LinkScope.PREFERENCES and link_is_old(message_id):
                     response = aged_link(request, profile_id, message_id)
                 else:
-                    response = view(request, token, profile_id, message_id)
+                    response = view(request, token, profile_id, message_id, **more)
             response.headers.setdefault("Content-Language", language)
             return response
 

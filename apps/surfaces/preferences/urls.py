@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import confirming, finding, rights, views, well_known
+from . import confirming, finding, rights, signing_up, surveys, views, well_known
 
 app_name = "preferences"
 urlpatterns = [
@@ -12,4 +12,9 @@ urlpatterns = [
     path(".well-known/gpc.json", well_known.gpc_support, name="gpc"),
     path("c/<str:token>", confirming.confirm, name="confirm"),
     path("t/<str:token>", views.trial, name="trial"),
+    path("sign-up/<slug:code>", signing_up.sign_up, name="sign-up"),
+    path("sign-up/<slug:code>/address", signing_up.sign_up_address, name="sign-up-address"),
+    path("sign-up/<slug:code>/thanks", signing_up.sign_up_thanks, name="sign-up-thanks"),
+    path("s/<str:token>", surveys.survey, name="survey"),
+    path("a/<str:token>/<int:number>", surveys.mail_answer, name="mail-answer"),
 ]
