@@ -91,6 +91,13 @@ SELECT profile_id, first_name, last_name, country, language, time_zone, attribut
 FROM merge_people WHERE is_new ORDER BY line
 """
 
+# Whose data is restricted (GDPR, Article 18) stays as they are: nothing that the file says of them counts.
+_RESTRICTED = """
+UPDATE merge_people AS people SET first_name = '', last_name = '', country = '', language = '', time_zone = '',
+    attributes = '{}', external_digest = NULL, email_digest = NULL, phone_digest = NULL
+FROM profiles_profile AS profile WHERE profile.id = people.profile_id AND profile.restricted_at IS NOT NULL
+"""
+
 # Several keys of a file may be one person: they fill in one after the other, the latest last.
 _TURNS = """
 UPDATE merge_people AS people SET turn = ranked.turn
@@ -361,6 +368,7 @@ def _people_merge(cursor: CursorWrapper, mapping: Mapping, terms: dict[str, Any]
     for kind in ("email", "phone"):
         cursor.execute(_FIND_BY.format(kind=kind))
         cursor.execute(_NEW_BY.format(kind=kind))
+    cursor.execute(_RESTRICTED)
     cursor.execute(_TURNS)
     cursor.execute("ANALYZE merge_people")
     cursor.execute(_PROFILES_ADD, terms)

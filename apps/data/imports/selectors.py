@@ -58,12 +58,14 @@ def percent_done(job: Import) -> int:
 def grants_next(*, job: Import, purpose: str, by_column: bool, after: int, limit: int) -> list[tuple[int, datetime]]:
     """The next people of an import who get a grant, by profile id: `(profile id, when they agreed)`.
 
-    by_column: only those of whom some line says yes and none says no; else everybody in the file.
+    by_column: only those of whom some line says yes and none says no; else everybody in the file. Those whose data is
+    restricted are left out.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT profile_id, coalesce(min(agreed_at) FILTER (WHERE %(purpose)s = ANY (agreed)), %(opened)s)"
             " FROM imports_stagedperson WHERE import_id = %(import)s AND profile_id > %(after)s"
+            "  AND profile_id NOT IN (SELECT id FROM profiles_profile WHERE restricted_at IS NOT NULL)"
             " GROUP BY profile_id"
             " HAVING NOT %(by_column)s"
             "  OR (bool_or(%(purpose)s = ANY (agreed)) AND NOT bool_or(%(purpose)s = ANY (declined)))"

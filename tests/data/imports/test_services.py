@@ -18,6 +18,7 @@ from apps.data.imports.models import Import, StagedLine, StagedPerson
 from apps.data.imports.presets import preset_mapping
 from apps.data.imports.services import Grant, import_open, import_run
 from apps.data.profiles.models import Identifier, Profile
+from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
 from apps.foundation.governance.models import AuditEntry
 from tests.factories import make_profile, make_user
@@ -429,3 +430,18 @@ def test_european_spellings_of_ones_own(tmp_path: Path) -> None:
     assert job.counts["revenue"] == {"EUR": "2469.0000"}
     assert Order.objects.get().placed_at.isoformat() == "2024-07-01T10:00:00+00:00"
     assert Item.objects.get().sku == "Käse"
+
+
+def test_a_person_whose_data_is_restricted_stays_as_they_are(tmp_path: Path) -> None:
+    run(write(tmp_path / "one.csv", SHOPIFY_CUSTOMERS), "shopify", "profiles")
+    anna = Profile.objects.get(first_name="Anna")
+    Profile.objects.filter(pk=anna.pk).update(first_name="Annabel", restricted_at=now())
+    before = everything()[:2]
+
+    changed = SHOPIFY_CUSTOMERS.replace("+436601234567", "+436607654321").replace("Wien,AT", "Berlin,DE")
+    grant = Grant("personalisation", "they ticked the box in the shop", make_user("administrator"))
+    run(write(tmp_path / "two.csv", changed), "shopify", "profiles", grant=grant)
+
+    assert everything()[:2] == before
+    assert not ConsentState.objects.filter(profile=anna).exists()
+    assert ConsentState.objects.filter(profile__first_name="Bo").exists()
