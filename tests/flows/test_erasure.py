@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -146,7 +147,9 @@ def planted(stores: Stores) -> Profile:
         method=ConsentRecord.Method.PREFERENCES, source="page", origin=Origin("203.0.113.9", BROWSER),
     )  # fmt: skip
     run = make_run()
-    kept = {"inputs": {"language": "en", "profile": {"first_name": NAMES[0], "x": DECIDED}, "slots": {}}}
+    kept: dict[str, Any] = {
+        "inputs": {"language": "en", "profile": {"first_name": NAMES[0], "x": DECIDED}, "slots": {}}
+    }
     decision = make_decision(run=run, profile=profile, **kept)
     sent = Message.objects.create(
         id=decision.pk, dispatch=make_dispatch(run), profile=profile, purpose="marketing", channel="email",
