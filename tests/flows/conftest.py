@@ -28,13 +28,13 @@ def wait_for(condition: Callable[[], bool], *, seconds: float, what: str) -> Non
         time.sleep(0.1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
@@ -57,11 +57,11 @@ class Catcher:
 @pytest.fixture
 def catcher(tmp_path: Path) -> Iterator[Catcher]:
     """A catcher on a port of its own."""
-    taken = Catcher(tmp_path / "mail", _free_port())
+    taken = Catcher(tmp_path / "mail", free_port())
     command = [sys.executable, "-m", "bin.lib.catcher", str(taken.folder), "--smtp-port", str(taken.smtp_port)]
-    process = subprocess.Popen([*command, "--page-port", str(_free_port())], cwd=ROOT)
+    process = subprocess.Popen([*command, "--page-port", str(free_port())], cwd=ROOT)
     try:
-        wait_for(lambda: _answers(taken.smtp_port), seconds=20, what="the catcher answers")
+        wait_for(lambda: answers(taken.smtp_port), seconds=20, what="the catcher answers")
         yield taken
     finally:
         process.terminate()
@@ -76,11 +76,17 @@ class Workers:
     log: Path
     groups: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start a worker for all queues, with beat."""
         number = len(self.groups)
         command = [sys.executable, "-m", "celery", "-A", "config", "worker", "-B", "-c", "2", "-n", f"flow{number}@%h"]
-        command += ["-Q", "ingest,decide,render,send,track,maintenance", "-s", str(self.log.parent / f"beat{number}")]
+        command += [
+            "-Q",
+            "ingest,decide,render,send,track,maintenance",
+            "-s",
+            str(self.log.parent / f"beat{number}"),
+            *options,
+        ]
         with self.log.open("ab") as log:
             self.groups.append(
                 subprocess.Popen(
