@@ -9,7 +9,8 @@ from django.apps import apps
 from guardian.shortcuts import assign_perm
 
 from apps.data.consent.models import Action, Channel, ConsentRecord, ConsentState, Gate
-from apps.data.profiles.models import Identifier, Profile
+from apps.data.profiles.addresses import holders_of, identifier_put, identifiers_read
+from apps.data.profiles.models import Profile
 from apps.data.profiles.vault import keys_make, vault_open
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Block, Brand, Market
@@ -22,7 +23,6 @@ from apps.decisioning.playbooks.services import playbook_create, playbook_publis
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.services import user_create
 from apps.foundation.core.clock import now
-from apps.foundation.core.signing import address_digest
 from apps.foundation.governance.models import Approval, Review
 from apps.foundation.governance.services import review_answer
 
@@ -66,9 +66,7 @@ def make_profile(*, email: str | None = "", consent: tuple[str, ...] = (), **fie
     profile = Profile.objects.create(**fields)
     if email is not None:
         value = email or f"customer-{number}@example.com"
-        Identifier.objects.create(
-            profile=profile, kind="email", value=value, digest=address_digest("email", value), main=True
-        )
+        identifier_put(profile_id=profile.pk, kind="email", value=value)
     if consent:
         make_purposes()
     for purpose in consent:
@@ -91,6 +89,17 @@ def make_profile(*, email: str | None = "", consent: tuple[str, ...] = (), **fie
             changed_at=record.occurred_at,
         )
     return profile
+
+
+def identifiers_of(profile: Profile) -> list[tuple[str, str | None, bool]]:
+    """By what a person is known: kind, value, whether it is the main one of its kind; in that order."""
+    return sorted((one.kind, one.value, one.main) for one in identifiers_read(profile_id=profile.pk))
+
+
+def known_by(kind: str, value: str) -> Profile:
+    """The one person who is known by this."""
+    [profile_id] = holders_of(kind=kind, value=value)
+    return Profile.objects.get(pk=profile_id)
 
 
 _MJML = """<mjml><mj-head><mj-title>[[ brand.name ]]</mj-title></mj-head><mj-body>

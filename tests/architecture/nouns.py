@@ -96,6 +96,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "merge.py": "from staging into the tables, in SQL",
         "presets.py": "mappings for the files of well-known tools",
         "rows.py": "from a record's fields to rows for staging; pure",
+        "sealing.py": "identifiers between a file and their people",
         "staging.py": "reading a file into the staging tables",
         "values.py": "dates, numbers and yes-or-no as files write them; pure",
     },

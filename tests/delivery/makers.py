@@ -5,10 +5,9 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from django.db import connection
-
 from apps.data.consent.models import Channel, ConsentRecord, Purpose
 from apps.data.consent.services import consents_grant_new
+from apps.data.profiles.addresses import NewIdentifier, identifiers_add
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template
@@ -16,7 +15,6 @@ from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.sealing import Kept
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run
 from apps.foundation.core.clock import now
-from apps.foundation.core.signing import address_digest
 from tests.factories import make_user, put_sealed
 
 _number = count(1)
@@ -129,13 +127,10 @@ def make_people(size: int, *, consent: bool = True, prefix: str = "person") -> l
     people = Profile.objects.bulk_create([Profile(first_name=f"Person {at}") for at in range(size)])
     ids = [profile.pk for profile in people]
     addresses = [f"{prefix}-{number}-{at}@example.com" for at in range(size)]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO profiles_identifier (profile_id, kind, value, digest, verified, main, source, created_at)"
-            " SELECT id, 'email', value, decode(digest, 'hex'), false, true, '', now()"
-            " FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new(id, value, digest)",
-            [ids, addresses, [address_digest("email", address).hex() for address in addresses]],
-        )
+    identifiers_add(
+        NewIdentifier(profile_id, "email", address, main=True)
+        for profile_id, address in zip(ids, addresses, strict=True)
+    )
     if consent:
         consents_grant_new(
             grants=[(profile_id, now()) for profile_id in ids],

@@ -5,6 +5,7 @@ from hashlib import sha256
 from itertools import count
 from typing import Any
 
+from apps.data.profiles.addresses import addresses_read
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template, TemplateVersion
@@ -206,7 +207,8 @@ def make_message(
     }
     reasons = {"slots": {"hero": {"at": 1, "no": [[{"field": "country", "is": "FR", "wanted": "in AT"}]]}}}
     decision = make_decision(run=run, profile=profile, tier=tier, inputs=inputs, reasons=reasons)
-    address = profile.identifiers.get(kind="email")
+    digest = profile.identifiers.get(kind="email").digest
+    address = addresses_read(profile_ids=[profile.pk], kind="email")[profile.pk]
     at = now()
     message = Message(
         id=decision.pk,
@@ -217,14 +219,14 @@ def make_message(
         compiled_id=decision.compiled_id,
         state=state,
         reason=reason,
-        address_digest=address.digest,
+        address_digest=digest,
         attempts=1 if state == "sent" else 0,
         sending_at=at if state == "sent" else None,
         finished_at=at,
     )
     if state == "sent":
         claimed = Claimed(message.pk, 0, 0, profile.pk, decision.compiled_id, b"", "", None, inputs, "")
-        prepared = message_prepare(claimed, message.dispatch, address=address.value, at=at.replace(microsecond=0))
+        prepared = message_prepare(claimed, message.dispatch, address=address, at=at.replace(microsecond=0))
         message.key_id, message.dated_at = prepared.key_id, prepared.dated_at
         message.content_digest, message.size = prepared.digest, len(prepared.content)
     message.save(force_insert=True)

@@ -14,16 +14,16 @@ class GateAnswer:
     """What holds for one person, one purpose and one channel, and why.
 
     allowed: whether a message may go out; reason: `""`, `no_consent`, `withdrawn`, `wording_outdated`, `restricted`,
-    `channel_off`, `topic_off`, `paused`, `suppressed` or `invalid_address`; identifier_id, address, digest: the main
-    identifier of the channel's kind (None, "", b"" without one); quiet: the hours in which it must wait, on the wall
-    in `zone`.
+    `channel_off`, `topic_off`, `paused`, `suppressed` or `invalid_address`; identifier_id, digest, sealed: the main
+    identifier of the channel's kind (None, b"", b"" without one), which `profiles.addresses.addresses_open` opens;
+    quiet: the hours in which it must wait, on the wall in `zone`.
     """
 
     allowed: bool
     reason: str
     identifier_id: int | None
-    address: str
     digest: bytes
+    sealed: bytes
     quiet: Quiet | None = None
     zone: str = ""
 

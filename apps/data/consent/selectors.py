@@ -23,7 +23,7 @@ SELECT person.id, state.granted, {AGREED_AT.format(state="state", record="record
             WHEN %(topic)s = ANY(preference.topics_off) THEN 'topic_off'
             WHEN preference.paused_until > %(at)s THEN 'paused'
             ELSE '' END,
-       address.id, address.value, address.digest, suppression.id,
+       address.id, address.digest, address.sealed, suppression.id,
        preference.quiet_start, preference.quiet_end, preference.time_zone, profile.time_zone
 FROM new_meaning CROSS JOIN unnest(%(people)s::bigint[]) AS person(id)
 JOIN profiles_profile AS profile ON profile.id = person.id
@@ -66,7 +66,7 @@ def gate_read(
         )
         rows = cursor.fetchall()
     answers = {}
-    for person, granted, outdated, held, identifier_id, address, digest, suppression_id, *hours in rows:
+    for person, granted, outdated, held, identifier_id, digest, sealed, suppression_id, *hours in rows:
         start, end, chosen, known = hours
         reason = _reason(granted, outdated, needs_consent, held, identifier_id, suppression_id)
         quiet = Quiet(start, end) if needs_consent and start is not None else None
@@ -74,8 +74,8 @@ def gate_read(
             allowed=not reason,
             reason=reason,
             identifier_id=identifier_id,
-            address=address or "",
             digest=bytes(digest or b""),
+            sealed=bytes(sealed or b""),
             quiet=quiet,
             zone=chosen or known if quiet is not None else "",
         )

@@ -11,27 +11,35 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from .mapping import Mapping
+from .sealing import StagingKey, identifiers_write
 
 # What the latest line with something in it says, for each person: a blank never erases.
 _PEOPLE = """
 CREATE TEMP TABLE merge_people ON COMMIT DROP AS
 SELECT key, min(line) AS line, max(seen_at) AS seen_at, NULL::bigint AS profile_id, false AS is_new,
-    min(external_id) AS external_id, (array_agg(external_digest))[1] AS external_digest,
-    coalesce((array_agg(email ORDER BY email_made, seen_at DESC NULLS LAST, line DESC)
-        FILTER (WHERE email <> ''))[1], '') AS email,
-    (array_agg(email_digest ORDER BY email_made, seen_at DESC NULLS LAST, line DESC)
-        FILTER (WHERE email <> ''))[1] AS email_digest,
-    coalesce(bool_and(email_made) FILTER (WHERE email <> ''), false) AS email_made,
+    (array_agg(external_id))[1] AS external_id, (array_agg(external_digest))[1] AS external_digest,
+    {last_address},
+    coalesce(bool_and(email_made) FILTER (WHERE email_digest IS NOT NULL), false) AS email_made,
+    {last_phone},
     {last_texts},
-    (array_agg(phone_digest ORDER BY seen_at DESC NULLS LAST, line DESC) FILTER (WHERE phone <> ''))[1] AS phone_digest,
     '{{}}'::jsonb AS attributes, 0 AS turn
 FROM imports_stagedperson WHERE import_id = %(import)s GROUP BY key
 """.format(
+    last_address=",\n".join(
+        f"(array_agg({name} ORDER BY email_made, seen_at DESC NULLS LAST, line DESC)"
+        f" FILTER (WHERE email_digest IS NOT NULL))[1] AS {name}"
+        for name in ("email", "email_digest")
+    ),
+    last_phone=",\n".join(
+        f"(array_agg({name} ORDER BY seen_at DESC NULLS LAST, line DESC)"
+        f" FILTER (WHERE phone_digest IS NOT NULL))[1] AS {name}"
+        for name in ("phone", "phone_digest")
+    ),
     last_texts=",\n".join(
         f"coalesce((array_agg({name} ORDER BY seen_at DESC NULLS LAST, line DESC) FILTER (WHERE {name} <> ''))[1], '')"
         f" AS {name}"
-        for name in ("phone", "first_name", "last_name", "country", "language", "time_zone")
-    )
+        for name in ("first_name", "last_name", "country", "language", "time_zone")
+    ),
 )
 
 _ATTRIBUTES = """
@@ -121,12 +129,6 @@ WHERE people.profile_id = profile.id AND people.turn = %(turn)s AND (
     OR people.time_zone NOT IN ('', profile.time_zone) OR NOT profile.attributes @> people.attributes)
 """
 
-_IDENTIFIERS = (
-    "INSERT INTO profiles_identifier (profile_id, kind, value, digest, verified, main, source, created_at)"
-    " SELECT profile_id, 'external_id', external_id, external_digest, false, false, %(source)s, statement_timestamp()"
-    " FROM merge_people WHERE external_digest IS NOT NULL ORDER BY line"
-    " ON CONFLICT DO NOTHING",
-)
 _ADDRESSES = (
     # the address of each person that counts: a real one before a made one, then the latest
     "CREATE TEMP TABLE merge_{kind} ON COMMIT DROP AS"
@@ -137,9 +139,9 @@ _ADDRESSES = (
     "DELETE FROM merge_{kind} AS address USING profiles_identifier AS identifier"
     " WHERE address.made AND identifier.profile_id = address.profile_id AND identifier.kind = '{kind}'"
     " AND identifier.main",
-    "INSERT INTO profiles_identifier (profile_id, kind, value, digest, verified, main, source, created_at)"
-    " SELECT profile_id, '{kind}', value, digest, false, false, %(source)s, statement_timestamp() FROM merge_{kind}"
-    " ORDER BY profile_id ON CONFLICT DO NOTHING",
+    "ANALYZE merge_{kind}",
+)
+_ADDRESSES_MAIN = (
     # a newer address becomes the main one, but neither displaces one the person confirmed, nor gets round a
     # suppression that the person wanted
     "UPDATE profiles_identifier AS identifier SET main = false FROM merge_{kind} AS address"
@@ -336,9 +338,10 @@ _TABLES = (
 # fmt: on
 
 
-def import_merge(*, import_id: int, mapping: Mapping, complete: bool) -> dict[str, Any]:
+def import_merge(*, import_id: int, mapping: Mapping, key: StagingKey, complete: bool) -> dict[str, Any]:
     """Merge what is staged of an import. Call it in a transaction. Returns figures of the file, not of the changes.
 
+    key: opens what is staged;
     complete: every line of the file was staged; only then are lines taken away that a whole order no longer has.
     """
     terms: dict[str, Any] = {
@@ -350,7 +353,7 @@ def import_merge(*, import_id: int, mapping: Mapping, complete: bool) -> dict[st
         cursor.execute("SET LOCAL work_mem = '64MB'")
         # two imports that know the same new person would make them twice
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('tessera imports merge'))")
-        figures = _people_merge(cursor, mapping, terms)
+        figures = _people_merge(cursor, mapping, key, terms)
         if mapping.kind == "orders":
             figures |= _orders_merge(cursor, mapping, terms, complete)
         # the caller's transaction may hold another merge
@@ -358,7 +361,7 @@ def import_merge(*, import_id: int, mapping: Mapping, complete: bool) -> dict[st
     return figures
 
 
-def _people_merge(cursor: CursorWrapper, mapping: Mapping, terms: dict[str, Any]) -> dict[str, Any]:
+def _people_merge(cursor: CursorWrapper, mapping: Mapping, key: StagingKey, terms: dict[str, Any]) -> dict[str, Any]:
     cursor.execute(_PEOPLE, terms)
     if mapping.attributes:
         cursor.execute(_ATTRIBUTES, terms)
@@ -375,11 +378,13 @@ def _people_merge(cursor: CursorWrapper, mapping: Mapping, terms: dict[str, Any]
     cursor.execute("SELECT coalesce(max(turn), 0) FROM merge_people")
     for turn in range(1, cursor.fetchone()[0] + 1):
         cursor.execute(_PROFILES_REFRESH, {"turn": turn})
-    for statement in _IDENTIFIERS:
-        cursor.execute(statement, terms)
-    for kind, made in (("email", "email_made"), ("phone", "(phone = '')")):
+    for kind, made in (("email", "email_made"), ("phone", "phone_digest IS NULL")):
         for statement in _ADDRESSES:
-            cursor.execute(statement.format(kind=kind, made=made), terms)
+            cursor.execute(statement.format(kind=kind, made=made))
+    identifiers_write(cursor, key=key, source=mapping.source)
+    for kind in ("email", "phone"):
+        for statement in _ADDRESSES_MAIN:
+            cursor.execute(statement.format(kind=kind))
     cursor.execute(
         "UPDATE imports_stagedperson AS staged SET profile_id = people.profile_id FROM merge_people AS people"
         " WHERE staged.import_id = %(import)s AND staged.key = people.key"

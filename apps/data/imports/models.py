@@ -65,19 +65,20 @@ class Import(models.Model):
 class StagedPerson(models.Model):
     """A person as a line of a file tells of them, until the import merges it. Unlogged: lost in a crash, read again.
 
-    `key` is the digest of the first of customer number, address and phone that the line has.
+    `key` is the digest of the first of customer number, address and phone that the line has; they themselves are
+    sealed with the import's key (`sealing.py`).
     """
 
     import_id = models.BigIntegerField()
     line = models.BigIntegerField()
     key = models.BinaryField(max_length=32)
-    external_id = models.CharField(max_length=200)
-    external_digest = models.BinaryField(max_length=32, null=True)
-    email = models.CharField(max_length=320)
-    email_digest = models.BinaryField(max_length=32, null=True)
+    external_id = models.BinaryField(null=True)
+    external_digest = models.BinaryField(max_length=33, null=True)
+    email = models.BinaryField(null=True)
+    email_digest = models.BinaryField(max_length=33, null=True)
     email_made = models.BooleanField(default=False)
-    phone = models.CharField(max_length=20)
-    phone_digest = models.BinaryField(max_length=32, null=True)
+    phone = models.BinaryField(null=True)
+    phone_digest = models.BinaryField(max_length=33, null=True)
     first_name = models.CharField(max_length=120)
     last_name = models.CharField(max_length=120)
     country = models.CharField(max_length=2)

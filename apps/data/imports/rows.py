@@ -1,5 +1,7 @@
 """From the fields of a record to rows for staging. Pure: no database, so hot that it makes no object for a line.
 
+Identifiers leave here sealed (`Sealer`: digest and value to what may be stored).
+
 A `Fault` with `whole_line` costs the line; any other costs the value only. What many lines share (an order's number,
 date and customer) is read once for each run of lines that say the same.
 """
@@ -71,13 +73,17 @@ def _getter(places: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ...]]
     return itemgetter(*places)
 
 
+Sealer = Callable[[bytes, str], bytes]
+
+
 class PersonReader:
     """Reads the person of a record."""
 
-    def __init__(self, mapping: Mapping, binding: Binding, import_id: int) -> None:
+    def __init__(self, mapping: Mapping, binding: Binding, import_id: int, seal: Sealer) -> None:
         self._mapping = mapping
         self._binding = binding
         self._import_id = import_id
+        self._seal = seal
         self._used = {name: places for name, places in binding.fields.items() if name in PERSON_FIELDS}
         self.places = sorted(
             {place for places in self._used.values() for place in places}
@@ -161,12 +167,16 @@ class PersonReader:
         agreed, declined, agreed_at = self._consent(fields, faults)
         key = external_digest or email_digest or phone_digest or b""
         row: list[Any] = [
-            key, external, external_digest, email, email_digest, made, phone,
+            key, self._sealed(external_digest, external), external_digest,
+            self._sealed(email_digest, email), email_digest, made, self._sealed(phone_digest, phone),
             phone_digest, first_name, last_name, country, language_tag(self._text(fields, "language")),
             time_zone_name(self._text(fields, "time_zone")), self._attributes(fields, faults),
             agreed, declined, agreed_at,
         ]  # fmt: skip
         return key, "\t".join(map(copy_value, row)), faults
+
+    def _sealed(self, digest: bytes | None, value: str) -> bytes | None:
+        return None if digest is None else self._seal(digest, value)
 
     def _attributes(self, fields: Sequence[str], faults: list[Fault]) -> dict[str, str]:
         attributes = {}
@@ -210,8 +220,8 @@ def _external_id(text: str) -> str:
 class ProfileRows:
     """Records of a file of people."""
 
-    def __init__(self, mapping: Mapping, binding: Binding, import_id: int) -> None:
-        self._person = PersonReader(mapping, binding, import_id)
+    def __init__(self, mapping: Mapping, binding: Binding, import_id: int, seal: Sealer) -> None:
+        self._person = PersonReader(mapping, binding, import_id, seal)
 
     def read(self, fields: list[str], line: int, faults: list[Fault]) -> tuple[str, str]:
         """The person's staging row, and no line. Raises LineLost."""
@@ -229,12 +239,12 @@ class OrderRows:
     """Records of a file of order lines."""
 
     def __init__(
-        self, mapping: Mapping, binding: Binding, import_id: int, carried: dict[str, str] | None = None
+        self, mapping: Mapping, binding: Binding, import_id: int, seal: Sealer, carried: dict[str, str] | None = None
     ) -> None:
         self._mapping = mapping
         self._binding = binding
         self._import_id = import_id
-        self._person = PersonReader(mapping, binding, import_id)
+        self._person = PersonReader(mapping, binding, import_id, seal)
         get = binding.fields.get
         self._order = get("order", ())[0]
         head = {place for name in ORDER_FIELDS for place in get(name, ())} | set(self._person.places)
@@ -345,9 +355,9 @@ class OrderRows:
 
 
 def rows_reader(
-    mapping: Mapping, binding: Binding, import_id: int, carried: dict[str, str] | None = None
+    mapping: Mapping, binding: Binding, import_id: int, seal: Sealer, carried: dict[str, str] | None = None
 ) -> ProfileRows | OrderRows:
     """What reads the records of an import."""
     if mapping.kind == "orders":
-        return OrderRows(mapping, binding, import_id, carried)
-    return ProfileRows(mapping, binding, import_id)
+        return OrderRows(mapping, binding, import_id, seal, carried)
+    return ProfileRows(mapping, binding, import_id, seal)

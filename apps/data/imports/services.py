@@ -23,6 +23,7 @@ from apps.foundation.governance.services import audit_record
 from .mapping import Mapping, mapping_parse
 from .merge import import_merge
 from .models import Import
+from .sealing import StagingKey
 from .selectors import grants_next
 from .staging import Progress, Stopped, file_stage, header_read, staging_clear
 
@@ -159,7 +160,10 @@ def _merge(job: Import, mapping: Mapping, progress: Progress) -> None:
         try:
             with transaction.atomic():
                 figures = import_merge(
-                    import_id=job.pk, mapping=mapping, complete=not progress.bad and not progress.damage
+                    import_id=job.pk,
+                    mapping=mapping,
+                    key=StagingKey.load(job.pk, progress.key),
+                    complete=not progress.bad and not progress.damage,
                 )
                 job.counts = {
                     "lines_read": progress.records,
@@ -167,7 +171,7 @@ def _merge(job: Import, mapping: Mapping, progress: Progress) -> None:
                     "values_bad": progress.faults,
                     **figures,
                 }
-                job.progress = {**progress.as_json(), "merged": True, "carried": {}}
+                job.progress = {**progress.as_json(), "merged": True, "carried": {}, "key": ""}
                 job.save(update_fields=["counts", "progress"])
             return
         except IntegrityError:
@@ -286,6 +290,8 @@ def _finish(job: Import, state: Import.State, *, problem: str = "") -> None:
             fields.append("finished_at")
         if state == Import.State.FAILED:
             staging_clear(job.pk)
+            job.progress = {**job.progress, "key": ""}
+            fields.append("progress")
         job.save(update_fields=fields)
         audit_record(action=f"imports.import.{state.value}", actor=job.created_by, subject=job)
     live_publish(f"import-{job.pk}")

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import DataError, connection, transaction
 from django.db.models import Q
 
+from apps.data.profiles.errors import MasterKeyMissing
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.core.live import live_publish
@@ -19,6 +20,7 @@ from .lines import Bad, FileDamaged, LineFile, Record, records_read
 from .mapping import Binding, Mapping, header_bind, mapping_fits
 from .models import Import, StagedLine, StagedPerson
 from .rows import LINE_COLUMNS, PERSON_COLUMNS, Fault, LineLost, OrderRows, ProfileRows, rows_reader
+from .sealing import StagingKey
 
 CHUNK = 10_000
 """Lines in one transaction. A stop loses at most so many lines of work."""
@@ -27,8 +29,9 @@ DELIMITERS = (",", ";", "\t", "|")
 
 @dataclass(slots=True)
 class Progress:
-    """How far reading has come; kept in the Import row as JSON."""
+    """How far reading has come; kept in the Import row as JSON. key: what opens what is staged, wrapped."""
 
+    key: str = ""
     offset: int = 0
     line: int = 0
     records: int = 0
@@ -96,12 +99,14 @@ def file_stage(job: Import, mapping: Mapping, *, told: Callable[[Import], None])
     """
     file, binding, delimiter, offset, line = header_read(Path(job.path), mapping)
     progress = Progress(**job.progress) if job.progress else Progress(offset=offset, line=line)
-    if not staging_whole(job.pk, progress):
+    key = _key(job.pk, progress.key)
+    if key is None or not staging_whole(job.pk, progress):
         staging_clear(job.pk)
-        progress = Progress(offset=offset, line=line)
+        key = StagingKey.make(job.pk)
+        progress = Progress(offset=offset, line=line, key=key.text)
     if progress.complete:
         return progress
-    reader = rows_reader(mapping, binding, job.pk, progress.carried)
+    reader = rows_reader(mapping, binding, job.pk, key.seal, progress.carried)
     with FaultFile(Path(job.errors_path), size=progress.errors_size) as faults:
         stage = _Stage(job, file, progress, reader, faults, told)
         records = records_read(
@@ -119,6 +124,14 @@ def file_stage(job: Import, mapping: Mapping, *, told: Callable[[Import], None])
         progress.complete = True
         stage.commit()
     return progress
+
+
+def _key(import_id: int, text: str) -> StagingKey | None:
+    """The key of what is staged; None when it can't be had any more, and the file is to be read anew."""
+    try:
+        return StagingKey.load(import_id, text)
+    except (MasterKeyMissing, ValueError):
+        return None
 
 
 class _Stage:

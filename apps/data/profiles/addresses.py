@@ -1,26 +1,38 @@
-"""By what people are known: the one place that reads and writes the values of identifiers."""
+"""By what people are known: the one place that reads and writes the values of identifiers.
 
-from collections.abc import Iterable
+A value is sealed with its person's key and found by its digest. What does not open (the person was erased, or the
+value was tampered with) is left out, and logged; a missing master key raises MasterKeyMissing.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
+from typing import Final, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 
+from apps.foundation.core.clock import now
+from apps.foundation.core.masking import MASK
+from apps.foundation.core.postgres import copy_rows
 from apps.foundation.core.signing import address_digest
 
-from .models import Identifier
+from .models import Identifier, Profile
+from .vault import Erased, Place, Tampered, Vault, vault_make, vault_open
 
+logger = logging.getLogger(__name__)
 
-def addresses_read(*, profile_ids: Iterable[int], kind: str) -> dict[int, str]:
-    """The main identifier of the kind, normalized, of those people who have one."""
-    rows = Identifier.objects.filter(profile_id__in=list(profile_ids), kind=kind, main=True)
-    return dict(rows.values_list("profile_id", "value"))
+BATCH: Final = 5_000
+"""Identifiers sealed at a time, so that memory stays flat."""
+COLUMNS: Final = ("profile_id", "kind", "sealed", "digest", "verified", "main", "source", "created_at")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """One way in which a person is known. value: normalized."""
 
+    id: int
     kind: str
     value: str
     main: bool
@@ -29,11 +41,93 @@ class Known:
     since: datetime
 
 
+class NewIdentifier(NamedTuple):
+    """An identifier to be added. value: normalized."""
+
+    profile_id: int
+    kind: str
+    value: str
+    main: bool = False
+    verified: bool = False
+    source: str = ""
+    created_at: datetime | None = None
+
+
+def place_of(kind: str, digest: bytes) -> Place:
+    """Where an identifier's value is sealed."""
+    return Place("profiles_identifier", "sealed", f"{kind}:{digest.hex()}")
+
+
+def value_open(vault: Vault, profile_id: int, kind: str, digest: bytes, sealed: bytes) -> str | None:
+    """The value of an identifier, normalized; None where it does not open. Raises MasterKeyMissing."""
+    try:
+        return vault.open(profile_id, place_of(kind, digest), sealed).decode()
+    except (Erased, Tampered) as error:
+        logger.error("the %s of profile %s does not open: %s", kind, profile_id, type(error).__name__)
+        return None
+
+
+def value_mask(kind: str, value: str) -> str:
+    """`c•••@example.com`, `+43•••67`: enough to know one's own, too little to learn another's. "" stays "".
+
+    A customer number says nothing outside the shop and stays whole.
+    """
+    if kind == Identifier.Kind.EMAIL:
+        local, at, domain = value.rpartition("@")
+        return f"{local[:1]}{MASK}@{domain}" if at else ""
+    if kind == Identifier.Kind.PHONE:
+        return f"{value[:3]}{MASK}{value[-2:]}" if len(value) > 7 else MASK if value else ""
+    return value
+
+
+def addresses_open(kind: str, held: Mapping[int, tuple[bytes, bytes]]) -> dict[int, str]:
+    """The values of one identifier of the kind for each person: profile id → digest and sealed value.
+
+    Those that don't open are left out. Raises MasterKeyMissing.
+    """
+    vault = vault_open(held)
+    found = {
+        profile_id: value_open(vault, profile_id, kind, digest, sealed) for profile_id, (digest, sealed) in held.items()
+    }
+    return {profile_id: value for profile_id, value in found.items() if value is not None}
+
+
+def addresses_read(*, profile_ids: Iterable[int], kind: str) -> dict[int, str]:
+    """The main identifier of the kind, normalized, of those people who have one that opens.
+
+    Raises MasterKeyMissing.
+    """
+    rows = Identifier.objects.filter(profile_id__in=list(profile_ids), kind=kind, main=True)
+    held = {row[0]: (bytes(row[1]), bytes(row[2])) for row in rows.values_list("profile_id", "digest", "sealed")}
+    return addresses_open(kind, held)
+
+
+def kinds_held(profile_id: int) -> set[str]:
+    """Of which kinds a person has a main identifier, without a look at their values."""
+    return set(Identifier.objects.filter(profile_id=profile_id, main=True).values_list("kind", flat=True))
+
+
+def address_by_digest(*, profile_id: int, kind: str, digest: bytes) -> str | None:
+    """The person's identifier with this digest, normalized; None when there is none that opens.
+
+    Raises MasterKeyMissing.
+    """
+    sealed = (
+        Identifier.objects.filter(profile_id=profile_id, kind=kind, digest=digest)
+        .values_list("sealed", flat=True)
+        .first()
+    )
+    return None if sealed is None else value_open(vault_open([profile_id]), profile_id, kind, digest, bytes(sealed))
+
+
 def identifiers_read(*, profile_id: int) -> list[Known]:
-    """All by which a person is known, the oldest first."""
+    """All by which a person is known and that opens, the oldest first. Raises MasterKeyMissing."""
+    rows = list(Identifier.objects.filter(profile_id=profile_id).order_by("pk"))
+    vault = vault_open([profile_id] if rows else [])
     return [
-        Known(one.kind, one.value, one.main, one.verified, one.source, one.created_at)
-        for one in Identifier.objects.filter(profile_id=profile_id).order_by("pk")
+        Known(one.pk, one.kind, value, one.main, one.verified, one.source, one.created_at)
+        for one in rows
+        if (value := value_open(vault, profile_id, one.kind, bytes(one.digest), bytes(one.sealed))) is not None
     ]
 
 
@@ -48,28 +142,52 @@ def identifier_put(*, profile_id: int, kind: str, value: str, verified: bool = F
 
     Of its kind the first address becomes the main one; a verified one takes the place of one that is not. A value
     that the person has already stays as it is, and becomes verified if it is now.
-    Raises django.db.IntegrityError for a customer number that somebody else has.
+    Raises django.db.IntegrityError for a customer number that somebody else has, Erased for who was erased.
     """
+    digest = address_digest(kind, value)
     with transaction.atomic():
-        held = Identifier.objects.select_for_update().filter(profile_id=profile_id, kind=kind)
+        Profile.objects.select_for_update(no_key=True).get(pk=profile_id)  # one writer a person
+        vault = vault_make([profile_id])
+        held = list(Identifier.objects.filter(profile_id=profile_id, kind=kind))
         main = next((one for one in held if one.main), None)
-        found, made = Identifier.objects.get_or_create(
-            profile_id=profile_id,
-            kind=kind,
-            digest=address_digest(kind, value),
-            defaults={"value": value, "verified": verified, "source": source},
-        )
+        found = next((one for one in held if bytes(one.digest) == digest), None)
+        if found is None:
+            sealed = vault.seal(profile_id, place_of(kind, digest), value.encode())
+            found = Identifier.objects.create(
+                profile_id=profile_id, kind=kind, digest=digest, sealed=sealed, verified=verified, source=source
+            )
+        elif verified and not found.verified:
+            Identifier.objects.filter(pk=found.pk).update(verified=True)
         becomes_main = kind != Identifier.Kind.EXTERNAL and (
             main is None or (verified and not main.verified and main.pk != found.pk)
         )
-        if becomes_main and main is not None:
-            Identifier.objects.filter(pk=main.pk).update(main=False)
-        wanted = {"main": found.main or becomes_main, "verified": found.verified or verified}
-        if not made or becomes_main:
-            Identifier.objects.filter(pk=found.pk).update(**wanted)
+        if becomes_main:
+            if main is not None:
+                Identifier.objects.filter(pk=main.pk).update(main=False)
+            Identifier.objects.filter(pk=found.pk).update(main=True)
     return int(found.pk)
 
 
 def identifier_verify(*, profile_id: int, identifier_id: int) -> bool:
     """Mark an address of a person as verified: they showed that it is theirs. False when it is not there any more."""
     return Identifier.objects.filter(pk=identifier_id, profile_id=profile_id).update(verified=True) > 0
+
+
+def identifiers_add(identifiers: Iterable[NewIdentifier]) -> int:
+    """Add many identifiers that nobody has yet, in the caller's transaction. Returns how many.
+
+    COPY in batches, for those who bring people by the thousand. Raises django.db.IntegrityError for one that is there.
+    """
+    waiting, count, at = iter(identifiers), 0, now()
+    with connection.cursor() as cursor:
+        while some := list(islice(waiting, BATCH)):
+            count += copy_rows(cursor, "profiles_identifier", COLUMNS, _rows(some, at))
+    return count
+
+
+def _rows(identifiers: Sequence[NewIdentifier], at: datetime) -> Iterable[Sequence[object]]:
+    vault = vault_make(one.profile_id for one in identifiers)
+    for one in identifiers:
+        digest = address_digest(one.kind, one.value)
+        sealed = vault.seal(one.profile_id, place_of(one.kind, digest), one.value.encode())
+        yield (one.profile_id, one.kind, sealed, digest, one.verified, one.main, one.source, one.created_at or at)

@@ -13,6 +13,8 @@ from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.errors import Invalid
 from apps.foundation.core.signing import address_digest
 
+from .addresses import identifiers_read, value_mask
+from .errors import MasterKeyMissing
 from .models import Identifier, Profile
 from .normalize import email_normalize, external_id_normalize
 
@@ -25,6 +27,27 @@ class IdentifierInline(TabularInline):
     readonly_fields = fields
     extra = 0
     can_delete = False
+    _whole = False
+    _values: dict[int, str] | None = None
+    _problem = ""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """An inline is made anew for each request: what may be shown is kept for as long."""
+        self._whole = request.user.has_perm("profiles.read_identifier")
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.order_by("kind", "-main", "pk")
+
+    @admin.display(description="value")
+    def value(self, identifier: Identifier) -> str:
+        if self._values is None:
+            try:
+                self._values = {one.id: one.value for one in identifiers_read(profile_id=identifier.profile_id)}
+            except MasterKeyMissing as error:
+                self._values, self._problem = {}, error.message
+        value = self._values.get(identifier.pk)
+        if value is None:
+            return self._problem or "can't be read: the person was erased, or the value was tampered with"
+        return value if self._whole else value_mask(identifier.kind, value)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -36,9 +36,9 @@ class Profile(models.Model):
 class Identifier(models.Model):
     """One way to tell a profile: an address, a customer number.
 
-    `digest` is the keyed digest of the normalized value (`core.signing.address_digest`): the only thing
-    that lookups and suppression use. One e-mail address may belong to two profiles (a family's), one
-    external id may not.
+    Its value, normalized, is sealed with the person's key (`addresses.py` reads and writes it). `digest` is the keyed
+    digest of that value (`core.signing.address_digest`): the only thing that lookups and suppression use. One e-mail
+    address may belong to two profiles (a family's), one external id may not.
     """
 
     class Kind(models.TextChoices):
@@ -50,8 +50,8 @@ class Identifier(models.Model):
         Profile, on_delete=models.CASCADE, related_name="identifiers", db_index=False
     )  # `identifier_once_per_profile` begins with it
     kind = models.CharField(max_length=16, choices=Kind.choices)
-    value = models.CharField(max_length=320, help_text="normalized")
-    digest = models.BinaryField(max_length=32)
+    sealed = models.BinaryField(help_text="the normalized value, for `addresses.place_of`")
+    digest = models.BinaryField(max_length=33)
     verified = models.BooleanField(default=False)
     main = models.BooleanField(default=False, help_text="the one of its kind that messages go to")
     source = models.CharField(max_length=60, blank=True)
@@ -68,6 +68,7 @@ class Identifier(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["kind", "digest"], name="identifier_lookup")]
+        permissions = [("read_identifier", "Can read whole addresses and numbers of customers")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of profile {self.profile_id}"

@@ -6,7 +6,7 @@ column, row, person and version are bound into it, so that it opens nowhere else
 one batch: a key that was destroyed is gone from the next one. The hot path: one read of keys a batch, no ORM.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -21,7 +21,7 @@ from .errors import Erased, MasterKeyMissing
 
 __all__ = [
     "Erased", "MasterKeyMissing", "Place", "SealedColumn", "Tampered", "Vault", "key_destroy", "keys_make",
-    "sealed_column", "sealed_columns", "vault_open",
+    "master_unwrap", "master_wrap", "sealed_column", "sealed_columns", "vault_make", "vault_open",
 ]  # fmt: skip
 
 _KEYS: Final = """
@@ -32,8 +32,7 @@ _KEYS_ADD: Final = """
 INSERT INTO profiles_profilekey (profile_id, version, master, wrapped, made_at)
 SELECT new.id, %s, %s, new.wrapped, statement_timestamp()
 FROM unnest(%s::bigint[], %s::bytea[]) AS new(id, wrapped)
-WHERE NOT EXISTS (SELECT FROM profiles_profilekey AS known WHERE known.profile_id = new.id)
-ON CONFLICT DO NOTHING
+ORDER BY new.id ON CONFLICT DO NOTHING RETURNING profile_id
 """
 _DESTROY: Final = """
 UPDATE profiles_profilekey SET wrapped = '', destroyed_at = statement_timestamp()
@@ -90,14 +89,14 @@ def _master(name: str, key: bytes) -> AESGCM:
     return AESGCM(key)
 
 
-def wrap(profile_id: int, version: int, key: bytes) -> tuple[str, bytes]:
-    """A person's data key under the newest master key: the master key's id, and what may be stored."""
+def master_wrap(key: bytes, *place: str | int) -> tuple[str, bytes]:
+    """A key under the newest master key: the master key's id, and what may be stored at this place."""
     name, master = next(iter(settings.MASTER_KEYS.items()))
-    return name, seal(_master(name, master), key, binding("profiles_profilekey", "wrapped", profile_id, version, name))
+    return name, seal(_master(name, master), key, binding(*place, name))
 
 
-def unwrap(profile_id: int, version: int, name: str, wrapped: bytes) -> bytes:
-    """A person's data key. Raises MasterKeyMissing."""
+def master_unwrap(name: str, wrapped: bytes, *place: str | int) -> bytes:
+    """A key that was wrapped for this place by the master key of this id. Raises MasterKeyMissing."""
     master = settings.MASTER_KEYS.get(name)
     if master is None:
         raise MasterKeyMissing(
@@ -105,15 +104,21 @@ def unwrap(profile_id: int, version: int, name: str, wrapped: bytes) -> bytes:
             f"Sealed values can't be read: the master key {name} is not in MASTER_KEYS. Put it back.",
         )
     try:
-        return unseal(
-            _master(name, master), wrapped, binding("profiles_profilekey", "wrapped", profile_id, version, name)
-        )
+        return unseal(_master(name, master), wrapped, binding(*place, name))
     except Tampered:
         raise MasterKeyMissing(
             "master_key_wrong",
             f"Sealed values can't be read: MASTER_KEYS has another key under the id {name} than the one used when"
             " they were sealed, or the stored key was changed.",
         ) from None
+
+
+def _wrap(profile_id: int, version: int, key: bytes) -> tuple[str, bytes]:
+    return master_wrap(key, "profiles_profilekey", "wrapped", profile_id, version)
+
+
+def _unwrap(profile_id: int, version: int, name: str, wrapped: bytes) -> bytes:
+    return master_unwrap(name, wrapped, "profiles_profilekey", "wrapped", profile_id, version)
 
 
 @dataclass(slots=True)
@@ -123,6 +128,12 @@ class Vault:
     _wrapped: dict[tuple[int, int], tuple[str, bytes]]
     _newest: dict[int, int]
     _ciphers: dict[tuple[int, int], AESGCM] = field(default_factory=dict)
+
+    def take_in(self, profile_id: int, version: int, wrapped: tuple[str, bytes], cipher: AESGCM) -> None:
+        """Add a key that was just made."""
+        self._wrapped[profile_id, version] = wrapped
+        self._newest[profile_id] = version
+        self._ciphers[profile_id, version] = cipher
 
     def __contains__(self, profile_id: int) -> bool:
         """Whether the person has a key."""
@@ -156,7 +167,7 @@ class Vault:
                 if profile_id in self._newest:
                     raise Tampered("a sealed value names a version of the key that the person does not have")
                 raise Erased(f"profile {profile_id} has no key")
-            cipher = AESGCM(unwrap(profile_id, version, *found))
+            cipher = AESGCM(_unwrap(profile_id, version, *found))
             self._ciphers[profile_id, version] = cipher
         return cipher
 
@@ -176,19 +187,31 @@ def vault_open(profile_ids: Iterable[int]) -> Vault:
     return Vault(wrapped, dict(wrapped.keys()))
 
 
-def keys_make(profile_ids: Sequence[int]) -> None:
-    """Give a data key to each of these people who never had one. Who was erased stays without.
+def keys_make(profile_ids: Iterable[int]) -> None:
+    """Give a data key to each of these people who never had one. Who was erased stays without."""
+    vault_make(profile_ids)
 
-    People are locked in the order of their ids (by the foreign key), so two callers never wait for each other.
+
+def vault_make(profile_ids: Iterable[int]) -> Vault:
+    """The keys of these people, after making one for each who never had one. Who was erased stays without.
+
+    Locks people (by the foreign key) in the order of their ids, so two callers never wait for each other in a ring.
     """
     ids = sorted(set(profile_ids))
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT DISTINCT profile_id FROM profiles_profilekey WHERE profile_id = ANY(%s)", [ids])
         known = {row[0] for row in cursor.fetchall()}
-        new = [profile_id for profile_id in ids if profile_id not in known]
-        if new:
-            made = [wrap(profile_id, FIRST_VERSION, key_make()) for profile_id in new]
-            cursor.execute(_KEYS_ADD, [FIRST_VERSION, made[0][0], new, [wrapped for _, wrapped in made]])
+        keys = {profile_id: key_make() for profile_id in ids if profile_id not in known}
+        made: dict[int, tuple[str, bytes]] = {}
+        if keys:
+            wrapped = {profile_id: _wrap(profile_id, FIRST_VERSION, key) for profile_id, key in keys.items()}
+            name = next(iter(settings.MASTER_KEYS))
+            cursor.execute(_KEYS_ADD, [FIRST_VERSION, name, list(keys), [stored for _, stored in wrapped.values()]])
+            made = {row[0]: wrapped[row[0]] for row in cursor.fetchall()}
+        vault = vault_open(profile_id for profile_id in ids if profile_id not in made)
+    for profile_id, stored in made.items():
+        vault.take_in(profile_id, FIRST_VERSION, stored, AESGCM(keys[profile_id]))
+    return vault
 
 
 def key_destroy(profile_id: int) -> bool:

@@ -81,13 +81,10 @@ class _Occasion:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What `people_decide` found: verdicts of people who still exist by ascending id, the recommendation set used, and
-    the addresses of those whom a message may go to.
-    """
+    """What `people_decide` found: verdicts of people who still exist by ascending id, the recommendation set used."""
 
     verdicts: list[tuple[int, Verdict]]
     set_id: int | None
-    addresses: dict[int, str]
 
 
 @lru_cache(maxsize=64)
@@ -296,7 +293,6 @@ def people_decide(
     return Decided(
         verdicts=[(profile_id, decide(plan, people[profile_id], at)) for profile_id in ids],
         set_id=set_id,
-        addresses={profile_id: gate[profile_id].address for profile_id in rest},
     )
 
 

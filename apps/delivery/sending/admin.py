@@ -31,6 +31,7 @@ REASONS = (
     "frequency_cap",
     "duplicate_address",
     "invalid_address",
+    "sealed_address",
     "too_late",
     "refused",
     "retries_exhausted",

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
+from apps.data.profiles.addresses import addresses_read
 from apps.data.profiles.vault import Erased, Tampered, Vault, vault_open
 from apps.decisioning.decisions.sealing import decision_open
 
@@ -49,11 +50,9 @@ claimed AS (
   FROM picked WHERE message.id = picked.id AND message.state = ANY(%(from)s)
   RETURNING message.id, message.fence, message.dispatch_id, message.profile_id, message.compiled_id,
             message.address_digest, message.key_id, message.dated_at)
-SELECT claimed.*, decision.sealed, address.value
+SELECT claimed.*, decision.sealed
 FROM claimed
 JOIN decisions_decision AS decision ON decision.id = claimed.id
-LEFT JOIN profiles_identifier AS address
-       ON address.profile_id = claimed.profile_id AND address.kind = %(kind)s AND address.main
 ORDER BY claimed.dispatch_id, claimed.id
 """  # noqa: S608  # constants
 
@@ -87,12 +86,12 @@ def messages_claim(*, sender_id: UUID, channel: Channel, count: int) -> list[Cla
                 "sender": sender_id,
                 "lease": settings.SEND_LEASE_SECONDS,
                 "from": leaving(*WAITING, to=State.CLAIMED),
-                "kind": ADDRESS_KIND.get(channel, ""),
             },
         )
         rows = cursor.fetchall()
         vault = vault_open(row[3] for row in rows)  # here, so that nothing stays claimed where no key can be read
         opened = [_inputs(vault, decision_id=row[0], profile_id=row[3], sealed=bytes(row[8])) for row in rows]
+        addresses = addresses_read(profile_ids=[row[3] for row in rows], kind=ADDRESS_KIND.get(channel, ""))
     return [
         Claimed(
             id=row[0],
@@ -104,7 +103,7 @@ def messages_claim(*, sender_id: UUID, channel: Channel, count: int) -> list[Cla
             key_id=row[6],
             dated_at=row[7],
             inputs=inputs,
-            address=row[9] or "",
+            address=addresses.get(row[3], ""),
             fault=fault,
         )
         for row, (inputs, fault) in zip(rows, opened, strict=True)

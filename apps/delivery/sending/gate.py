@@ -23,8 +23,10 @@ from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
 from apps.data.consent.contracts import GateAnswer
-from apps.data.consent.selectors import gate_read
+from apps.data.consent.models import Channel
+from apps.data.consent.selectors import ADDRESS_KIND, gate_read
 from apps.data.consent.services import gate_lock
+from apps.data.profiles.addresses import addresses_open
 from apps.foundation.core.errors import PermanentError
 from apps.foundation.core.wall_clock import quiet_until, zone_choose
 
@@ -123,7 +125,8 @@ def dispatch_lock(cursor: CursorWrapper, dispatch_ids: Iterable[int], *, shared:
 def gate_pass(*, sender_id: UUID, items: Sequence[Prepared]) -> list[Passed]:
     """Move claimed messages to `sending`, or to where their verdict says. Returns those that go out, in order.
 
-    A message whose claim was lost (fence, state or lease) is left alone. Raises django.db.Error: nothing has moved.
+    A message whose claim was lost (fence, state or lease) is left alone. Raises django.db.Error and MasterKeyMissing:
+    nothing has moved.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         found = _read(cursor, items)
@@ -146,7 +149,7 @@ def gate_ask_again(*, items: Sequence[Passed]) -> list[Passed]:
         found = _read(cursor, prepared)
         verdicts = _verdicts(prepared, found)
         for one in prepared:
-            if one.claimed.id not in verdicts and found.answers[one.claimed.id].address != one.address:
+            if one.claimed.id not in verdicts and found.addresses[one.claimed.id] != one.address:
                 verdicts[one.claimed.id] = Verdict(State.QUEUED)
         taken_back = _turn_away(cursor, prepared, verdicts, source=State.SENDING)
         back = [item for item in items if item.prepared.claimed.id in taken_back]
@@ -167,12 +170,14 @@ def gate_ask_again(*, items: Sequence[Passed]) -> list[Passed]:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What was read under the locks: when, the dispatches, which of them are late, and each message's answer."""
+    """What was read under the locks: when, the dispatches, which of them are late, each message's answer, and the
+    addresses that open."""
 
     at: datetime
     dispatches: Mapping[int, Dispatch]
     late: frozenset[int]
     answers: Mapping[UUID, GateAnswer]
+    addresses: Mapping[UUID, str]
 
 
 def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
@@ -190,6 +195,7 @@ def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
         dispatch = dispatches[item.claimed.dispatch_id]
         groups[dispatch.purpose, dispatch.channel, dispatch.needs_consent, dispatch.topic].append(item)
     answers: dict[UUID, GateAnswer] = {}
+    addresses: dict[UUID, str] = {}
     for (purpose, channel, needs_consent, topic), group in groups.items():
         by_person = gate_read(
             profile_ids=sorted({item.claimed.profile_id for item in group}),
@@ -199,8 +205,13 @@ def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
             topic=topic,
         )
         answers.update({item.claimed.id: by_person[item.claimed.profile_id] for item in group})
+        held = {person: (answer.digest, answer.sealed) for person, answer in by_person.items() if answer.allowed}
+        opened = addresses_open(ADDRESS_KIND.get(Channel(channel), ""), held)
+        addresses |= {
+            item.claimed.id: opened[item.claimed.profile_id] for item in group if item.claimed.profile_id in opened
+        }
     late = frozenset(pk for pk, row in dispatches.items() if row.late)
-    return _Found(max(row.read_at for row in dispatches.values()), dict(dispatches), late, answers)
+    return _Found(max(row.read_at for row in dispatches.values()), dict(dispatches), late, answers, addresses)
 
 
 def _verdicts(items: Sequence[Prepared], found: _Found) -> dict[UUID, Verdict]:
@@ -222,6 +233,8 @@ def _verdicts(items: Sequence[Prepared], found: _Found) -> dict[UUID, Verdict]:
             verdicts[item.claimed.id] = (
                 Verdict(State.QUEUED, until=until) if in_time else Verdict(State.WITHHELD, "quiet_hours")
             )
+        elif item.claimed.id not in found.addresses:
+            verdicts[item.claimed.id] = Verdict(State.WITHHELD, "sealed_address")
     return verdicts
 
 
@@ -255,7 +268,7 @@ def _with_present_address(
             seen.add(key)
     present: list[Prepared] = []
     for item in items:
-        address = found.answers[item.claimed.id].address
+        address = found.addresses.get(item.claimed.id, "")
         if item.claimed.id in verdicts or address == item.address:
             present.append(item)
             continue

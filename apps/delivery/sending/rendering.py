@@ -14,7 +14,7 @@ from uuid import UUID
 from apps.data.consent.links import links_named
 from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
-from apps.data.profiles.models import Identifier
+from apps.data.profiles.addresses import address_by_digest
 from apps.data.profiles.vault import Tampered
 from apps.decisioning.content.contracts import LINKS
 from apps.decisioning.content.errors import RenderError
@@ -192,14 +192,10 @@ def _inputs_of(message_id: UUID) -> Mapping[str, Any]:
 
 def _address_of(message: Message) -> str:
     """The address that a message went to. Raises Conflict."""
-    address = (
-        Identifier.objects.filter(
-            profile_id=message.profile_id,
-            kind=ADDRESS_KIND.get(Channel(message.channel), ""),
-            digest=message.address_digest,
-        )
-        .values_list("value", flat=True)
-        .first()
+    address = address_by_digest(
+        profile_id=message.profile_id,
+        kind=ADDRESS_KIND.get(Channel(message.channel), ""),
+        digest=bytes(message.address_digest or b""),
     )
     if address is None:
         raise Conflict(

@@ -17,7 +17,7 @@ from django.db import Error as AnyDatabaseError
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from apps.data.consent.models import Channel as ChannelKind
-from apps.data.profiles.vault import MasterKeyMissing
+from apps.data.profiles.errors import MasterKeyMissing
 from apps.delivery.channels.breaker import Breaker
 from apps.delivery.channels.contracts import Envelope
 from apps.delivery.channels.errors import OutcomeUnknown, Unavailable, Withdrawn
@@ -138,7 +138,7 @@ class SendLoop:
                 return
             try:
                 self._window_send(prepared[start : start + size])
-            except RelayAway:
+            except (RelayAway, MasterKeyMissing):
                 messages_release(claimed=[item.claimed for item in prepared[start + size :]])
                 raise
 
@@ -155,6 +155,9 @@ class SendLoop:
             logger.warning("a window did not pass the gate (%s); given back", type(error).__name__)
             messages_release(claimed=[item.claimed for item in window], pause_seconds=BUSY_SECONDS)
             return
+        except MasterKeyMissing:
+            messages_release(claimed=[item.claimed for item in window], pause_seconds=BUSY_SECONDS)
+            raise
         self._gate_at = gate_at
         self._pending = deque(passed)
         self._giving_back = False
@@ -241,7 +244,7 @@ class SendLoop:
         asked_at = boottime()
         try:
             still = gate_ask_again(items=waiting)
-        except OperationalError as error:
+        except (OperationalError, MasterKeyMissing) as error:
             if _connection_lost():
                 raise
             logger.warning("the gate did not answer again (%s); the window is given back", type(error).__name__)

@@ -21,6 +21,7 @@ from apps.data.consent.links import trial_links
 from apps.data.consent.models import Channel, Purpose
 from apps.data.consent.preferences import zones_read
 from apps.data.consent.selectors import ADDRESS_KIND
+from apps.data.profiles.addresses import addresses_read
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.audiences.selectors import audience_draw, facts_load
@@ -267,11 +268,13 @@ def _people_count(
             as_of=dry_run.as_of,
             at=now(),
         )
+        going = [profile_id for profile_id, verdict in decided.verdicts if verdict.outcome == SEND]
+        addresses = addresses_read(profile_ids=going, kind=ADDRESS_KIND.get(Channel(spec["channel"]), ""))
         tally.gone += len(people) - len(decided.verdicts)
         for profile_id, verdict in decided.verdicts:
             failed = ""
             if verdict.outcome == SEND:
-                made, failed = message.make(verdict, decided.addresses.get(profile_id, ""))
+                made, failed = message.make(verdict, addresses.get(profile_id, ""))
                 if made is not None:
                     getting.append(profile_id)
                     tally.size_add(

@@ -24,13 +24,13 @@ from apps.data.consent.preferences import preferences_read
 from apps.data.consent.selectors import gate_read
 from apps.data.events.models import Event, Order
 from apps.data.privacy.models import RightsRequest
-from apps.data.profiles.addresses import addresses_read
+from apps.data.profiles.addresses import addresses_read, value_mask
+from apps.data.profiles.errors import MasterKeyMissing
 from apps.data.profiles.models import Identifier, Profile
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.playbooks.models import Journey
 from apps.decisioning.playbooks.steps import step_title
 from apps.delivery.sending.models import Message
-from apps.surfaces.preferences.selectors import address_mask
 
 from .words import reason_in_words, state_in_words
 
@@ -38,7 +38,7 @@ LATELY = 10
 """Rows of each list."""
 
 SEE = "profiles.view_profile"
-SEE_ADDRESS = "profiles.view_identifier"
+SEE_ADDRESS = "profiles.read_identifier"
 
 May = Callable[[str], bool]
 """Whether the one who looks has a right."""
@@ -167,14 +167,13 @@ def person_shown(profile: Profile, may: May) -> PersonShown:
 def _known_by(profile_id: int, *, whole: bool) -> list[tuple[str, str]]:
     found = []
     for kind in (Identifier.Kind.EMAIL, Identifier.Kind.PHONE):
-        value = addresses_read(profile_ids=[profile_id], kind=kind.value).get(profile_id, "")
+        try:
+            value = addresses_read(profile_ids=[profile_id], kind=kind.value).get(profile_id, "")
+        except MasterKeyMissing as error:
+            return [(_("Addresses"), error.message)]
         if value:
-            found.append((str(kind.label).capitalize(), value if whole else _masked(kind, value)))
+            found.append((str(kind.label).capitalize(), value if whole else value_mask(kind, value)))
     return found
-
-
-def _masked(kind: Identifier.Kind, value: str) -> str:
-    return address_mask(value) if kind == Identifier.Kind.EMAIL else f"•••{value[-2:]}"
 
 
 def _suppression(profile_id: int) -> Suppression | None:

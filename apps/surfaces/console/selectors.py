@@ -1,5 +1,6 @@
 """What the pages about runs show: figures across deciding and sending."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,14 +9,18 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, Max, Min, Q
+from django.utils.translation import gettext as _
 
-from apps.data.profiles.models import Identifier
+from apps.data.profiles.addresses import addresses_read, value_mask
+from apps.data.profiles.errors import MasterKeyMissing
 from apps.decisioning.playbooks.models import Run
 from apps.delivery.sending.models import Dispatch, Message
 from apps.delivery.sending.selectors import run_counts
 from apps.foundation.core.clock import now
 
 from .words import TIER_ORDER, reason_in_words, state_in_words, tier_in_words
+
+logger = logging.getLogger(__name__)
 
 State = Message.State
 GONE_OUT = (State.SENT, State.DELIVERED, State.BOUNCED, State.COMPLAINED)
@@ -194,9 +199,10 @@ class MessageRow:
 
 
 def run_messages(
-    *, run: Run, shown: str, reason: str = "", tier: str = "", after: UUID | None = None
+    *, run: Run, shown: str, reason: str = "", tier: str = "", after: UUID | None = None, whole: bool = False
 ) -> tuple[list[MessageRow], UUID | None]:
-    """A page of a run's people, and the key of the next page (None on the last). `shown`: a key of `SHOWN`."""
+    """A page of a run's people, and the key of the next page (None on the last). `shown`: a key of `SHOWN`;
+    whole: addresses as they are, else masked."""
     with connection.cursor() as cursor:
         cursor.execute(
             _MESSAGES.format(shown=SHOWN[shown]),
@@ -210,9 +216,13 @@ def run_messages(
         )
         found = cursor.fetchall()
     people = [row[1] for row in found]
-    addresses = dict(
-        Identifier.objects.filter(profile_id__in=people, kind="email", main=True).values_list("profile_id", "value")
-    )
+    try:
+        addresses = addresses_read(profile_ids=people, kind="email")
+    except MasterKeyMissing as error:
+        logger.error("a page shows no addresses: %s", error.message)
+        addresses, whole = dict.fromkeys(people, _("address can't be read: a master key is missing")), True
+    if not whole:
+        addresses = {person: value_mask("email", address) for person, address in addresses.items()}
     rows = [_row(*row, address=addresses.get(row[1], "")) for row in found]
     return rows[:PAGE_SIZE], rows[PAGE_SIZE - 1].id if len(rows) > PAGE_SIZE else None
 

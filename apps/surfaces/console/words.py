@@ -18,6 +18,7 @@ REASONS: Mapping[str, Any] = {
     "quiet_hours": _("Quiet hours"),
     "holdout": _("Held out, to measure against"),
     "invalid_address": _("No address that works"),
+    "sealed_address": _("Their address can't be read"),
     "duplicate_address": _("Somebody else with the same address gets it"),
     "too_late": _("Past its “do not send after”"),
     "render_failed": _("Could not be rendered whole, so it was not sent"),

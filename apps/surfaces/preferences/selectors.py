@@ -1,5 +1,6 @@
 """What a person's pages show of their choices."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +16,8 @@ from apps.data.consent.offering import offered_in, words_in
 from apps.data.consent.preferences import Chosen, preferences_read, zones_read
 from apps.data.consent.selectors import ADDRESS_KIND, gate_read
 from apps.data.consent.wordings import wordings_shown
-from apps.data.profiles.addresses import addresses_read
+from apps.data.profiles.addresses import addresses_read, kinds_held
+from apps.data.profiles.errors import MasterKeyMissing
 from apps.data.profiles.models import Profile
 from apps.decisioning.content.models import Brand
 from apps.decisioning.decisions.models import Decision
@@ -24,6 +26,8 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.wall_clock import zone_names
 
 from .speaking import Tongue, language_of_person, tongues
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_PURPOSE = "marketing"
 
@@ -110,6 +114,15 @@ def address_mask(address: str) -> str:
     return f"{local[:1]}•••@{domain}" if at else ""
 
 
+def _address(profile_id: int) -> str:
+    """The person's address; "" without one, and where it can't be read, which must keep nobody from leaving."""
+    try:
+        return addresses_read(profile_ids=[profile_id], kind=ADDRESS_KIND[Channel.EMAIL]).get(profile_id, "")
+    except MasterKeyMissing as error:
+        logger.error("a page shows no address: %s", error.message)
+        return ""
+
+
 def profile_exists(profile_id: int) -> bool:
     """Whether the person of a link is still there. Ids beyond the database's range are nobody's."""
     return profile_id < 2**63 and Profile.objects.filter(pk=profile_id).exists()
@@ -165,7 +178,7 @@ def _frame(profile_id: int, message_id: UUID) -> dict[str, Any]:
     gate = gate_read(profile_ids=[profile_id], purpose=DEFAULT_PURPOSE, channel=Channel.EMAIL, needs_consent=False)
     brand = brand_of(profile_id=profile_id, message_id=message_id)
     return {
-        "address": address_mask(gate[profile_id].address),
+        "address": address_mask(_address(profile_id)),
         "suppressed": gate[profile_id].reason == "suppressed",
         "brand": brand.name if brand is not None else "",
         "postal_address": brand.postal_address if brand is not None else "",
@@ -207,7 +220,8 @@ def page_read(*, profile_id: int, message_id: UUID) -> PreferencePage:
 def _channels(profile_id: int, chosen: Chosen) -> list[Switch]:
     """The channels that could reach the person: by an address, a consent, or because they were switched off."""
     reach = {Channel.EMAIL, *chosen.channels_off}
-    reach |= {channel for channel, kind in ADDRESS_KIND.items() if addresses_read(profile_ids=[profile_id], kind=kind)}
+    held = kinds_held(profile_id)
+    reach |= {channel for channel, kind in ADDRESS_KIND.items() if kind in held}
     reach |= set(ConsentState.objects.filter(profile_id=profile_id, granted=True).values_list("channel", flat=True))
     return [
         Switch(str(code), str(name), "", code not in chosen.channels_off)

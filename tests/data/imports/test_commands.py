@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command, load_command_clas
 from apps.data.consent.models import ConsentState
 from apps.data.imports.models import Import
 from apps.data.profiles.models import Profile
-from tests.factories import make_user
+from tests.factories import identifiers_of, make_user
 
 from .making import MAILCHIMP, SHOPIFY_CUSTOMERS, write
 
@@ -59,7 +59,7 @@ def test_a_mapping_of_ones_own_and_the_errors_where_they_are_wanted(tmp_path: Pa
     assert out == "2  lines read\n1  bad lines, left out\n1  bad values, left out of good lines\n1  profiles\n"
     assert str(tmp_path / "e.csv") in err
     assert Profile.objects.get().attributes == {"tier": "gold"}
-    assert Profile.objects.get().identifiers.get(kind="external_id").value == "gym:1"
+    assert ("external_id", "gym:1", False) in identifiers_of(Profile.objects.get())
     assert "tells who it is" in (tmp_path / "e.csv").read_text()
 
 

@@ -10,7 +10,7 @@ from tests.factories import make_profile
 
 def make_identifier(profile: Profile, kind: str, value: str, *, main: bool = False) -> Identifier:
     return Identifier.objects.create(
-        profile=profile, kind=kind, value=value, digest=address_digest(kind, value), main=main
+        profile=profile, kind=kind, sealed=b"sealed", digest=address_digest(kind, value), main=main
     )
 
 

@@ -7,6 +7,7 @@ from django.db import connection
 
 from apps.data.consent.models import ConsentRecord
 from apps.data.consent.services import consent_withdraw, consents_grant_new
+from apps.data.profiles.addresses import NewIdentifier, identifiers_add
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.decisions.models import Decision
@@ -29,12 +30,10 @@ SELECT avg(octet_length(sealed)) FROM decisions_decision WHERE run_id = %s
 def test_803_of_the_903_get_a_decision_of_less_than_a_kilobyte(capsys: pytest.CaptureFixture[str]) -> None:
     online_retail_load(with_lines=True)
     make_purposes()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO profiles_identifier (profile_id, kind, value, digest, verified, main, source, created_at)"
-            " SELECT id, 'email', id || '@customer.example', decode(md5(id::text), 'hex'), false, true, '', now()"
-            " FROM profiles_profile"
-        )
+    identifiers_add(
+        NewIdentifier(pk, "email", f"{pk}@customer.example", main=True)
+        for pk in Profile.objects.values_list("pk", flat=True)
+    )
     consents_grant_new(
         grants=[(pk, AFTER) for pk in Profile.objects.values_list("pk", flat=True)],
         purpose="marketing",

@@ -13,7 +13,10 @@ from pytest_django import Settings
 from apps.data.consent.models import Channel, ConsentRecord, PreferenceChange, Suppression, Topic
 from apps.data.consent.preferences import preference_change
 from apps.data.consent.services import consent_withdraw, gate_lock, suppression_add
+from apps.data.profiles.addresses import addresses_read, identifier_put
+from apps.data.profiles.errors import MasterKeyMissing
 from apps.data.profiles.models import Identifier
+from apps.data.profiles.vault import key_destroy
 from apps.delivery.sending import gate, windows
 from apps.delivery.sending.claims import messages_claim
 from apps.delivery.sending.contracts import Passed, Prepared
@@ -25,6 +28,7 @@ from apps.delivery.sending.sender import SenderProcess
 from apps.delivery.sending.services import dispatch_cancel, dispatch_pause, dispatch_take_up
 from apps.delivery.sending.windows import messages_send
 from apps.foundation.core.clock import now
+from apps.foundation.core.crypto import key_make
 from apps.foundation.core.signing import address_digest
 from tests.delivery.makers import later, make_compiled, make_decisions, make_people, make_run
 from tests.delivery.order import OrderWatch
@@ -97,6 +101,15 @@ def make_queued(size: int, **terms: object) -> list[int]:
     make_decisions(run, people, make_compiled())
     assert dispatch_take_up(run_id=run.pk) == size
     return people
+
+
+def address_of(profile_id: int) -> str:
+    return addresses_read(profile_ids=[profile_id], kind="email")[profile_id]
+
+
+def address_change(profile_id: int, value: str) -> None:
+    Identifier.objects.filter(profile_id=profile_id).delete()
+    identifier_put(profile_id=profile_id, kind="email", value=value)
 
 
 def person_of(item: Prepared | Passed) -> int:
@@ -174,10 +187,35 @@ def test_whose_address_is_suppressed_is_withheld() -> None:
     people = make_queued(2)
     with sender_at_work() as sender:
         items = claim(sender)
-        address = Identifier.objects.get(profile_id=people[0]).value
+        address = address_of(people[0])
         suppression_add(kind="email", value=address, reason=Suppression.Reason.COMPLAINT)
         assert [person_of(one) for one in gate_pass(sender_id=sender.id, items=items)] == [people[1]]
         assert state_of(people[0]) == (State.WITHHELD, "suppressed")
+
+
+def test_an_address_that_does_not_open_withholds_its_message_alone() -> None:
+    """Swapped with another's, tampered with, or its key destroyed: what can't be read is not written to."""
+    people = make_queued(4)
+    with sender_at_work() as sender:
+        items = claim(sender)
+        first, second = (Identifier.objects.get(profile_id=person) for person in people[:2])
+        Identifier.objects.filter(pk=first.pk).update(sealed=second.sealed)
+        Identifier.objects.filter(pk=second.pk).update(sealed=bytes(second.sealed)[:-1] + b"x")
+        key_destroy(people[2])
+        assert [person_of(one) for one in gate_pass(sender_id=sender.id, items=items)] == [people[3]]
+        assert {state_of(person) for person in people[:3]} == {(State.WITHHELD, "sealed_address")}
+
+
+def test_without_its_master_key_nothing_passes_and_nothing_moves(settings: Settings) -> None:
+    make_queued(2)
+    with sender_at_work() as sender:
+        items = claim(sender)
+        settings.MASTER_KEYS = {"m9": key_make()}
+        with pytest.raises(MasterKeyMissing):
+            gate_pass(sender_id=sender.id, items=items)
+        with pytest.raises(MasterKeyMissing):
+            messages_claim(sender_id=sender.id, channel=Channel.EMAIL, count=5)
+        assert set(Message.objects.values_list("state", flat=True)) == {State.CLAIMED}
 
 
 def test_the_gate_waits_for_an_opt_out_under_way_and_then_sees_it() -> None:
@@ -246,7 +284,7 @@ def test_opt_outs_during_a_send_none_enters_sending_after_the_commit(relay: Rela
     people = make_queued(1000)
     leavers = [person for person in people if person % 5 == 0]
     place = {person: at for at, person in enumerate(people)}
-    of_address = dict(Identifier.objects.values_list("value", "profile_id"))
+    of_address = {address: person for person, address in addresses_read(profile_ids=people, kind="email").items()}
     reached = 0
     moved = threading.Condition()
 
@@ -378,21 +416,19 @@ def test_an_address_that_changed_meanwhile_is_the_one_written_to(relay: Relay) -
     people = make_queued(1)
     with sender_at_work() as sender:
         items = claim(sender)
-        digest = address_digest("email", "new@example.com")
-        Identifier.objects.filter(profile_id=people[0]).update(value="new@example.com", digest=digest)
+        address_change(people[0], "new@example.com")
         passed = gate_pass(sender_id=sender.id, items=items)
         assert passed[0].prepared.address == "new@example.com"
         assert b"To: new@example.com\r\n" in passed[0].prepared.content
         message = Message.objects.get()
-        assert bytes(message.address_digest or b"") == digest
+        assert bytes(message.address_digest or b"") == address_digest("email", "new@example.com")
 
 
 def test_an_address_that_became_another_ones_gets_one_message() -> None:
     people = make_queued(2)
     with sender_at_work() as sender:
         items = claim(sender)
-        other = Identifier.objects.get(profile_id=people[0])
-        Identifier.objects.filter(profile_id=people[1]).update(value=other.value, digest=other.digest)
+        address_change(people[1], address_of(people[0]))
         passed = gate_pass(sender_id=sender.id, items=items)
         assert [person_of(one) for one in passed] == [people[0]]
         assert state_of(people[1]) == (State.WITHHELD, "duplicate_address")

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
+from apps.data.profiles.addresses import identifier_put
 from apps.data.profiles.models import Identifier, Profile
 from apps.delivery.sending.contracts import Claimed
 from apps.delivery.sending.models import Dispatch, Message
@@ -17,7 +18,6 @@ from apps.delivery.sending.windows import messages_send
 from apps.foundation.core import signing
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, NotFound
-from apps.foundation.core.signing import address_digest
 from tests.delivery.makers import make_compiled, make_decision, make_decisions, make_people, make_run
 from tests.delivery.relay import Relay
 
@@ -71,8 +71,7 @@ def test_an_address_that_the_person_gave_up_is_not_shown_again(relay: Relay) -> 
     # they have another main address now, and the old one still among theirs: it is the one that was written to
     old = Identifier.objects.get()
     Identifier.objects.update(main=False)
-    new = address_digest("email", "new@example.com")
-    Identifier.objects.create(profile=old.profile, kind="email", value="new@example.com", digest=new, main=True)
+    identifier_put(profile_id=old.profile_id, kind="email", value="new@example.com")
     assert message_again(Message.objects.get().pk) == relay.accepted[0].content
     # and when it is gone, that is said
     old.delete()

@@ -21,6 +21,7 @@ from apps.delivery.sending.sender import boottime
 from apps.delivery.sending.services import dispatch_cancel, dispatch_pause, dispatch_resume, dispatch_take_up
 from apps.delivery.sending.windows import messages_send
 from apps.foundation.core.clock import now
+from apps.foundation.core.crypto import key_make
 from apps.foundation.core.errors import Conflict
 from apps.foundation.core.signing import address_digest
 from tests.delivery.makers import later, make_compiled, make_decision, make_decisions, make_people, make_run
@@ -379,3 +380,21 @@ def test_a_sender_ends_when_its_time_is_up_and_gives_back_what_it_has(relay: Rel
     messages_send()
     assert states() == {State.SENT: 20}
     assert set(relay.recipients().values()) == {1}
+
+
+def test_without_its_master_key_nothing_is_sent_and_all_goes_out_once_it_is_back(
+    relay: Relay, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = make_run()
+    make_decisions(run, make_people(5), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    keys = settings.MASTER_KEYS
+
+    settings.MASTER_KEYS = {"m9": key_make()}
+    assert messages_send() is False
+
+    assert (states(), relay.accepted) == ({State.QUEUED: 5}, [])
+    assert "nothing is sent: Sealed values can't be read: the master key m1 is not in MASTER_KEYS" in caplog.text
+    settings.MASTER_KEYS = keys
+    messages_send()
+    assert states() == {State.SENT: 5}

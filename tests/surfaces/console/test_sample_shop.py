@@ -146,15 +146,15 @@ def dump() -> list[str]:
     queries = (
         "SELECT first_name, last_name, country, language, time_zone, attributes, source, created_at, updated_at"
         " FROM profiles_profile ORDER BY id",
-        "SELECT kind, value, digest, verified, main, source, created_at FROM profiles_identifier ORDER BY id",
+        "SELECT kind, digest, verified, main, source, created_at FROM profiles_identifier ORDER BY id",
         "SELECT sku, title, category, price, currency, url, in_stock, created_at FROM catalog_item ORDER BY id",
         "SELECT external_id, status, placed_at, country, currency, revenue, recorded_at FROM events_order ORDER BY id",
         "SELECT number, quantity, unit_price, is_purchase, sku FROM events_orderline"
         " JOIN catalog_item ON catalog_item.id = item_id ORDER BY events_orderline.id",
         "SELECT message_id, name, occurred_at, recorded_at, properties FROM events_event ORDER BY id",
-        "SELECT value, purpose_id, channel, action, method, consent_consentrecord.source, evidence, occurred_at"
+        "SELECT i.digest, purpose_id, channel, action, method, consent_consentrecord.source, evidence, occurred_at"
         " FROM consent_consentrecord JOIN profiles_identifier i USING (profile_id)"
-        " WHERE i.kind = 'external_id' ORDER BY value, purpose_id, channel, occurred_at, action",
+        " WHERE i.kind = 'external_id' ORDER BY i.digest, purpose_id, channel, occurred_at, action",
         "SELECT digest, kind, reason, note FROM consent_suppression ORDER BY id",
     )
     found = []

@@ -16,13 +16,13 @@ from apps.data.catalog.models import Item
 from apps.data.consent.models import Action, ConsentRecord, Suppression
 from apps.data.consent.services import consent_grant, consent_withdraw, consents_grant_new, suppression_add
 from apps.data.events.models import Event, Order, OrderLine
-from apps.data.profiles.models import Identifier, Profile
+from apps.data.profiles.addresses import NewIdentifier, identifiers_add
+from apps.data.profiles.models import Profile
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.roles import ROLES
 from apps.foundation.accounts.services import user_create
 from apps.foundation.core.errors import Conflict
 from apps.foundation.core.postgres import copy_rows
-from apps.foundation.core.signing import address_digest
 from apps.foundation.governance.models import AuditEntry
 from apps.foundation.governance.services import audit_record
 
@@ -158,13 +158,17 @@ def _customers_write(shop: SampleShop) -> list[int]:
             for number, customer in zip(people, shop.customers, strict=True)
         ),
     )
-    _write(
-        Identifier,
-        ("profile_id", "digest", "source", *_fields("kind value verified main created_at")),
-        (
-            (people[contact.who], address_digest(contact.kind, contact.value), SOURCE, *contact[1:])
-            for contact in shop.contacts
-        ),
+    identifiers_add(
+        NewIdentifier(
+            profile_id=people[contact.who],
+            kind=contact.kind,
+            value=contact.value,
+            main=contact.main,
+            verified=contact.verified,
+            source=SOURCE,
+            created_at=contact.created_at,
+        )
+        for contact in shop.contacts
     )
     return people
 
