@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from pytest_django import Settings
 
 from apps.data.imports import sealing, services
 from apps.data.imports.merge import import_merge
@@ -68,7 +69,7 @@ def test_what_is_staged_opens_for_its_line_alone() -> None:
 
 
 def test_without_the_key_of_what_is_staged_the_file_is_read_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: object
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     # given an import that stopped after reading, and whose master key was taken away meanwhile
     def away(**terms: object) -> object:
@@ -78,7 +79,7 @@ def test_without_the_key_of_what_is_staged_the_file_is_read_anew(
         patch.setattr(services, "import_merge", away)
         job = run(write(tmp_path / "people.csv", SHOPIFY_CUSTOMERS), kind="profiles")
     assert (job.state, StagedPerson.objects.count()) == (Import.State.STOPPED, 3)
-    monkeypatch.setattr(settings, "MASTER_KEYS", {"m2": key_make()}, raising=False)
+    settings.MASTER_KEYS = {"m2": key_make()}
 
     again = run(tmp_path / "people.csv", kind="profiles")
 
