@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """A place for sealed values beside the clear ones, which go once all are sealed."""
 
-    dependencies = [("profiles", "0003_profile_keys")]
+    dependencies = [("profiles", "0004_links_asked")]
 
     operations = [
         migrations.AddField(

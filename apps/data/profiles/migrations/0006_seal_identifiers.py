@@ -70,6 +70,6 @@ class Migration(migrations.Migration):
     """Data only. Needs MASTER_KEYS, as everything does from now on."""
 
     atomic = False
-    dependencies = [("profiles", "0004_identifier_sealed_values")]
+    dependencies = [("profiles", "0005_identifier_sealed_values")]
 
     operations = [migrations.RunPython(identifiers_seal, migrations.RunPython.noop, elidable=True)]

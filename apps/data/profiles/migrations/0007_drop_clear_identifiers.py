@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Only sealed values stay. There is no way back: nothing else knows the values."""
 
-    dependencies = [("profiles", "0005_seal_identifiers")]
+    dependencies = [("profiles", "0006_seal_identifiers")]
 
     operations = [
         migrations.AlterField(

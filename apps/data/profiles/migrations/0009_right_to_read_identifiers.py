@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("profiles", "0007_rewrite_identifiers"),
+        ("profiles", "0008_rewrite_identifiers"),
     ]
 
     operations = [
