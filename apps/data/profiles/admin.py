@@ -20,7 +20,7 @@ from .normalize import email_normalize, external_id_normalize
 
 
 class IdentifierInline(TabularInline):
-    """By what the person is known."""
+    """By what the person is known: whole for who may view identifiers, masked for others."""
 
     model = Identifier
     fields = ("kind", "value", "main", "verified", "source", "created_at")
@@ -33,7 +33,7 @@ class IdentifierInline(TabularInline):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """An inline is made anew for each request: what may be shown is kept for as long."""
-        self._whole = request.user.has_perm("profiles.read_identifier")
+        self._whole = request.user.has_perm("profiles.view_identifier")
         rows: QuerySet[Any] = super().get_queryset(request)
         return rows.order_by("kind", "-main", "pk")
 
@@ -48,6 +48,9 @@ class IdentifierInline(TabularInline):
         if value is None:
             return self._problem or "can't be read: the person was erased, or the value was tampered with"
         return value if self._whole else value_mask(identifier.kind, value)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("profiles.view_profile"))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -68,7 +68,6 @@ class Identifier(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["kind", "digest"], name="identifier_lookup")]
-        permissions = [("read_identifier", "Can read whole addresses and numbers of customers")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of profile {self.profile_id}"

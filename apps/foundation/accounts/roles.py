@@ -67,14 +67,13 @@ ROLES: tuple[Role, ...] = (
     Role(
         "legal_approver",
         "Legal approver",
-        "agrees to content for the law; writes wordings of consent, enters privacy policies, reads whole addresses",
+        "agrees to content for the law; writes wordings of consent, and enters privacy policies",
         (
             *_SEE,
             *_REHEARSE,
             *_rights("consent", "wording", "add change"),
             *_rights("consent", "privacypolicy", "add"),
             *_rights("privacy", "rightsrequest", "view"),
-            "profiles.read_identifier",
         ),
     ),
     Role(
@@ -120,7 +119,6 @@ ROLES: tuple[Role, ...] = (
             *_rights("signups", "signupform survey", "add change"),
             *_rights("webhooks", "webhookdelivery", "view"),
             "playbooks.stop_playbook",
-            "profiles.read_identifier",
         ),
     ),
 )

@@ -38,7 +38,7 @@ LATELY = 10
 """Rows of each list."""
 
 SEE = "profiles.view_profile"
-SEE_ADDRESS = "profiles.read_identifier"
+SEE_ADDRESS = "profiles.view_identifier"
 
 May = Callable[[str], bool]
 """Whether the one who looks has a right."""

@@ -111,7 +111,7 @@ def run_message_list(request: HttpRequest, run_id: int) -> HttpResponse:
         raise Http404
     reason, tier = request.GET.get("reason", "")[:40], request.GET.get("tier", "")[:10]
     after = _key(request.GET.get("after", ""))
-    whole = request.user.has_perm("profiles.read_identifier")
+    whole = request.user.has_perm("profiles.view_identifier")
     rows, more = run_messages(run=found, shown=shown, reason=_text(reason), tier=_text(tier), after=after, whole=whole)
     context = {
         "run": found,

@@ -66,12 +66,7 @@ def test_every_right_of_every_role_exists() -> None:
         assert [right for right in role.rights if not user.has_perm(right)] == [], role.code
 
 
-def more_than_looking(code: str) -> set[str]:
-    """A dry run or a test to oneself is a look."""
-    return {right for right in ROLE_BY_CODE[code].rights if ".view_" not in right and ".make_" not in right}
-
-
-def test_approvers_and_analysts_change_nothing_but_what_the_law_says() -> None:
-    assert more_than_looking("brand_approver") == more_than_looking("analyst") == set()
-    assert {right.partition(".")[0] for right in more_than_looking("legal_approver")} == {"consent", "profiles"}
-    assert "profiles.read_identifier" in more_than_looking("legal_approver")
+def test_approvers_and_analysts_change_nothing() -> None:
+    for code in ("brand_approver", "legal_approver", "analyst"):
+        others = [right for right in ROLE_BY_CODE[code].rights if ".view_" not in right and ".make_" not in right]
+        assert others == [], code  # a dry run or a test to oneself is a look
