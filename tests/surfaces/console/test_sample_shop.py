@@ -15,6 +15,7 @@ from apps.data.catalog.models import Item
 from apps.data.consent.models import ConsentRecord, ConsentState, Gate, Suppression
 from apps.data.consent.selectors import gate_read
 from apps.data.events.models import Event, Order, OrderLine
+from apps.data.profiles.mail import MailKind
 from apps.data.profiles.models import Identifier, Profile
 from apps.data.profiles.normalize import email_normalize, phone_normalize
 from apps.decisioning.audiences.models import Audience
@@ -27,6 +28,7 @@ from apps.foundation.core.errors import Conflict
 from apps.foundation.core.text import is_blank
 from apps.foundation.governance.models import Approval, Review
 from apps.surfaces.console.sample_shop import loading
+from apps.surfaces.console.sample_shop.campaigns import AUDIENCES
 from apps.surfaces.console.sample_shop.generator import shop_generate
 from apps.surfaces.console.sample_shop.people import COUNTRIES, GAPS
 from apps.surfaces.console.sample_shop.rows import SampleShop
@@ -254,8 +256,12 @@ def one_playbook_is_published_as_others_agreed_and_one_waits() -> None:
     assert weekly.published is not None
     assert weekly.published.created_by.email == "publisher@shop.example"
     assert weekly.published.published_by == User.objects.get(email="publisher@shop.example")
+    mails = Playbook.objects.exclude(mail_kind="")
+    assert sorted(mails.values_list("mail_kind", flat=True)) == sorted(MailKind)
+    assert all(mail.published is not None for mail in mails)
+    brand = ("brand_approver", "brand_approver@shop.example", "approve")
     assert sorted(Approval.objects.values_list("role", "by__email", "verdict")) == [
-        ("brand_approver", "brand_approver@shop.example", "approve"),
+        *[brand] * (1 + len(mails)),
         ("legal_approver", "legal_approver@shop.example", "approve"),
     ]
     assert set(weekly.published.compiled) >= {"en", "de", "fr"}
@@ -269,7 +275,7 @@ def one_playbook_is_published_as_others_agreed_and_one_waits() -> None:
 def audiences_hold_some_but_not_all() -> None:
     sizes = {
         audience.name: audience_count(rule=rule_parse(audience.rule), as_of=AS_OF)
-        for audience in Audience.objects.all()
+        for audience in Audience.objects.filter(name__in=AUDIENCES)
     }
     assert sizes.pop("Everybody") == 600
     assert sizes.keys() == {"Newsletter readers", "Lapsed buyers", "High value"}

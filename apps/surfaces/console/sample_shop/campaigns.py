@@ -12,7 +12,7 @@ from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.content.case_files import cases_read
 from apps.decisioning.content.cases import arrangement_read
-from apps.decisioning.content.models import Brand, Template
+from apps.decisioning.content.models import Brand, Market, Template
 from apps.decisioning.content.notation import Reading
 from apps.decisioning.content.services import (
     block_create,
@@ -55,11 +55,12 @@ AUDIENCES: dict[str, tuple[str, dict[str, Any]]] = {
 MARKETS: dict[str, tuple[str, list[str]]] = {
     "dach": ("Germany, Austria, Switzerland", ["de", "en"]),
     "france": ("France and Belgium", ["fr", "en"]),
+    "world": ("All countries", ["en", "de", "fr", "es", "ar"]),
 }
 """Code → name, and the languages of its content."""
 MARKET_OF = {"Hero: German-speaking": "dach", "Hero: French-speaking": "france"}
 """Blocks that are a market's; the others are everybody's, and the central team writes them."""
-WORK_IN = {"local_editor": ("dach",), "publisher": ("dach", "france")}
+WORK_IN = {"local_editor": ("dach",), "publisher": ("dach", "france", "world")}
 """Role → the markets in which its person works."""
 
 _GERMAN_SPEAKING: dict[str, Any] = {"attribute": "country", "in": ["DE", "AT", "CH"]}
@@ -161,12 +162,12 @@ def campaigns_make(*, staff: Mapping[str, User], as_of: datetime, done: Callable
 
 def system_mail_publish(brand: Brand, staff: Mapping[str, User]) -> None:
     """The ready-made system mail, taken as it is: so that every page of customers works from the start."""
-    boss = staff["administrator"]
+    publisher, market = staff["publisher"], Market.objects.get(code="world")
     for found in ready_made_all(SYSTEM):
-        playbook = ready_made_copy(code=found.code, brand=brand, name="", by=boss)
-        version = playbook_submit(playbook_id=playbook.pk, by=boss, note="As it came, in five languages.")
+        playbook = ready_made_copy(code=found.code, brand=brand, name="", by=publisher, market=market)
+        version = playbook_submit(playbook_id=playbook.pk, by=publisher, note="As it came, in five languages.")
         _agree(version, staff["brand_approver"], "Clear, and nothing of it is advertising where it must not be.")
-        playbook_publish(version_id=version.pk, by=boss)
+        playbook_publish(version_id=version.pk, by=publisher)
 
 
 def content_make(staff: Mapping[str, User], done: Callable[[str, int], None]) -> tuple[Brand, Template]:
