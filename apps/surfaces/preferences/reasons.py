@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from apps.data.events.models import Order
-from apps.data.profiles.countries import COUNTRY_NAMES
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_matches, rule_parse
@@ -25,6 +24,7 @@ from apps.foundation.core.errors import Invalid
 from apps.foundation.core.text import is_blank
 
 from .selectors import Choice, PreferencePage, Switch
+from .speaking import country_name
 
 LAST = 5
 """Messages that the page tells of."""
@@ -97,7 +97,7 @@ def known_read(*, profile_id: int, page: PreferencePage) -> list[Known]:
     known = [
         Known(_("Name"), name),
         Known(_("E-mail address"), page.address),
-        Known(_("Country"), COUNTRY_NAMES.get(profile.country, profile.country)),
+        Known(_("Country"), country_name(profile.country)),
         Known(_("Time zone"), page.zone.replace("_", " ")),
         Known(_("Where we know you from"), profile.source),
         Known(_("Orders"), _orders(profile_id)),

@@ -35,6 +35,7 @@ from apps.foundation.core.limits import allowed
 from .forms import body_read, fields_read
 from .opening import bad_link, bad_request, by_link, see_other
 from .selectors import message_of, page_read
+from .speaking import country_name
 
 FRESH: Final = timedelta(hours=24)
 """For how long a link that was asked for shows that its mailbox is the person's."""
@@ -89,7 +90,7 @@ def _shown(
         "fresh": _fresh(profile_id, message_id),
         "sure": request.GET.get("sure") == "erase",
         "languages": _LANGUAGES,
-        "countries": sorted(COUNTRY_NAMES.items(), key=lambda pair: pair[1]),
+        "countries": sorted(((code, country_name(code)) for code in COUNTRY_NAMES), key=lambda pair: pair[1]),
         "language": profile.language.partition("-")[0],
         "wrong": wrong or {},
     }

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from babel import Locale, UnknownLocaleError
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone, translation
@@ -44,6 +45,15 @@ def language_of_person(profile_id: int) -> str:
     chosen = Preference.objects.filter(pk=profile_id).values_list("language", flat=True).first() or ""
     known = Profile.objects.filter(pk=profile_id).values_list("language", flat=True).first() or ""
     return supported(chosen) or supported(known)
+
+
+def country_name(code: str) -> str:
+    """What a country (ISO 3166-1, two letters) is called in the page's language; an unknown code stays as it is."""
+    try:
+        names = Locale.parse(translation.get_language(), sep="-").territories
+    except (UnknownLocaleError, ValueError):
+        names = Locale.parse("en").territories
+    return str(names.get(code, code))
 
 
 @contextmanager
