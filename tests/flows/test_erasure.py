@@ -4,6 +4,7 @@ The stores are read as a dump reads them, every table whole, and so are the file
 before too, so that a test that could not find them would fail.
 """
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from apps.data.imports.mapping import mapping_parse
 from apps.data.imports.models import Import
 from apps.data.imports.services import Grant, import_open, import_run
 from apps.data.privacy.erasing import erasure_ask, erasure_run
-from apps.data.privacy.exporting import export_ask, export_build
+from apps.data.privacy.exporting import export_ask, export_build, export_fetch, export_of
 from apps.data.privacy.models import RightsRequest
 from apps.data.profiles.addresses import holders_of
 from apps.data.profiles.models import Profile
@@ -186,6 +187,26 @@ def test_nothing_of_an_erased_person_is_left_anywhere(stores: Stores) -> None:
     verified = chain_verify()
     assert (verified.faults, verified.records > 0) == ([], True)
     assert "Bruno" in (stores.folder / "imports").glob("*.csv").__next__().read_text()
+
+
+def test_the_export_of_that_person_tells_all_of_it_and_nothing_of_others(stores: Stores) -> None:
+    profile = planted(stores)
+    request = RightsRequest.objects.get(profile=profile, kind="export")
+
+    pieces = export_fetch(export=export_of(request_id=request.pk, at=now()), form="json")
+    text = b"".join(pieces).decode()
+
+    told = json.loads(text)["parts"]
+    for name, part in told.items():
+        for row in part["rows"]:
+            assert list(row) == list(part["words"]), name
+    for canary in (ADDRESS, *NAMES, PHONE, NUMBER, PROPERTY, ATTRIBUTE, DECIDED, BROWSER):
+        assert canary in text, canary
+    assert [row["agreed"] for row in told["consents"]["rows"]] == [True, True]
+    assert len(told["messages"]["rows"]) == 2
+    assert len(told["orders"]["rows"]) == 1
+    assert "Bruno" not in text
+    assert "bruno" not in text
 
 
 def test_a_new_import_of_the_same_address_stays_suppressed(stores: Stores) -> None:

@@ -1,5 +1,6 @@
 """Rights requests in the admin: a list with its clocks, a page for each with what is to be done and what was."""
 
+from datetime import datetime
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -241,7 +242,14 @@ def _steps(asked: RightsRequest) -> list[dict[str, Any]]:
     if asked.kind != RightsRequest.Kind.ERASURE:
         return []
     taken = {one["step"]: one for one in asked.report.get("steps", [])}
-    return [{"title": step.title, "taken": taken.get(step.name)} for step in erase_steps()]
+    return [
+        {
+            "title": step.title,
+            "taken": taken.get(step.name),
+            "at": datetime.fromisoformat(taken[step.name]["at"]) if step.name in taken else None,
+        }
+        for step in erase_steps()
+    ]
 
 
 def _parts(asked: RightsRequest) -> list[tuple[str, int]]:

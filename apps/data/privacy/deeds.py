@@ -156,8 +156,8 @@ DEEDS: Sequence[Deed] = (
     Deed(
         "erase", "Erase", "Erase this person", _open(Kind.ERASURE), _erase,
         lambda request: [
-            "Nothing brings it back. These steps are taken, one after the other:",
-            *(f"{number}. {step.title}" for number, step in enumerate(erase_steps(), 1)),
+            "Nothing brings it back. What is done, one after the other:",
+            "; ".join(step.title[0].lower() + step.title[1:] for step in erase_steps()) + ".",
         ],
         form=EraseForm, danger=True, first=True,
     ),

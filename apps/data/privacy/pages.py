@@ -51,7 +51,8 @@ def part_told(part: ExportPart, rows: Iterator[Row]) -> Iterator[str]:
     elif len(first) == 1:
         yield "<dl>"
         for name, words in part.words.items():
-            yield f"<dt>{escape(str(words))}</dt><dd>{said(first[0].get(name))}</dd>"
+            if first[0].get(name) not in (None, "", [], {}):
+                yield f"<dt>{escape(str(words))}</dt><dd>{said(first[0][name])}</dd>"
         yield "</dl>"
     else:
         yield '<div class="wide"><table><thead><tr>'

@@ -24,7 +24,7 @@ from .registry import (
 )
 from .services import requests_forget
 
-_WORDS = {
+_ABOUT = {
     "first_name": _("First name"),
     "last_name": _("Last name"),
     "country": _("Country"),
@@ -34,12 +34,14 @@ _WORDS = {
     "known_since": _("Known since"),
     "changed": _("Last changed"),
     "restricted_since": _("Restricted since"),
+}
+_KNOWN_BY = {
     "kind": _("Kind"),
     "value": _("Value"),
-    "verified": _("Confirmed"),
     "main": _("Messages go there"),
+    "verified": _("Confirmed"),
+    "source": _("Where it came from"),
     "since": _("Since"),
-    "name": _("Name"),
 }
 
 
@@ -128,9 +130,9 @@ def _destroy_key(person: Person) -> Forgotten:
 
 def people_register() -> None:
     """Say what profiles and this app hold."""
-    export_part("profile", _("About you"), _profile, words=_WORDS)
-    export_part("identifiers", _("How we know you"), _identifiers, words=_WORDS)
-    export_part("attributes", _("What else we know"), _attributes, words=_WORDS)
+    export_part("profile", _("About you"), _profile, words=_ABOUT)
+    export_part("identifiers", _("How we know you"), _identifiers, words=_KNOWN_BY)
+    export_part("attributes", _("What else we know"), _attributes, words={"name": _("Name"), "value": _("Value")})
     export_part(
         "requests",
         _("What you asked of your rights"),

@@ -48,9 +48,10 @@ class Register:
 def register_read() -> Register:
     """What is processed, as it stands now."""
     rules = {rule.name: rule for rule in retention_rules()}
+    told = sorted(processings(), key=lambda one: one.subjects == "staff")  # customers first
     return Register(
         controller=settings.CONTROLLER,
-        lines=[_line(one, rules) for one in processings()],
+        lines=[_line(one, rules) for one in told],
         measures=MEASURES,
         transfers="Tessera sends nothing outside by itself but messages, by the mail relay, and news, to the systems "
         "that administrators set up. Whether these are in a third country is theirs to say.",

@@ -69,7 +69,7 @@ def test_every_name_in_a_row_has_words_for_people() -> None:
 
     for name, part in told["parts"].items():
         for row in part["rows"]:
-            assert set(row) <= set(part["words"]), name
+            assert list(row) == list(part["words"]), name
 
 
 def test_the_page_says_the_same_and_escapes_it() -> None:
