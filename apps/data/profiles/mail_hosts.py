@@ -11,8 +11,10 @@ from functools import lru_cache
 from typing import Final
 
 import dns.exception
+import dns.message
 import dns.name
 import dns.nameserver
+import dns.rdatatype
 import dns.resolver
 import redis
 from django.conf import settings
@@ -85,6 +87,15 @@ def _resolver(servers: tuple[str, ...], seconds: float) -> dns.resolver.Resolver
     return resolver
 
 
+def _denied(*responses: dns.message.Message) -> MailHost:
+    """What a denial is worth: one that comes from the domain's servers, or those above, brings their SOA (RFC 2308, 2).
+
+    A resolver without a network, or behind a wall, denies everything, and brings none.
+    """
+    proven = any(rrset.rdtype == dns.rdatatype.SOA for response in responses for rrset in response.authority)
+    return MailHost.NONE if proven else MailHost.UNKNOWN
+
+
 def _ask(domain: str) -> MailHost:
     seconds = settings.MAIL_HOST_SECONDS
     until = time.monotonic() + seconds
@@ -97,12 +108,13 @@ def _ask(domain: str) -> MailHost:
                 return MailHost.UNKNOWN
             answer = resolver.resolve(name, kind, lifetime=left, search=False, raise_on_no_answer=False)
             if answer.rrset is None:
+                last = answer.response
                 continue
             if kind == "MX" and all(record.exchange == dns.name.root for record in answer.rrset):
                 return MailHost.REFUSES
             return MailHost.TAKES
-    except dns.resolver.NXDOMAIN:
-        return MailHost.NONE
+    except dns.resolver.NXDOMAIN as nowhere:
+        return _denied(*nowhere.kwargs["responses"].values())
     except (dns.exception.DNSException, OSError, ValueError):  # no network, no time, servers that fail
         return MailHost.UNKNOWN
-    return MailHost.NONE
+    return _denied(last)

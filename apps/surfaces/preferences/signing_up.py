@@ -236,7 +236,7 @@ def _thanks(form: SignUpForm, language: str, token: str, as_json: bool) -> HttpR
         survey = f"{settings.BASE_URL}{reverse('preferences:survey', args=[token])}" if token and form.survey else ""
         return JsonResponse({"status": "taken", "survey": survey}, status=202)
     query = urlencode([("lang", language), *([("s", token)] if token and form.survey is not None else [])])
-    return see_other(f"{settings.BASE_URL}{reverse('preferences:sign-up-thanks', args=[form.code])}?{query}")
+    return see_other(f"{reverse('preferences:sign-up-thanks', args=[form.code])}?{query}")
 
 
 # --- who posts ---

@@ -103,6 +103,7 @@ class SignUpForm(models.Model):
 
     class Meta:
         ordering = ["name"]
+        verbose_name = "sign-up form"
 
     def __str__(self) -> str:
         return self.name
@@ -139,10 +140,11 @@ class SignUp(models.Model):
     answers = models.JSONField(default=dict, help_text="interests by question of the survey, until it is confirmed")
     opt_in = models.UUIDField(null=True, blank=True, help_text="the opt-in that waits for its confirmation")
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
-    created_at = models.DateTimeField(default=now)
-    done_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField("asked at", default=now)
+    done_at = models.DateTimeField("confirmed at", null=True, blank=True)
 
     class Meta:
+        verbose_name = "sign-up"
         indexes = [
             models.Index(fields=["form", "created_at"], name="sign_up_by_form"),
             models.Index(fields=["opt_in"], condition=Q(opt_in__isnull=False), name="sign_up_by_opt_in"),

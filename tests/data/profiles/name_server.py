@@ -15,6 +15,7 @@ import dns.rrset
 
 HANGS = "hangs"
 FAILS = "fails"
+WALLED = "walled"  # denied without proof, as a resolver without a network does
 
 
 class NameServer:
@@ -48,12 +49,15 @@ class NameServer:
             return None
         if known == FAILS:
             reply.set_rcode(dns.rcode.SERVFAIL)
-        elif known is None:
+        elif known in (None, WALLED):
             reply.set_rcode(dns.rcode.NXDOMAIN)
         elif not isinstance(known, str):
             kind = dns.rdatatype.to_text(question.rdtype)
             if texts := known.get(kind):
                 reply.answer.append(dns.rrset.from_text(question.name, 300, "IN", kind, *texts))
+        if not reply.answer and known not in (FAILS, WALLED):  # RFC 2308: a denial brings the zone's SOA
+            soa = "a.servers.example. root.servers.example. 1 3600 600 86400 300"
+            reply.authority.append(dns.rrset.from_text("net.", 300, "IN", "SOA", soa))
         return reply
 
 

@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from apps.data.profiles.address_check import Verdict, address_check
 from apps.data.profiles.mail_hosts import MailHost, mail_host_find
-from tests.data.profiles.name_server import FAILS, HANGS, NameServer, name_server
+from tests.data.profiles.name_server import FAILS, HANGS, WALLED, NameServer, name_server
 
 RECORDS: dict[str, dict[str, list[str]] | str] = {
     "shop.example.net": {"MX": ["10 mx1.example.net.", "20 mx2.example.net."]},
@@ -21,6 +21,7 @@ RECORDS: dict[str, dict[str, list[str]] | str] = {
     "gmail.com": {"MX": ["5 gmail-smtp-in.l.google.com."]},
     "hangs.net": HANGS,
     "fails.net": FAILS,
+    "walled.net": WALLED,
 }
 
 
@@ -41,6 +42,7 @@ def server(settings: Settings, clean_redis: "redis.Redis") -> Iterator[NameServe
         ("web-only.net", MailHost.NONE),
         ("not-there.net", MailHost.NONE),
         ("fails.net", MailHost.UNKNOWN),
+        ("walled.net", MailHost.UNKNOWN),  # RFC 2308: a denial without SOA is nobody's word
     ],
 )
 def test_what_dns_says_of_a_domain(domain: str, found: MailHost, server: NameServer) -> None:
