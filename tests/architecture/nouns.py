@@ -298,6 +298,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "sample_shop/history.py": "what its customers did; pure",
         "sample_shop/loading.py": "writing it",
         "sample_shop/people.py": "names and places",
+        "sample_shop/sign_up.py": "its sign-up form and survey",
         "sample_shop/rows.py": "what the generator makes",
     },
 }

@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.models import F, Sum
@@ -21,6 +23,7 @@ from apps.data.profiles.normalize import email_normalize, phone_normalize
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.audiences.selectors import audience_count
+from apps.decisioning.playbooks import ready_made
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.roles import ROLES
@@ -32,6 +35,8 @@ from apps.surfaces.console.sample_shop.campaigns import AUDIENCES
 from apps.surfaces.console.sample_shop.generator import shop_generate
 from apps.surfaces.console.sample_shop.people import COUNTRIES, GAPS
 from apps.surfaces.console.sample_shop.rows import SampleShop
+from apps.surfaces.signups.models import SignUpForm
+from apps.surfaces.signups.selectors import questions_shown
 
 AS_OF = datetime(2026, 10, 1, 12, 30, tzinfo=UTC)
 FEW = len(COUNTRIES) + len(GAPS) + 140
@@ -202,6 +207,17 @@ def test_the_whole_shop_is_as_generated_and_as_the_services_leave_it() -> None:
     everybody_signs_in_with_one_role()
     one_playbook_is_published_as_others_agreed_and_one_waits()
     audiences_hold_some_but_not_all()
+    people_can_sign_up_in_five_languages()
+
+
+def people_can_sign_up_in_five_languages() -> None:
+    form = SignUpForm.objects.select_related("mail_survey").get()
+    assert (form.active, set(form.words)) == (True, {"en", "de", "fr", "es", "ar"})
+    assert form.mail_survey is not None
+    answers = [answer.text for answer in questions_shown(form.mail_survey, language="de", chosen={})[0].answers]
+    mail = yaml.safe_load((Path(ready_made.__file__).parent / "shelf" / "system_welcome.yaml").read_text("utf-8"))
+    said = mail["messages"]["welcome"]["de"]
+    assert answers == [said["answer_1"], said["answer_2"], said["answer_3"]]  # what the mail's links say
 
 
 def rows_are_those_generated(shop: SampleShop, loaded: loading.Loaded) -> None:

@@ -30,6 +30,8 @@ from apps.foundation.accounts.services import user_scope_set
 from apps.foundation.governance.models import Approval, Review
 from apps.foundation.governance.services import review_answer
 
+from .sign_up import sign_up_make
+
 _HERE = Path(__file__).parent
 
 HIGH_VALUE: dict[str, Any] = {"orders": {"at_least": 5, "within_days": 365}}
@@ -157,6 +159,7 @@ def campaigns_make(*, staff: Mapping[str, User], as_of: datetime, done: Callable
     )
     playbook_submit(playbook_id=winback.pk, by=publisher, note="For Tuesdays from now on. Please look at the new hero.")
     system_mail_publish(brand, staff)
+    sign_up_make(brand, staff)
     done("playbooks", Playbook.objects.count())
 
 
