@@ -23,7 +23,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_ICON": _static("tessera/mark.svg"),
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _static("tessera/mark.svg")}],
     "STYLES": [_static("tessera/admin.css")],
-    "SCRIPTS": [],
+    "SCRIPTS": [_static("tessera/live.js")],
     "DASHBOARD_CALLBACK": "apps.surfaces.console.dashboard.dashboard",
     "SIDEBAR": {"navigation": "apps.surfaces.console.navigation.sidebar"},
     "BORDER_RADIUS": "8px",

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from apps.surfaces.console.approving import notices_stream
 from apps.surfaces.console.rehearsing import dry_run_stream, test_sent_stream
 from apps.surfaces.console.views import person_stream, run_stream
 from apps.surfaces.preferences.following import preferences_stream
@@ -13,6 +14,7 @@ urlpatterns = [
     path("console/", include("apps.surfaces.console.urls")),
     path("live/run/<int:run_id>/", run_stream, name="live-run"),
     path("live/person/<int:profile_id>/", person_stream, name="live-person"),
+    path("live/notices/", notices_stream, name="live-notices"),
     path("live/dry-run/<uuid:dry_run_id>/", dry_run_stream, name="live-dry-run"),
     path("live/test/<uuid:test_send_id>/", test_sent_stream, name="live-test"),
     path("live/p/<str:token>", preferences_stream, name="live-preferences"),

@@ -127,12 +127,16 @@
     start();
   };
 
-  document.body.addEventListener("htmx:beforeRequest", () => (under_way += 1));
-  document.body.addEventListener("htmx:afterRequest", () =>
-    setTimeout(() => {
-      under_way = Math.max(0, under_way - 1);
-      for (const now_free of ended) now_free();
-    }, 100) // what it brought has settled then
-  );
-  for (const part of document.querySelectorAll("[data-live]")) follow(part);
+  const begin = () => {
+    document.body.addEventListener("htmx:beforeRequest", () => (under_way += 1));
+    document.body.addEventListener("htmx:afterRequest", () =>
+      setTimeout(() => {
+        under_way = Math.max(0, under_way - 1);
+        for (const now_free of ended) now_free();
+      }, 100) // what it brought has settled then
+    );
+    for (const part of document.querySelectorAll("[data-live]")) follow(part);
+  };
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
+  else begin();
 })();

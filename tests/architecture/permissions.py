@@ -34,7 +34,6 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "u/<str:token>": TOKEN,
     "c/<str:token>": TOKEN,
     ".well-known/gpc.json": PUBLIC,
-    "hooks/consent/<uuid:platform_id>": PUBLIC,  # and a signature
     "t/<str:token>": TOKEN,
     "sign-up/<slug:code>": PUBLIC,
     "sign-up/<slug:code>/address": PUBLIC,
@@ -45,6 +44,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "live/p/<str:token>": TOKEN,
     "live/run/<int:run_id>/": _RUNS,
     "live/person/<int:profile_id>/": ("profiles.view_profile",),
+    "live/notices/": _REVIEWS,
     "live/dry-run/<uuid:dry_run_id>/": _DRY_RUNS,
     "live/test/<uuid:test_send_id>/": _TESTS,
     "console/": PUBLIC,  # leads to the admin's first page, which asks who is there
@@ -69,6 +69,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "console/retention/": ("privacy.view_retentionmark",),
     "console/register-of-processing/": ("privacy.view_retentionmark",),
     "console/notices/": _REVIEWS,
+    "console/notices/unread/": _REVIEWS,
     "console/notices/mail/": _REVIEWS,
     "console/notices/<int:notice_id>/": _REVIEWS,
     "admin/": STAFF,
@@ -106,7 +107,6 @@ ADMIN: dict[str, Kind] = {
     "accounts.user": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
     "audiences.audience": Kind(add=_PUBLISHER, change=_PUBLISHER),
     "catalog.item": Kind(),
-    "consent.consentplatform": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
     "consent.consentrecord": Kind(),
     "consent.consentstate": Kind(),
     "consent.privacypolicy": Kind(add=_LEGAL | _ADMINISTRATOR),

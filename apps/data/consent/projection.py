@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from django.db import connection, transaction
+
+from apps.foundation.core.live import live_publish
 
 from .services import gate_lock
 
@@ -72,4 +75,5 @@ def rebuild() -> int:
                 cursor.execute(_FORGET, [ids])
                 cursor.execute(_WRITE, [ids])
                 cursor.execute("UPDATE consent_gate SET version = version + 1 WHERE profile_id = ANY(%s)", [ids])
+            transaction.on_commit(partial(live_publish, *(f"profile-{profile_id}" for profile_id in ids)))
     return len(wrong)

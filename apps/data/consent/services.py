@@ -299,6 +299,8 @@ def consents_grant_new(
                 "consent.changed",
                 [_news(record_id, profile_id, purpose, choice, moment) for profile_id, record_id, moment in changed],
             )
+            told = [f"profile-{profile_id}" for profile_id, _, _ in changed]
+            transaction.on_commit(lambda: live_publish(*told))
             transaction.on_commit(chain_extend_soon)
     return len(changed)
 

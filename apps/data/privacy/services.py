@@ -10,6 +10,7 @@ from apps.data.profiles.models import Profile
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
+from apps.foundation.core.live import live_publish
 from apps.foundation.governance.services import audit_record
 
 from .models import RightsRequest
@@ -50,6 +51,7 @@ def request_open(
             due_at=due_of(at),
         )
         audit_record(action="privacy.request.asked", actor=actor, subject=request, data={"kind": str(kind)})
+        transaction.on_commit(lambda: live_publish(f"profile-{profile_id}"))
     return request
 
 
@@ -95,6 +97,7 @@ def request_move(
         request.actor = actor
     request.save(update_fields=["state", "report", "closed_at", "actor"])
     audit_record(action=f"privacy.request.{to.value}", actor=actor, subject=request, data={"kind": request.kind})
+    transaction.on_commit(lambda: live_publish(f"profile-{request.profile_id}"))
 
 
 def request_refuse(*, request_id: int, because: str, actor: User) -> RightsRequest:

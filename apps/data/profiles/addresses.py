@@ -133,12 +133,7 @@ def identifiers_read(*, profile_id: int) -> list[Known]:
 
 def holders_of(*, kind: str, value: str) -> list[int]:
     """The ids of all who are known by this value (normalized), whose main one it is first."""
-    return digest_holders(kind=kind, digest=address_digest(kind, value))
-
-
-def digest_holders(*, kind: str, digest: bytes) -> list[int]:
-    """The same by the digest of the value."""
-    rows = Identifier.objects.filter(kind=kind, digest=digest)
+    rows = Identifier.objects.filter(kind=kind, digest=address_digest(kind, value))
     return list(rows.order_by("-main", "profile_id").values_list("profile_id", flat=True))
 
 

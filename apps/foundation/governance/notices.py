@@ -15,6 +15,7 @@ from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import may_publish, ways_of
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
+from apps.foundation.core.live import live_publish
 
 from .models import Approval, Notice, NoticeMute, Review, ReviewComment
 from .registry import workflow_of
@@ -62,6 +63,8 @@ def notices_add(
     Notice.objects.bulk_create(rows, ignore_conflicts=True)
     if rows:
         transaction.on_commit(lambda: notice_wanted.send(Notice))
+        told = [notices_channel(row.user_id) for row in rows]
+        transaction.on_commit(lambda: live_publish(*told))
     return len(rows)
 
 
@@ -128,7 +131,15 @@ def notices_read(*, user: User, notice_ids: Collection[int] | None = None) -> in
     unread = Notice.objects.filter(user=user, read_at=None)
     if notice_ids is not None:
         unread = unread.filter(pk__in=notice_ids)
-    return unread.update(read_at=now())
+    changed = unread.update(read_at=now())
+    if changed:
+        transaction.on_commit(lambda: live_publish(notices_channel(user.pk)))
+    return changed
+
+
+def notices_channel(user_id: int | None) -> str:
+    """By which channel the open pages of a user learn of their notices."""
+    return f"notices-{user_id}"
 
 
 def notices_unread(user: User) -> int:

@@ -45,11 +45,11 @@ def staff_page(*rights: str) -> Callable[[View], View]:
 
 
 async def staff_stream(
-    request: HttpRequest, channel: str, *rights: str, of: QuerySet[Any], own: bool = False
+    request: HttpRequest, channel: str, *rights: str, of: QuerySet[Any] | None = None, own: bool = False
 ) -> HttpResponseBase:
     """The live stream of a channel for staff who have all `rights`; 403 for others, and where there is nothing `of` it.
 
-    own: what it is of has to be the user's own.
+    of: None for what is there for everybody who has the rights; own: what it is of has to be the user's own.
     """
 
     def allowed() -> bool:
@@ -58,7 +58,7 @@ async def staff_stream(
             user.is_active
             and getattr(user, "is_staff", False)
             and user.has_perms(rights)
-            and (of.filter(user=user.pk) if own else of).exists()
+            and (of is None or (of.filter(user=user.pk) if own else of).exists())
         )
 
     return await stream_answer(request, channel, allowed=allowed)

@@ -1,8 +1,8 @@
 """Pages of approval: the inbox, one review with its comments, and one's notices."""
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -10,12 +10,12 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.decisioning.playbooks.models import PlaybookVersion
 from apps.foundation.core.errors import Conflict, DomainError, NotAllowed
 from apps.foundation.governance.models import Approval, Notice, NoticeMute, Review
-from apps.foundation.governance.notices import notice_mutes_set, notices_read
+from apps.foundation.governance.notices import notice_mutes_set, notices_channel, notices_read
 from apps.foundation.governance.registry import workflow_of
 from apps.foundation.governance.selectors import path_words
 from apps.foundation.governance.services import review_answer, review_comment
 
-from .access import StaffRequest, console_page, staff_page
+from .access import StaffRequest, console_page, staff_page, staff_stream
 from .reviews import authored, inbox, publishable, review_row, version_shown
 
 _PAGE = 50
@@ -130,6 +130,19 @@ def notice_list(request: StaffRequest) -> HttpResponse:
         "kinds": [(kind.value, kind.label, kind.value not in muted) for kind in Notice.Kind],
     }
     return console_page(request, "console/notices.html", _("Notices"), context)
+
+
+@staff_page("governance.view_review")
+@require_safe
+def notices_unread(request: StaffRequest) -> HttpResponse:
+    """The part of the bell that moves: how many notices one has not read."""
+    return render(request, "console/parts/unread.html")
+
+
+async def notices_stream(request: HttpRequest) -> HttpResponseBase:
+    """Server-sent events of one's own notices: «something changed», nothing more."""
+    user = await request.auser()
+    return await staff_stream(request, notices_channel(user.pk), "governance.view_review")
 
 
 @staff_page("governance.view_review")

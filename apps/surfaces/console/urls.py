@@ -27,6 +27,7 @@ urlpatterns = [
     path("retention/", keeping.retention, name="retention"),
     path("register-of-processing/", keeping.processing, name="processing"),
     path("notices/", approving.notice_list, name="notices"),
+    path("notices/unread/", approving.notices_unread, name="notices_unread"),
     path("notices/mail/", approving.notice_mail, name="notice_mail"),
     path("notices/<int:notice_id>/", approving.notice_open, name="notice"),
 ]

@@ -1,7 +1,7 @@
 """The stream and the part of the preference page that moves."""
 
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.test import Client
@@ -14,8 +14,8 @@ from tests.factories import make_profile
 pytestmark = pytest.mark.django_db
 
 
-def token_of(profile_id: int, scope: LinkScope = LinkScope.PREFERENCES) -> str:
-    return link_url(scope, profile_id=profile_id, message_id=uuid4()).rpartition("/")[2]
+def token_of(profile_id: int, scope: LinkScope = LinkScope.PREFERENCES, *, message_id: UUID | None = None) -> str:
+    return link_url(scope, profile_id=profile_id, message_id=message_id or uuid4()).rpartition("/")[2]
 
 
 def test_stream_is_for_the_holder_of_the_link_and_sets_no_cookie(client: Client) -> None:
@@ -36,6 +36,8 @@ def test_stream_is_refused_to_other_links_and_other_methods(client: Client) -> N
     assert client.get(f"/live/p/{token_of(profile.pk + 1000)}").status_code == 404
     assert client.get(f"/live/p/{token_of(2**63)}").status_code == 404
     assert client.head(f"/live/p/{token_of(profile.pk)}").status_code == 405
+    old = UUID("01890000-0000-7000-8000-000000000000")  # of 2023
+    assert client.get(f"/live/p/{token_of(profile.pk, message_id=old)}").status_code == 404
 
 
 def test_part_that_moves_is_what_the_page_shows(client: Client) -> None:

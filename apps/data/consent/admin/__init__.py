@@ -2,12 +2,10 @@
 
 from .ledger import ConsentRecordAdmin, ConsentStateAdmin
 from .offering import InterestAdmin, TopicAdmin
-from .platforms import ConsentPlatformAdmin
 from .suppressions import SuppressionAdmin
 from .wordings import PrivacyPolicyAdmin, PurposeAdmin, WordingAdmin
 
 __all__ = [
-    "ConsentPlatformAdmin",
     "ConsentRecordAdmin",
     "ConsentStateAdmin",
     "InterestAdmin",
