@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.data.consent.links import preferences_url, unsubscribe_url
+from apps.data.profiles.vault import key_destroy
 from apps.decisioning.playbooks.models import Run
 from apps.decisioning.playbooks.specs import version_digest
 from apps.delivery.sending.models import DeliveryAttempt, Dispatch, Message
@@ -290,6 +291,22 @@ def test_message_that_comes_out_otherwise_is_told_loudly_and_not_shown() -> None
     assert 'role="alert"' in page
     assert "can&#x27;t be made again" in page
     assert "Hello Carla" not in page
+
+
+def test_message_of_somebody_erased_says_so_and_tells_what_is_left() -> None:
+    message = make_message(tier="static")
+    key_destroy(message.profile_id)
+
+    answer = signed_in(make_user("analyst")).get(reverse("console:message", args=[message.pk]))
+    page = answer.content.decode()
+
+    assert answer.status_code == 200
+    assert "The person was erased, and with them what this message was made of" in page
+    assert "The person was erased, and with them what it was decided from." in page
+    assert "Decided to send; answered by the static tier." in page
+    assert "Accepted by the mail server" in page
+    assert "Carla" not in page
+    assert "Slot by slot" not in page
 
 
 def test_person_who_got_nothing_is_explained() -> None:
