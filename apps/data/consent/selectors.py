@@ -99,3 +99,14 @@ def _reason(
     if identifier_id is None:
         return "invalid_address"
     return "suppressed" if suppression_id is not None else ""
+
+
+def withdrawn_read(*, profile_ids: Sequence[int], purpose: str, channel: str) -> set[int]:
+    """Who of these people withdrew a purpose on a channel."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT profile_id FROM consent_consentstate"
+            " WHERE profile_id = ANY(%s) AND purpose_id = %s AND channel = %s AND NOT granted",
+            [list(profile_ids), purpose, str(channel)],
+        )
+        return {row[0] for row in cursor.fetchall()}

@@ -7,12 +7,17 @@ This is the hot path of deciding: what is passed over is put down while it is lo
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from apps.decisioning.audiences.contracts import PersonFacts, Rule
 from apps.decisioning.audiences.rules import rule_matches
 
 from .contracts import TierSpec
+
+PERSONAL: Final = frozenset({"personal", "category"})
+"""Tiers that are chosen by what the person bought or looked at: not for who withdrew `PERSONALISATION`."""
+PERSONALISATION: Final = "personalisation"
+"""The purpose that says so."""
 
 _MOST_LEAVES = 4
 """Leaves of a rule that are kept as the reason; a rule of two hundred must not make a decision of 20 kB."""
@@ -63,11 +68,14 @@ def tier_choose(
     facts: PersonFacts | None,
     cards: Mapping[str, Sequence[Any]],
     moment: datetime | None = None,
+    *,
+    impersonal: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The first tier that holds, as the template takes it, and what was passed over.
 
     facts: what rules look at, None when nothing is known; cards: items by list, best first; moment: that of
-    deciding, at which a tier's block must be valid; None takes every block for valid.
+    deciding, at which a tier's block must be valid; None takes every block for valid; impersonal: the person does not
+    want what is shown to be chosen by what they did.
     The reason is `{"at": index, "no": [for each tier passed over its reason], "why": why the rule held}`, without
     what is empty; nothing at all for a slot of one tier.
     """
@@ -76,6 +84,9 @@ def tier_choose(
         because: list[dict[str, Any]] = []
         if tier.valid is not None and moment is not None and (when := tier.valid.fault(moment)):
             passed.append({"valid": when})
+            continue
+        if impersonal and tier.tier in PERSONAL:
+            passed.append({"consent": PERSONALISATION})
             continue
         if tier.rule is not None:
             if facts is None:

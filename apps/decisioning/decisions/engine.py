@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from apps.decisioning.audiences.contracts import PersonFacts, Rule
 from apps.decisioning.audiences.rules import rule_parse
-from apps.decisioning.content.choosing import Tier, Validity, language_choose, tier_choose
+from apps.decisioning.content.choosing import PERSONAL, Tier, Validity, language_choose, tier_choose
 from apps.decisioning.content.contracts import tier_block
 from apps.decisioning.playbooks.contracts import CapSpec, PlaybookSpec
 from apps.decisioning.playbooks.rules import leading_slot
@@ -52,13 +52,19 @@ class Plan:
     sources: tuple[str, ...] = ()
     most_items: int = 0
 
+    @property
+    def personal(self) -> bool:
+        """Whether any of its tiers is chosen by what people did."""
+        return any(tier.tier in PERSONAL for _, tiers in self.slots for tier in tiers)
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
     """What is known of one person at the moment of deciding.
 
     gate: "" when a message may go out, else why not, None when the gate gave no answer; messages: how many of the
-    purpose they got within the cap's days; values: of the profile, by name; cards: by source, best first.
+    purpose they got within the cap's days; values: of the profile, by name; cards: by source, best first;
+    impersonal: they withdrew personalisation.
     """
 
     gate: str | None
@@ -67,6 +73,7 @@ class Person:
     values: Mapping[str, Any] = field(default_factory=dict)
     facts: PersonFacts | None = None
     cards: Mapping[str, Sequence[ItemCard]] = field(default_factory=dict)
+    impersonal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,7 @@ def decide(plan: Plan, person: Person, moment: datetime | None = None) -> Verdic
     explained: dict[str, Any] = {}
     leading = ""
     for name, tiers in plan.slots:
-        slots[name], why = tier_choose(tiers, person.facts, person.cards, moment)
+        slots[name], why = tier_choose(tiers, person.facts, person.cards, moment, impersonal=person.impersonal)
         if why:
             explained[name] = why
         if name == plan.leading:

@@ -313,6 +313,8 @@ def _wanted(tier: TierSpec) -> str:
 def _lost(tier: TierSpec, why: Any) -> str:
     if isinstance(why, list):
         return _leaves(why)
+    if "consent" in why:
+        return "they don't want what they are shown to be chosen by what they did"
     if "valid" in why:
         return f"its block is valid {why['valid']}"
     if "items" in why:

@@ -13,11 +13,12 @@ from django.db.backends.utils import CursorWrapper
 
 from apps.data.consent.models import Purpose
 from apps.data.consent.preferences import languages_chosen, quiet_read, zones_read
-from apps.data.consent.selectors import gate_read
+from apps.data.consent.selectors import gate_read, withdrawn_read
 from apps.data.features.selectors import features_read
 from apps.data.profiles.vault import Vault, keys_make, vault_open
 from apps.decisioning.audiences.contracts import PROFILE_COLUMNS
 from apps.decisioning.audiences.selectors import facts_load
+from apps.decisioning.content.choosing import PERSONALISATION
 from apps.decisioning.content.models import CompiledTemplate
 from apps.decisioning.playbooks.contracts import PlaybookSpec
 from apps.decisioning.playbooks.engine import QUIET_HOURS
@@ -281,6 +282,9 @@ def people_decide(
     rest = [profile_id for profile_id in may if not withheld_because(plan, people[profile_id])[0]]
     facts = facts_load(rules=plan.rules, profile_ids=rest, as_of=as_of) if plan.rules and rest else {}
     cards, set_id = _cards_read(plan, rest, values, as_of)
+    impersonal: set[int] = set()
+    if plan.personal and rest:
+        impersonal = withdrawn_read(profile_ids=rest, purpose=PERSONALISATION, channel=channel)
     for profile_id in rest:
         people[profile_id] = Person(
             gate="",
@@ -289,6 +293,7 @@ def people_decide(
             values=values[profile_id],
             facts=facts.get(profile_id),
             cards=cards.get(profile_id, {}),
+            impersonal=profile_id in impersonal,
         )
     return Decided(
         verdicts=[(profile_id, decide(plan, people[profile_id], at)) for profile_id in ids],

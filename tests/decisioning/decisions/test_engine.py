@@ -132,6 +132,18 @@ def test_a_segment_says_the_value_that_won_or_lost(country: str, block: str, rea
     assert verdict.reasons["slots"]["hero"] == reason
 
 
+def test_who_withdrew_personalisation_is_shown_nothing_by_what_they_did() -> None:
+    cards = {"category": _cards(3), "shop": _cards(3, "shop")}
+
+    verdict = decide(PLAN, _person(cards=cards, impersonal=True, country="DE"))
+
+    assert verdict.tier == "site"
+    reason = verdict.reasons["slots"]["products"]
+    assert reason["no"][0] == {"consent": "personalisation"}
+    assert reason["at"] == 2
+    assert verdict.inputs["slots"]["hero"]["block"] == "1", "a group of customers is no such thing"
+
+
 def test_a_slot_of_one_tier_needs_no_reason() -> None:
     verdict = decide(PLAN, _person())
     assert verdict.inputs["slots"]["subject"] == {"block": "5", "tier": "static"}

@@ -243,6 +243,28 @@ def test_tiers_answer_by_what_is_known_and_say_what_lost() -> None:
         assert "None" not in rendered.text
 
 
+def test_who_withdrew_personalisation_gets_what_everybody_in_the_country_gets() -> None:
+    items = _shop()
+    people = [make_profile(consent=("marketing",), country="DE") for _ in range(2)]
+    for number, person in enumerate(people):
+        _buy(person, items[:2], f"P{number}")
+    consent_withdraw(
+        profile_id=people[1].pk,
+        purpose="personalisation",
+        channel="email",
+        method=ConsentRecord.Method.PREFERENCES,
+        source="test",
+    )
+
+    decisions = _decided(_run())
+
+    assert decisions[people[0].pk].tier == "category"
+    assert decisions[people[1].pk].tier in ("country", "site")
+    explained = decision_explain(decisions[people[1].pk].pk)
+    lost = next(slot for slot in explained.slots if slot.slot == "products").passed_over[0]
+    assert lost.why == "they don't want what they are shown to be chosen by what they did"
+
+
 def test_without_any_recommendations_the_static_tier_answers() -> None:
     person = make_profile(consent=("marketing",))
     decision = _decided(_run())[person.pk]
