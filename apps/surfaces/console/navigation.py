@@ -68,6 +68,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, Profile, _("Profiles"), "person"),
                 _model(request, Import, _("Imports"), "upload_file"),
                 _model(request, SignUp, _("Sign-ups"), "how_to_reg"),
+                _page(request, "profiles.view_profile", "preferences:find", _("Customers' own page"), "contact_mail"),
                 _model(request, ConsentRecord, _("Consent"), "verified_user"),
                 _model(request, Suppression, _("Suppressed addresses"), "block"),
                 _model(request, RightsRequest, _("Rights requests"), "shield_person"),

@@ -13,15 +13,17 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from apps.data.profiles.asking import link_ask
-from apps.data.profiles.mail import MailKind, mail_ready
+from apps.data.profiles.mail import MailKind
 from apps.data.profiles.normalize import email_normalize
 from apps.data.profiles.tasks import links_answer
+from apps.decisioning.playbooks.system_mail import mail_published
 from apps.foundation.core.errors import Invalid
 from apps.foundation.core.limits import allowed, visitor_network
 from apps.foundation.core.queue import enqueue_on_commit
 
 from .forms import body_read, fields_read
 from .opening import METHODS, public_page, see_other
+from .speaking import supported, tongues
 
 HOUR: Final = 3600
 
@@ -31,7 +33,7 @@ def find(request: HttpRequest) -> HttpResponse:
     """The form, and what was said after it. A POST asks for the link of an address."""
     if request.method == "OPTIONS":
         return HttpResponse(status=204, headers={"Allow": ", ".join(METHODS)})
-    if not mail_ready(MailKind.LINK):
+    if mail_published(MailKind.LINK) is None:
         return _page(request, {"unavailable": True}, status=503 if request.method == "POST" else 200)
     if request.method == "POST":
         return _ask(request)
@@ -54,8 +56,23 @@ def _ask(request: HttpRequest) -> HttpResponse:
         with transaction.atomic():
             link_ask(address=address)
             enqueue_on_commit(links_answer)
-    return see_other(reverse("preferences:find") + "?asked")
+    return see_other(f"{reverse('preferences:find')}?asked{_lang(request)}")
+
+
+def _lang(request: HttpRequest) -> str:
+    """The language that was chosen on the page, for its next address."""
+    chosen = supported(request.GET.get("lang", "")[:20])
+    return f"&lang={chosen}" if chosen else ""
 
 
 def _page(request: HttpRequest, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
-    return render(request, "preferences/find.html", context, status=status)
+    """The page in the name of the brand that the mail comes from."""
+    version = mail_published(MailKind.LINK)
+    brand = version.spec["brand"] if version is not None else {}
+    page = {
+        "brand": brand.get("name", ""),
+        "postal_address": brand.get("postal_address", ""),
+        "tongues": tongues(),
+        "query": "&asked" if context.get("asked") else "",
+    }
+    return render(request, "preferences/find.html", {**context, "page": page, "lang": _lang(request)}, status=status)
