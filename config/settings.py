@@ -190,6 +190,7 @@ CELERY_BEAT_SCHEDULE = {
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "take up imports": {"task": "apps.data.imports.tasks.imports_sweep", "schedule": 60.0},
     "re-drive decisions": {"task": "apps.decisioning.decisions.tasks.decisions_sweep", "schedule": 10.0},
+    "record awaited withdrawals": {"task": "apps.data.consent.tasks.awaited_apply", "schedule": 60.0},
     "link the consent ledger": {"task": "apps.data.consent.tasks.ledger_link", "schedule": 10.0},
     "take up rights requests": {"task": "apps.data.privacy.tasks.requests_sweep", "schedule": 60.0},
     "forget by retention": {"task": "apps.data.privacy.tasks.retention_work", "schedule": crontab(minute=41)},
@@ -243,6 +244,8 @@ OPT_IN_MAILS = env.int("OPT_IN_MAILS", 3)
 """Mails asking for such a confirmation that one address gets within a day."""
 OPT_IN_KEEP_DAYS = env.int("OPT_IN_KEEP_DAYS", 30)
 """Days after which an opt-in that is over is forgotten; the grants that came of it stay in the ledger."""
+PLATFORM_NOTICE_KEEP_DAYS = env.int("PLATFORM_NOTICE_KEEP_DAYS", 30)
+"""Days for which it is kept which messages of consent platforms were taken; the choices stay."""
 CONSENT_ORIGIN_DAYS = env.int("CONSENT_ORIGIN_DAYS", 365)
 """Days for which the IP address and user agent of a choice are kept, sealed; the choice itself stays."""
 

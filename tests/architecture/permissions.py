@@ -34,6 +34,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "u/<str:token>": TOKEN,
     "c/<str:token>": TOKEN,
     ".well-known/gpc.json": PUBLIC,
+    "hooks/consent/<uuid:platform_id>": PUBLIC,  # and a signature
     "t/<str:token>": TOKEN,
     "sign-up/<slug:code>": PUBLIC,
     "sign-up/<slug:code>/address": PUBLIC,
@@ -107,6 +108,7 @@ ADMIN: dict[str, Kind] = {
     "accounts.user": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
     "audiences.audience": Kind(add=_PUBLISHER, change=_PUBLISHER),
     "catalog.item": Kind(),
+    "consent.consentplatform": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
     "consent.consentrecord": Kind(),
     "consent.consentstate": Kind(),
     "consent.privacypolicy": Kind(add=_LEGAL | _ADMINISTRATOR),

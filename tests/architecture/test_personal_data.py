@@ -24,6 +24,7 @@ NOTHING_PERSONAL: dict[str, str] = {
     "audiences.Audience": "a rule over people, never who they are",
     "catalog.Item": "goods",
     "console.DryRun": "sums; the people are in its batches and samples",
+    "consent.ConsentPlatform": "a system",
     "consent.Interest": "what can be chosen",
     "consent.PrivacyPolicy": "a document",
     "consent.Purpose": "what consent is asked for",

@@ -462,3 +462,75 @@ class OptIn(models.Model):
 
     def __str__(self) -> str:
         return f"Opt-in of profile {self.profile_id}: {', '.join(self.asked)} ({self.get_state_display()})"
+
+
+class ConsentPlatform(models.Model):
+    """A consent platform that tells us by signed webhooks what people chose there.
+
+    nonce, old_nonce: what its secrets are made of, with a key that is not in the database; the old one is good until
+    `old_until`. mapping: how its bodies are read (`platform_bodies.py`). last_problem: of the newest body that could
+    not be taken, "" once one was.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=80, unique=True)
+    active = models.BooleanField(default=True, help_text="switched off, nothing is taken")
+    mapping = models.JSONField(help_text="where in a body stands who chose what")
+    nonce = models.BinaryField(max_length=32)
+    old_nonce = models.BinaryField(max_length=32, null=True, blank=True)
+    old_until = models.DateTimeField(null=True, blank=True)
+    last_at = models.DateTimeField("last message", null=True, blank=True)
+    last_problem = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(default=now)
+    updated_at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PlatformNotice(models.Model):
+    """A message of a consent platform that was taken: once, whatever comes again under its id. Counts only."""
+
+    platform = models.ForeignKey(ConsentPlatform, on_delete=models.CASCADE, related_name="notices")
+    message_id = models.CharField(max_length=120)
+    body_digest = models.CharField(max_length=64, help_text="SHA-256 of its body, in hex")
+    granted = models.PositiveIntegerField(default=0)
+    withdrawn = models.PositiveIntegerField(default=0)
+    awaited = models.PositiveIntegerField(default=0, help_text="withdrawals of people who are not known yet")
+    ignored = models.PositiveIntegerField(default=0, help_text="what the mapping does not name, and grants of nobody")
+    taken_at = models.DateTimeField(default=now, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["platform", "message_id"], name="platform_message_taken_once")]
+
+    def __str__(self) -> str:
+        return f"{self.platform}: {self.message_id}"
+
+
+class AwaitedWithdrawal(models.Model):
+    """Somebody whom we don't know withdrew elsewhere. It holds for whoever turns out to be known by it.
+
+    digest: keyed, of what they are known by. The gate looks here too; once there is such a person it becomes a record.
+    """
+
+    kind = models.CharField(max_length=16, choices=Identifier.Kind.choices)
+    digest = models.BinaryField(max_length=32)
+    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, related_name="+")
+    channel = models.CharField(max_length=8, choices=Channel.choices)
+    source = models.CharField(max_length=200)
+    evidence = models.TextField(blank=True)
+    occurred_at = models.DateTimeField()
+    kept_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["digest", "kind", "purpose", "channel"], name="awaited_withdrawal_once_for_each_choice"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose_id} by {self.channel}, of somebody not known yet"

@@ -18,6 +18,10 @@ ADDRESS_KIND = {Channel.EMAIL: "email", Channel.SMS: "phone"}
 _GATE = f"""
 WITH new_meaning AS ({NEW_MEANING.format(purpose="%(purpose)s", channel="%(channel)s", now="%(at)s")})
 SELECT person.id, state.granted, {AGREED_AT.format(state="state", record="record")} < new_meaning.at AS outdated,
+       EXISTS (SELECT FROM consent_awaitedwithdrawal AS awaited
+               JOIN profiles_identifier AS held ON held.kind = awaited.kind AND held.digest = awaited.digest
+               WHERE held.profile_id = person.id AND awaited.purpose_id = %(purpose)s
+                 AND awaited.channel = %(channel)s AND awaited.occurred_at >= state.changed_at) AS left_elsewhere,
        CASE WHEN profile.restricted_at IS NOT NULL THEN 'restricted'
             WHEN %(channel)s = ANY(preference.channels_off) THEN 'channel_off'
             WHEN %(topic)s = ANY(preference.topics_off) THEN 'topic_off'
@@ -66,9 +70,9 @@ def gate_read(
         )
         rows = cursor.fetchall()
     answers = {}
-    for person, granted, outdated, held, identifier_id, digest, sealed, suppression_id, *hours in rows:
-        start, end, chosen, known = hours
-        reason = _reason(granted, outdated, needs_consent, held, identifier_id, suppression_id)
+    for person, granted, outdated, left_elsewhere, held, *found, suppression_id, start, end, chosen, known in rows:
+        identifier_id, digest, sealed = found
+        reason = _reason(granted and not left_elsewhere, outdated, needs_consent, held, identifier_id, suppression_id)
         quiet = Quiet(start, end) if needs_consent and start is not None else None
         answers[person] = GateAnswer(
             allowed=not reason,

@@ -1,14 +1,18 @@
-"""What consent holds for a while only: opt-ins that wait, and whence choices came. Consent lies below this app."""
+"""What consent holds for a while only: opt-ins that wait, withdrawals of people not known yet, and whence choices came.
+
+Consent lies below this app.
+"""
 
 from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
 
-from apps.data.consent.models import ConsentOrigin, OptIn
+from apps.data.consent.models import AwaitedWithdrawal, ConsentOrigin, OptIn, PlatformNotice
 from apps.data.consent.opt_ins import opt_ins_forget
 from apps.data.consent.origins import origin_read, origins_forget
+from apps.data.consent.platforms import notices_forget
 
-from .registry import Forgotten, Person, Row, erase_step, export_part, processing_declare, retention_rule
+from .registry import Because, Forgotten, Person, Row, erase_step, export_part, processing_declare, retention_rule
 
 
 def _opt_ins(profile_id: int) -> Iterator[Row]:
@@ -65,7 +69,31 @@ def opt_ins_register() -> None:
         "CONSENT_ORIGIN_DAYS",
         origins_forget,
     )
+    retention_rule(
+        "platform_notices",
+        "Which messages of consent platforms were taken",
+        "PLATFORM_NOTICE_KEEP_DAYS",
+        notices_forget,
+    )
     basis = "legal obligation (GDPR, Article 7(1))"
+    processing_declare(
+        AwaitedWithdrawal,
+        purpose="Honouring a withdrawal made elsewhere by somebody who is not known here yet",
+        lawful_basis="legal obligation (GDPR, Article 7(3))",
+        categories=("keyed digest of what they are known by", "what was withdrawn, and when"),
+        kept=Because("Until they turn up: then it is a record of their own. The digest can't be read back."),
+        exported=Because("It belongs to nobody who is known here: there is nobody to tell it to."),
+        erased=Because("Who is erased is known here, so their withdrawals are records; this is about others."),
+    )
+    processing_declare(
+        PlatformNotice,
+        purpose="Taking each message of a consent platform once",
+        lawful_basis="legal obligation (GDPR, Article 7(1))",
+        categories=("ids and digests of messages, and counts",),
+        kept="platform_notices",
+        exported=Because("It says nothing of a person: ids of messages and counts."),
+        erased=Because("It says nothing of a person: ids of messages and counts."),
+    )
     processing_declare(
         OptIn,
         purpose="Having the holder of an address confirm what was asked for on a form",

@@ -133,7 +133,12 @@ def identifiers_read(*, profile_id: int) -> list[Known]:
 
 def holders_of(*, kind: str, value: str) -> list[int]:
     """The ids of all who are known by this value (normalized), whose main one it is first."""
-    rows = Identifier.objects.filter(kind=kind, digest=address_digest(kind, value))
+    return digest_holders(kind=kind, digest=address_digest(kind, value))
+
+
+def digest_holders(*, kind: str, digest: bytes) -> list[int]:
+    """The same by the digest of the value."""
+    rows = Identifier.objects.filter(kind=kind, digest=digest)
     return list(rows.order_by("-main", "profile_id").values_list("profile_id", flat=True))
 
 

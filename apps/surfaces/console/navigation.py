@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from apps.data.catalog.models import Item
 from apps.data.consent.models import (
+    ConsentPlatform,
     ConsentRecord,
     Interest,
     PrivacyPolicy,
@@ -97,6 +98,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, Topic, _("Topics"), "topic"),
                 _model(request, Interest, _("Interests"), "interests"),
                 _model(request, PrivacyPolicy, _("Privacy policies"), "policy"),
+                _model(request, ConsentPlatform, _("Consent platforms"), "handshake"),
                 _model(request, WebhookEndpoint, _("Webhooks"), "webhook"),
                 _model(request, User, _("Users"), "manage_accounts"),
             ],

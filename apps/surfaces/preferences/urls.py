@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import confirming, finding, rights, signing_up, surveys, views, well_known
+from . import confirming, finding, platforms, rights, signing_up, surveys, views, well_known
 
 app_name = "preferences"
 urlpatterns = [
@@ -9,6 +9,7 @@ urlpatterns = [
     path("p/<str:token>/data", rights.data, name="data"),
     path("x/<str:token>", rights.export, name="export"),
     path("u/<str:token>", views.unsubscribe, name="unsubscribe"),
+    path("hooks/consent/<uuid:platform_id>", platforms.platform_hook, name="consent-platform"),
     path(".well-known/gpc.json", well_known.gpc_support, name="gpc"),
     path("c/<str:token>", confirming.confirm, name="confirm"),
     path("t/<str:token>", views.trial, name="trial"),

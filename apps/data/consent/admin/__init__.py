@@ -2,10 +2,12 @@
 
 from .ledger import ConsentRecordAdmin, ConsentStateAdmin
 from .offering import InterestAdmin, TopicAdmin
+from .platforms import ConsentPlatformAdmin
 from .suppressions import SuppressionAdmin
 from .wordings import PrivacyPolicyAdmin, PurposeAdmin, WordingAdmin
 
 __all__ = [
+    "ConsentPlatformAdmin",
     "ConsentRecordAdmin",
     "ConsentStateAdmin",
     "InterestAdmin",
