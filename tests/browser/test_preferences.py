@@ -10,7 +10,7 @@ from apps.data.consent.links import preferences_url, unsubscribe_url
 from apps.data.consent.models import ConsentState, Interest, Topic
 from apps.data.consent.preferences import preferences_read
 from apps.data.profiles.models import Profile
-from tests.browser.accessibility import violations
+from tests.browser.accessibility import overflow, violations
 from tests.factories import make_profile
 from tests.surfaces.ledger import make_message
 
@@ -149,3 +149,24 @@ def test_bad_link_is_friendly(phone: Page) -> None:
 
     expect(phone.get_by_role("heading", name="This link does not work")).to_be_visible()
     assert violations(phone) == []
+
+
+def test_ones_rights_on_a_phone(phone: Page) -> None:
+    message = make_message()
+    phone.goto(urlsplit(preferences_url(profile_id=message.profile_id, message_id=message.pk)).path)
+    phone.get_by_role("link", name="Get a copy of your data").tap()
+    expect(phone.get_by_role("heading", level=1)).to_have_text("Your data and your rights")
+    assert violations(phone) == []
+    assert overflow(phone) == 0
+
+    phone.get_by_label("First name").fill("Carla")
+    phone.get_by_role("button", name="Save").tap()
+    expect(phone.get_by_role("status")).to_contain_text("we know you by what you wrote")
+    assert Profile.objects.get(pk=message.profile_id).first_name == "Carla"
+
+    phone.get_by_role("link", name="Erase my data").tap()
+    expect(phone.get_by_role("heading", level=1)).to_have_text("Erase all that is known about me?")
+    assert violations(phone) == []
+    phone.get_by_role("link", name="No, go back").tap()
+    expect(phone.get_by_role("heading", level=1)).to_have_text("Your data and your rights")
+    assert phone.context.cookies() == []

@@ -5,7 +5,6 @@ from typing import Final
 
 from django.db import transaction
 
-from apps.data.consent.services import gate_lock
 from apps.data.profiles.models import Profile
 from apps.data.profiles.normalize import country_code, language_tag, text_clean, time_zone_name
 from apps.foundation.accounts.models import User
@@ -15,7 +14,7 @@ from apps.foundation.core.live import live_publish
 from apps.foundation.core.outbox import outbox_put
 
 from .models import RightsRequest
-from .services import State, request_move, request_open
+from .services import State, person_lock, request_move, request_open
 
 FIELDS: Final = ("first_name", "last_name", "language", "country", "time_zone")
 """What a person may correct of themselves."""
@@ -33,10 +32,9 @@ def correction_make(
     """
     wanted = {name: _read(name, value) for name, value in values.items()}
     with transaction.atomic():
-        gate_lock(profile_ids=[profile_id])
-        profile = Profile.objects.filter(pk=profile_id).first()
-        changed = sorted(name for name, value in wanted.items() if profile and getattr(profile, name) != value)
-        if profile is not None and profile.erased_at is None and not changed:
+        profile = person_lock(profile_id)
+        changed = sorted(name for name, value in wanted.items() if getattr(profile, name) != value)
+        if profile.erased_at is None and not changed:
             return None
         request = request_open(
             profile_id=profile_id, kind=RightsRequest.Kind.CORRECTION, shown_by=shown_by, actor=actor

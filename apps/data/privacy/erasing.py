@@ -38,6 +38,7 @@ def erasure_ask(*, profile_id: int, shown_by: str, sure: bool = False, actor: Us
     with transaction.atomic():
         request = request_open(profile_id=profile_id, kind=RightsRequest.Kind.ERASURE, shown_by=shown_by, actor=actor)
         withdraw_everything(request)
+        request = request_locked(request.pk)
         if sure and request.state == State.OPEN:
             _begin(request, actor)
     return request
@@ -85,7 +86,7 @@ def erasure_run(*, request_id: int) -> RightsRequest:
         return request
     _keep(request)
     for step in erase_steps():
-        _take(request_id, step)
+        _take(request, step)
     with transaction.atomic():
         request = request_locked(request_id)
         if request.state == State.WORKING:
@@ -95,13 +96,13 @@ def erasure_run(*, request_id: int) -> RightsRequest:
     return request
 
 
-def _take(request_id: int, step: EraseStep) -> None:
+def _take(begun: RightsRequest, step: EraseStep) -> None:
     with transaction.atomic():
-        request = request_locked(request_id)
+        gate_lock(profile_ids=[begun.profile_id])
+        request = request_locked(begun.pk)
         taken: list[dict[str, Any]] = request.report.get("steps", [])
         if request.state != State.WORKING or step.name in {one["step"] for one in taken}:
             return
-        gate_lock(profile_ids=[request.profile_id])
         forgotten = step.erase(person_read(request.profile_id))
         taken.append({"step": step.name, "at": now().isoformat(timespec="seconds"), **asdict(forgotten)})
         request.report = {**request.report, "steps": taken}

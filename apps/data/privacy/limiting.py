@@ -5,17 +5,17 @@ from typing import Final
 from django.db import transaction
 
 from apps.data.consent.models import Channel, ConsentRecord, ConsentState, Purpose
-from apps.data.consent.services import consent_withdraw, gate_lock
+from apps.data.consent.services import consent_withdraw
 from apps.data.profiles.models import Profile
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
-from apps.foundation.core.errors import Conflict, Invalid, NotFound
+from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.core.live import live_publish
 from apps.foundation.core.outbox import outbox_put
 from apps.foundation.governance.services import audit_record
 
 from .models import RightsRequest
-from .services import State, request_move, request_open
+from .services import State, person_lock, request_move, request_open
 
 OBJECTIONS: Final = {"marketing": ("marketing",), "profiling": ("personalisation", "profiling", "tracking")}
 """To what one objects: the purposes that end. Direct marketing ends without any weighing up (Article 21(2) and (3))."""
@@ -57,7 +57,6 @@ def restriction_set(*, profile_id: int, shown_by: str, actor: User | None = None
         request = request_open(
             profile_id=profile_id, kind=RightsRequest.Kind.RESTRICTION, shown_by=shown_by, actor=actor
         )
-        gate_lock(profile_ids=[profile_id])
         changed = Profile.objects.filter(pk=profile_id, restricted_at=None).update(restricted_at=now())
         request_move(request, to=State.DONE, report={"changed": bool(changed)}, actor=actor)
         _tell(profile_id, restricted=True)
@@ -72,10 +71,7 @@ def restriction_lift(*, profile_id: int, because: str = "", actor: User | None =
     if actor is not None and len(because.strip()) < 10:
         raise Invalid("reason_missing", "Say why it is lifted: the person must be told before (Art. 18(3))")
     with transaction.atomic():
-        profile = Profile.objects.filter(pk=profile_id).first()
-        if profile is None:
-            raise NotFound("profile_unknown", "There is no such profile")
-        gate_lock(profile_ids=[profile_id])
+        profile = person_lock(profile_id)
         if not Profile.objects.filter(pk=profile_id).exclude(restricted_at=None).update(restricted_at=None):
             raise Conflict("not_restricted", "There is no restriction to lift")
         audit_record(

@@ -1,4 +1,7 @@
-"""Rights requests: put down, extended, and closed. What each kind does is in a file of its own."""
+"""Rights requests: put down, extended, and closed. What each kind does is in a file of its own.
+
+Locks are taken in one order: the person's gate, then the request. Consent does the same with what belongs to it.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,6 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
+from apps.data.consent.services import gate_lock
 from apps.data.profiles.models import Profile
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
@@ -17,6 +21,14 @@ from .models import RightsRequest
 from .rules import due_of, step_check
 
 State = RightsRequest.State
+
+
+def person_lock(profile_id: int) -> Profile:
+    """A person, under their gate until the caller's transaction ends. Raises NotFound."""
+    if not Profile.objects.filter(pk=profile_id).exists():
+        raise NotFound("profile_unknown", "There is no such profile")
+    gate_lock(profile_ids=[profile_id])
+    return Profile.objects.get(pk=profile_id)
 
 
 def request_open(
@@ -31,9 +43,7 @@ def request_open(
         raise Invalid("identity_not_shown", "Say how it was shown that the person is who they say")
     at = now()
     with transaction.atomic():
-        profile = Profile.objects.select_for_update().filter(pk=profile_id).first()
-        if profile is None:
-            raise NotFound("profile_unknown", "There is no such profile")
+        profile = person_lock(profile_id)
         if profile.erased_at is not None:
             raise Conflict("profile_erased", "This person was erased: nothing is known of them any more")
         running = RightsRequest.objects.filter(
