@@ -291,6 +291,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "templatetags/tessera.py": "filters for staff pages",
         "words.py": "what states, reasons and tiers are called on pages",
         "sample_shop/__init__.py": "the sample shop",
+        "sample_shop/asking.py": "what it asks of its customers",
         "sample_shop/campaigns.py": "what its staff made",
         "sample_shop/chance.py": "drawing by lot",
         "sample_shop/generator.py": "its data from a seed; pure",

@@ -123,9 +123,9 @@ def _orders(profile_id: int) -> str:
 
 
 def _groups(profile_id: int) -> list[str]:
-    """The names of the audiences that messages go to at present and that the person is in."""
+    """The names of the audiences that messages go to at present and that the person, unlike others, is in."""
     rules = {}
-    audiences = Audience.objects.filter(playbooks__published__isnull=False).distinct()
+    audiences = Audience.objects.filter(playbooks__published__isnull=False).exclude(rule={"all": []}).distinct()
     for name, rule in audiences.values_list("name", "rule"):
         try:
             rules[name] = rule_parse(rule)

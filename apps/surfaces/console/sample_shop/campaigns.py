@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from django.contrib.contenttypes.models import ContentType
 
+from apps.data.consent.models import Topic
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.content.case_files import cases_read
@@ -30,6 +31,7 @@ from apps.foundation.accounts.services import user_scope_set
 from apps.foundation.governance.models import Approval, Review
 from apps.foundation.governance.services import review_answer
 
+from .asking import asking_make
 from .sign_up import sign_up_make
 
 _HERE = Path(__file__).parent
@@ -113,6 +115,8 @@ def campaigns_make(*, staff: Mapping[str, User], as_of: datetime, done: Callable
     staff: a user by role; done: told of each kind, and how many there are.
     """
     publisher = staff["publisher"]
+    asking_make(staff=staff, as_of=as_of)
+    done("topics", Topic.objects.count())
     brand, template = content_make(staff, done)
     for group in (LIFE, SYSTEM):
         layout_add(by=staff["engineer"], group=group)
@@ -137,6 +141,7 @@ def campaigns_make(*, staff: Mapping[str, User], as_of: datetime, done: Callable
         description="Three products for each customer, and a hero by country and segment.",
         audience=audiences["Everybody"],
         slots=WEEKLY_SLOTS,
+        topic=Topic.objects.get(pk="picks"),
         approval_path=["brand_approver", "legal_approver"],
         **common,
     )
@@ -153,6 +158,7 @@ def campaigns_make(*, staff: Mapping[str, User], as_of: datetime, done: Callable
         slots=WINBACK_SLOTS,
         trigger=Playbook.Trigger.SCHEDULE,
         schedule="0 9 * * 2",
+        topic=Topic.objects.get(pk="offers"),
         time_zone="Europe/Vienna",
         approval_path=["brand_approver"],
         **common,
