@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import TabularInline
@@ -17,6 +19,8 @@ from .addresses import identifiers_read, value_mask
 from .errors import MasterKeyMissing
 from .models import Identifier, Profile
 from .normalize import email_normalize, external_id_normalize
+
+_MOST_FOUND = 50
 
 
 class IdentifierInline(TabularInline):
@@ -61,7 +65,10 @@ class IdentifierInline(TabularInline):
 
 @admin.register(Profile)
 class ProfileAdmin(ReadOnlyAdmin):
-    """People. Search is by exact address or customer number, which an index answers however many there are."""
+    """People. Search is by exact address or customer number, which an index answers however many there are.
+
+    It comes by POST and leads to numbers, so that no address gets into the address of a page.
+    """
 
     list_display = ("number", "first_name", "last_name", "country", "language", "source", "updated_at", "page")
     list_display_links = ("number",)
@@ -84,6 +91,25 @@ class ProfileAdmin(ReadOnlyAdmin):
     @admin.display(description="Profile", ordering="id")
     def number(self, profile: Profile) -> str:
         return str(profile.pk)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, or where a search leads: to the one person found, or to the list of those found."""
+        if request.method != "POST" or "sought" not in request.POST:
+            page: HttpResponse = super().changelist_view(request, extra_context)
+            return page
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        sought, people = request.POST["sought"], self.get_queryset(request)
+        found = list(self.get_search_results(request, people, sought)[0].values_list("pk", flat=True)[:_MOST_FOUND])
+        here = reverse("admin:profiles_profile_changelist")
+        if not sought.strip():
+            return redirect(here)
+        if len(found) == 1:
+            return redirect("admin:profiles_profile_change", found[0])
+        if not found:
+            messages.info(request, "Nobody is known by that. Type the whole address, or the whole customer number.")
+            return redirect(here)
+        return redirect(f"{here}?id__in={','.join(map(str, found))}")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from uuid import UUID
 
 from apps.data.consent.models import ConsentRecord
+from apps.data.profiles.addresses import value_mask
 from apps.data.profiles.models import Profile
 from apps.decisioning.decisions.selectors import Explanation, SlotExplained, decision_explain
 from apps.decisioning.playbooks.models import PlaybookVersion, Run
@@ -89,8 +90,11 @@ class MessageShown:
         return [slot for slot in self.explanation.slots if slot not in self.chosen]
 
 
-def message_shown(decision_id: UUID) -> MessageShown:
-    """The page of a decision and of its message, where there is one. Raises NotFound."""
+def message_shown(decision_id: UUID, *, whole: bool = True) -> MessageShown:
+    """The page of a decision and of its message, where there is one. whole: its address as it is, else masked.
+
+    Raises NotFound.
+    """
     explanation = decision_explain(decision_id)
     run = Run.objects.select_related("playbook", "version", "version__published_by").get(pk=explanation.run_id)
     message = Message.objects.filter(pk=decision_id).first()
@@ -99,7 +103,7 @@ def message_shown(decision_id: UUID) -> MessageShown:
     if message is not None:
         state, reason = message.state, message.reason
         if message.content_digest:
-            as_sent, problem = _again(message)
+            as_sent, problem = _again(message, whole=whole)
     return MessageShown(
         id=decision_id,
         run=run,
@@ -118,7 +122,7 @@ def message_shown(decision_id: UUID) -> MessageShown:
     )
 
 
-def _again(message: Message) -> tuple[AsSent | None, str]:
+def _again(message: Message, *, whole: bool) -> tuple[AsSent | None, str]:
     try:
         source = message_again(message.pk)
     except (DomainError, PermanentError) as error:
@@ -127,15 +131,21 @@ def _again(message: Message) -> tuple[AsSent | None, str]:
         return None, "The key that signed its links is gone, so it can't be made again."
     parsed = message_from_bytes(source, policy=policy.default)
     digest = hashlib.sha256(source).hexdigest()
-    headers = [(name, _tokens_cut(str(value))) for name, value in parsed.items()]
+    address = str(parsed["To"] or "")
+    masked = address if whole else value_mask("email", address)
+
+    def plain(text: str) -> str:
+        return _tokens_cut(text.replace(address, masked) if address else text)
+
+    headers = [(name, plain(str(value))) for name, value in parsed.items()]
     return (
         AsSent(
-            to=str(parsed["To"] or ""),
-            subject=str(parsed["Subject"] or ""),
-            html=_part(parsed, "html"),
-            text=_part(parsed, "plain"),
+            to=masked,
+            subject=plain(str(parsed["Subject"] or "")),
+            html=plain(_part(parsed, "html")),
+            text=plain(_part(parsed, "plain")),
             headers=headers,
-            source=_source(headers, parsed)[:SOURCE_LIMIT],
+            source=plain(_source(headers, parsed))[:SOURCE_LIMIT],
             digest=digest,
             size=len(source),
         ),
@@ -145,7 +155,7 @@ def _again(message: Message) -> tuple[AsSent | None, str]:
 
 def _part(parsed: EmailMessage, kind: str) -> str:
     part = parsed.get_body((kind,))
-    return _tokens_cut(str(part.get_content())) if part is not None else ""
+    return str(part.get_content()) if part is not None else ""
 
 
 def _tokens_cut(text: str) -> str:
@@ -157,7 +167,7 @@ def _source(headers: Sequence[tuple[str, str]], parsed: EmailMessage) -> str:
     lines = [f"{name}: {value}" for name, value in headers]
     for part in parsed.walk():
         if not part.is_multipart():
-            lines += ["", f"--- {part['Content-Type']}", "", _tokens_cut(str(part.get_content()))]
+            lines += ["", f"--- {part['Content-Type']}", "", str(part.get_content())]
     return "\n".join(lines)
 
 

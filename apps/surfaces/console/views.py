@@ -151,7 +151,7 @@ def _key(value: str) -> UUID | None:
 def message(request: HttpRequest, decision_id: UUID) -> HttpResponse:
     """A message as it was sent, and why it looks so; for people withheld, why they got nothing."""
     try:
-        shown = message_shown(decision_id)
+        shown = message_shown(decision_id, whole=request.user.has_perm("profiles.view_identifier"))
     except NotFound:
         raise Http404 from None
     view = request.GET.get("view", "html")

@@ -63,15 +63,33 @@ def test_without_its_master_key_the_page_says_which_one_is_missing(settings: Set
     assert "the master key m1 is not in MASTER_KEYS" in page_of(anna, "administrator")
 
 
-def test_search_is_by_the_whole_address() -> None:
-    anna = make_anna()
+def test_search_is_by_the_whole_address_and_leads_to_numbers() -> None:
+    anna, other = make_anna(), make_profile(email="both@example.com")
+    identifier_put(profile_id=anna.pk, kind="email", value="both@example.com")
     client = Client()
     client.force_login(make_user("publisher"))
+    people = reverse("admin:profiles_profile_changelist")
 
-    def found(term: str) -> list[int]:
-        answer = client.get(reverse("admin:profiles_profile_changelist"), {"q": term})
-        return [one.pk for one in answer.context["cl"].result_list]
+    def led_to(sought: str) -> str:
+        return str(client.post(people, {"sought": sought})["Location"])
 
-    assert found("Anna@Example.com") == [anna.pk]
-    assert found("shop:17") == [anna.pk]
-    assert found("anna") == []
+    assert 'method="post"' in client.get(people).text
+    assert led_to("Anna@Example.com") == reverse("admin:profiles_profile_change", args=[anna.pk])
+    assert led_to("shop:17") == reverse("admin:profiles_profile_change", args=[anna.pk])
+    assert led_to(str(other.pk)) == reverse("admin:profiles_profile_change", args=[other.pk])
+    assert led_to("anna") == led_to(" ") == people
+    assert "Nobody is known by that" in client.get(people).text
+    both = client.get(led_to("Both@Example.com"))
+    assert "both" not in both.wsgi_request.get_full_path().lower()
+    assert {one.pk for one in both.context["cl"].result_list} == {anna.pk, other.pk}
+
+
+def test_who_may_not_see_customers_can_not_search_for_them() -> None:
+    make_anna()
+    nobody, client = make_user(), Client()
+    nobody.groups.clear()
+    client.force_login(nobody)
+
+    answer = client.post(reverse("admin:profiles_profile_changelist"), {"sought": "anna@example.com"})
+
+    assert answer.status_code == 403

@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.data.consent.links import preferences_url, unsubscribe_url
+from apps.data.profiles.addresses import addresses_read
 from apps.data.profiles.vault import key_destroy
 from apps.decisioning.playbooks.models import Run
 from apps.decisioning.playbooks.specs import version_digest
@@ -280,6 +281,21 @@ def test_who_may_read_a_message_can_not_choose_for_the_person(view: str) -> None
 
     assert "/u/k1.…" in page
     assert not any(token[:12] in page for token in tokens)
+
+
+@pytest.mark.parametrize("view", ["html", "headers", "source"])
+def test_only_who_may_view_identifiers_reads_the_address_of_a_message(view: str) -> None:
+    message = make_message()
+    address = addresses_read(profile_ids=[message.profile_id], kind="email")[message.profile_id]
+
+    pages = {
+        role: signed_in(make_user(role)).get(reverse("console:message", args=[message.pk]) + f"?view={view}").text
+        for role in ("analyst", "administrator")
+    }
+
+    assert address in pages["administrator"]
+    assert address not in pages["analyst"]
+    assert f"{address[0]}•••@" in pages["analyst"]
 
 
 def test_message_that_comes_out_otherwise_is_told_loudly_and_not_shown() -> None:
