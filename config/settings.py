@@ -9,7 +9,7 @@ from pathlib import Path
 from celery.schedules import crontab
 from environs import Env
 
-from .keys import master_keys_read
+from .keys import lookup_keys_read, master_keys_read
 from .languages import languages_read
 from .naming import patterns_read
 from .unfold import UNFOLD as UNFOLD
@@ -25,7 +25,9 @@ BASE_URL = env.str("BASE_URL").rstrip("/")
 LINK_KEYS: list[str] = env.list("LINK_KEYS")
 """Keys that sign links in messages, `id:secret` each; the first signs, all verify."""
 ADDRESS_KEY = env.str("ADDRESS_KEY")
-"""Key of the digests by which addresses are looked up and suppressed. Never change it."""
+"""Key of the digests by which addresses are looked up and suppressed: version 1 of `LOOKUP_KEYS`. Never change it."""
+LOOKUP_KEYS = lookup_keys_read(env.list("LOOKUP_KEYS", []), ADDRESS_KEY)
+"""Keys of those digests by version: new digests carry the first, lookups try all."""
 MASTER_KEYS = master_keys_read(env.list("MASTER_KEYS"))
 """Keys that wrap each person's data key, by id: the first wraps, all unwrap."""
 LEDGER_KEY = (env.str("LEDGER_KEY", "") or f"ledger:{ADDRESS_KEY}").encode()

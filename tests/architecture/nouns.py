@@ -46,6 +46,8 @@ NOUNS: dict[str, dict[str, str]] = {
         "mail_hosts.py": "whether a domain takes mail, by DNS",
         "normalize.py": "one spelling for each address, number, country and language",
         "typos.py": "domains that were mistyped, and what was meant; pure",
+        "lookup.py": "digests of addresses, and who follows when their key changes",
+        "rotation.py": "changing keys while everything runs",
         "vault.py": "a key of each person, and what is sealed with it",
     },
     "data/consent": {
@@ -59,6 +61,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "chain.py": "the chain over the ledger, its heads, and looking whether they hold",
         "governing.py": "what consent tells governance",
         "gpc.py": "the signal of a browser that asks not to follow its person",
+        "following.py": "what goes over with an address that is digested anew",
         "ledger.py": "seals, links and heads: the arithmetic; pure",
         "links.py": "the signed links from a message to its person's choices",
         "offering.py": "topics and interests as staff offer them",
@@ -232,6 +235,7 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "delivery/webhooks": {"privacy.py": "what it tells of the personal data it holds"},
     "delivery/sending": {
+        "following.py": "messages go over with an address that is digested anew",
         "privacy.py": "what it tells of the personal data it holds",
         "claims.py": "taking messages to send, and giving them back",
         "evidence.py": "settling the uncertain by what the relay says",

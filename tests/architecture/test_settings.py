@@ -120,3 +120,20 @@ def test_a_master_key_that_is_none_stops_the_start(value: str, says: str, monkey
 
     with pytest.raises(Exception, match=says):
         settings_read()
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("x:0123456789abcdef", "version from 1 to 255"),
+        ("256:0123456789abcdef", "version from 1 to 255"),
+        ("2:short", "16 characters"),
+        ("2:0123456789abcdef,2:fedcba9876543210", "two keys of version 2"),
+        ("1:another-than-address-key", "version 1 is ADDRESS_KEY"),
+    ],
+)
+def test_a_lookup_key_that_is_none_stops_the_start(value: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOKUP_KEYS", value)
+
+    with pytest.raises(Exception, match=says):
+        settings_read()

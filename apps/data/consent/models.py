@@ -176,7 +176,10 @@ class Gate(models.Model):
 
 
 class Suppression(models.Model):
-    """An address that gets nothing, whoever holds it. It outlives the profile; no import lifts it."""
+    """An address that gets nothing, whoever holds it. It outlives the profile; no import lifts it.
+
+    One row for each live version of the lookup key. carried: it stands under the newest version too.
+    """
 
     class Reason(models.TextChoices):
         BOUNCE = "bounce", "bounced for good"
@@ -186,7 +189,8 @@ class Suppression(models.Model):
         MANUAL = "manual", "by staff"
         SPAM_TRAP = "spam_trap", "known spam trap"
 
-    digest = models.BinaryField(max_length=32, unique=True)
+    digest = models.BinaryField(max_length=33, unique=True)
+    carried = models.BooleanField(default=False, db_default=False, editable=False)
     kind = models.CharField(max_length=16, default="email")
     reason = models.CharField(max_length=12, choices=Reason.choices)
     note = models.CharField(max_length=200, blank=True)

@@ -229,7 +229,7 @@ def awaited_apply(*, limit: int = 1_000) -> int:
     )
     for one in found:
         with transaction.atomic():
-            for holder in sorted(digest_holders(kind=one.kind, digest=bytes(one.digest))):
+            for holder in sorted(digest_holders(kind=one.kind, digests=[bytes(one.digest)])):
                 consent_withdraw(
                     profile_id=holder,
                     purpose=one.purpose_id,

@@ -13,13 +13,13 @@ from django.conf import settings
 from django.db import connection, transaction
 from psycopg2.extras import Json
 
-from apps.data.profiles.models import Identifier
+from apps.data.profiles.addresses import holders_of
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
 from apps.foundation.core.live import live_publish
 from apps.foundation.core.outbox import outbox_put
-from apps.foundation.core.signing import address_digest
+from apps.foundation.core.signing import address_digests
 
 from .chain import chain_extend_soon
 from .contracts import Circumstances, Origin
@@ -312,13 +312,18 @@ def suppression_add(
 
     Locks the gates of all who hold it, so no message to it enters `sending` once this has committed.
     """
-    digest = address_digest(kind, value)
+    newest, *older = digests = address_digests(kind, value)
+    said = {"kind": kind, "reason": reason, "note": note, "actor": actor}
     with transaction.atomic():
-        holders = list(Identifier.objects.filter(kind=kind, digest=digest).values_list("profile_id", flat=True))
+        holders = holders_of(kind=kind, value=value)
         gate_lock(profile_ids=holders)
-        _, created = Suppression.objects.get_or_create(
-            digest=digest, defaults={"kind": kind, "reason": reason, "note": note, "actor": actor}
-        )
+        known = Suppression.objects.filter(digest__in=digests).exists()
+        _, made = Suppression.objects.get_or_create(digest=newest, defaults=said)
+        for digest in older:  # for identifiers that are not brought over to the newest version yet
+            Suppression.objects.update_or_create(
+                digest=digest, defaults={"carried": True}, create_defaults={**said, "carried": True}
+            )
+        created = made and not known
         if created:
             gate_turn(holders)
             outbox_put("suppression.added", [{"reason": str(reason), "kind": kind, "profiles": holders}])

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from .mapping import Mapping
-from .sealing import StagingKey, identifiers_write
+from .sealing import StagingKey, identifiers_renew, identifiers_write
 
 # What the latest line with something in it says, for each person: a blank never erases.
 _PEOPLE = """
@@ -366,6 +366,7 @@ def _people_merge(cursor: CursorWrapper, mapping: Mapping, key: StagingKey, term
     if mapping.attributes:
         cursor.execute(_ATTRIBUTES, terms)
     cursor.execute("ANALYZE merge_people")
+    identifiers_renew(key=key)
     for statement in _FIND:
         cursor.execute(statement, terms)
     for kind in ("email", "phone"):

@@ -8,14 +8,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-from apps.data.profiles.addresses import COLUMNS, place_of
+from apps.data.profiles.addresses import COLUMNS
+from apps.data.profiles.lookup import digests_came_in, identifiers_redigest, place_of
 from apps.data.profiles.vault import master_unwrap, master_wrap, vault_make
 from apps.foundation.core.clock import now
 from apps.foundation.core.crypto import binding, key_make, seal, unseal
 from apps.foundation.core.postgres import copy_rows
+from apps.foundation.core.signing import address_digests
 
 BATCH: Final = 5_000
 """Identifiers at a time, so that memory stays flat however many a file brings."""
@@ -36,6 +39,10 @@ WHERE NOT EXISTS (
   WHERE known.profile_id = told.profile_id AND known.kind = told.kind AND known.digest = told.digest)
 ORDER BY 1
 """
+_TOLD: Final = " UNION ALL ".join(
+    f"SELECT '{kind}', {column}_digest, {column} FROM merge_people WHERE {column}_digest IS NOT NULL"  # noqa: S608
+    for kind, column in (("external_id", "external"), ("email", "email"), ("phone", "phone"))
+).replace("external_digest, external FROM", "external_digest, external_id FROM")
 
 
 class StagingKey:
@@ -82,12 +89,30 @@ def identifiers_write(cursor: CursorWrapper, *, key: StagingKey, source: str) ->
     with connection.chunked_cursor() as found:
         found.execute(_NEW)
         while rows := found.fetchmany(BATCH):
-            copy_rows(cursor, "profiles_identifier", COLUMNS, _sealed(rows, key, source))
+            opened = [(*row[:2], key.open(bytes(row[3]), bytes(row[2])), *row[3:]) for row in rows]
+            copy_rows(cursor, "profiles_identifier", COLUMNS, _sealed(opened, source))
+            digests_came_in([row[:3] for row in opened])
 
 
-def _sealed(rows: Sequence[tuple[Any, ...]], key: StagingKey, source: str) -> Iterator[Sequence[object]]:
+def identifiers_renew(*, key: StagingKey) -> None:
+    """Bring those identifiers over to the newest lookup key that this merge will look for, in the caller's transaction.
+
+    So that its statements find them by one digest. Nothing to do while there is one live version.
+    """
+    if len(settings.LOOKUP_KEYS) == 1:
+        return
+    with connection.chunked_cursor() as told:
+        told.execute(_TOLD)
+        while rows := told.fetchmany(BATCH):
+            older: list[bytes] = []
+            for kind, stored, staged in rows:
+                older += address_digests(kind, key.open(bytes(stored), bytes(staged)))[1:]
+            identifiers_redigest(older)
+
+
+def _sealed(rows: Sequence[tuple[Any, ...]], source: str) -> Iterator[Sequence[object]]:
     vault, at = vault_make(row[0] for row in rows), now()
-    for profile_id, kind, staged, stored, main in rows:
+    for profile_id, kind, value, stored, main in rows:
         digest = bytes(stored)
-        value = key.open(digest, bytes(staged)).encode()
-        yield profile_id, kind, vault.seal(profile_id, place_of(kind, digest), value), digest, False, main, source, at
+        sealed = vault.seal(profile_id, place_of(kind, digest), value.encode())
+        yield profile_id, kind, sealed, digest, False, main, source, at

@@ -16,10 +16,11 @@ from django.db import connection, transaction
 from apps.foundation.core.clock import now
 from apps.foundation.core.masking import MASK
 from apps.foundation.core.postgres import copy_rows
-from apps.foundation.core.signing import address_digest
+from apps.foundation.core.signing import address_digest, address_digests
 
+from .lookup import digests_came_in, identifiers_redigest, place_of
 from .models import Identifier, Profile
-from .vault import Erased, Place, Tampered, Vault, vault_make, vault_open
+from .vault import Erased, Tampered, Vault, vault_make, vault_open
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +52,6 @@ class NewIdentifier(NamedTuple):
     verified: bool = False
     source: str = ""
     created_at: datetime | None = None
-
-
-def place_of(kind: str, digest: bytes) -> Place:
-    """Where an identifier's value is sealed."""
-    return Place("profiles_identifier", "sealed", f"{kind}:{digest.hex()}")
 
 
 def value_open(vault: Vault, profile_id: int, kind: str, digest: bytes, sealed: bytes) -> str | None:
@@ -133,12 +129,12 @@ def identifiers_read(*, profile_id: int) -> list[Known]:
 
 def holders_of(*, kind: str, value: str) -> list[int]:
     """The ids of all who are known by this value (normalized), whose main one it is first."""
-    return digest_holders(kind=kind, digest=address_digest(kind, value))
+    return digest_holders(kind=kind, digests=address_digests(kind, value))
 
 
-def digest_holders(*, kind: str, digest: bytes) -> list[int]:
-    """The same by the digest of the value."""
-    rows = Identifier.objects.filter(kind=kind, digest=digest)
+def digest_holders(*, kind: str, digests: Sequence[bytes]) -> list[int]:
+    """The same by the digests of the value, of whatever version."""
+    rows = Identifier.objects.filter(kind=kind, digest__in=digests)
     return list(rows.order_by("-main", "profile_id").values_list("profile_id", flat=True))
 
 
@@ -149,8 +145,9 @@ def identifier_put(*, profile_id: int, kind: str, value: str, verified: bool = F
     that the person has already stays as it is, and becomes verified if it is now.
     Raises django.db.IntegrityError for a customer number that somebody else has, Erased for who was erased.
     """
-    digest = address_digest(kind, value)
+    digest, *older = address_digests(kind, value)
     with transaction.atomic():
+        identifiers_redigest(older)  # whoever has it under an older version: the database looks after twins
         Profile.objects.select_for_update(no_key=True).get(pk=profile_id)  # one writer a person
         vault = vault_make([profile_id])
         held = list(Identifier.objects.filter(profile_id=profile_id, kind=kind))
@@ -161,6 +158,7 @@ def identifier_put(*, profile_id: int, kind: str, value: str, verified: bool = F
             found = Identifier.objects.create(
                 profile_id=profile_id, kind=kind, digest=digest, sealed=sealed, verified=verified, source=source
             )
+            digests_came_in([(profile_id, kind, value)])
         elif verified and not found.verified:
             Identifier.objects.filter(pk=found.pk).update(verified=True)
         becomes_main = kind != Identifier.Kind.EXTERNAL and (
@@ -187,6 +185,7 @@ def identifiers_add(identifiers: Iterable[NewIdentifier]) -> int:
     with connection.cursor() as cursor:
         while some := list(islice(waiting, BATCH)):
             count += copy_rows(cursor, "profiles_identifier", COLUMNS, _rows(some, at))
+            digests_came_in([(one.profile_id, one.kind, one.value) for one in some])
     return count
 
 

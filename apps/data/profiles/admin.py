@@ -13,7 +13,7 @@ from unfold.admin import TabularInline
 
 from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.errors import Invalid
-from apps.foundation.core.signing import address_digest
+from apps.foundation.core.signing import address_digests
 
 from .addresses import identifiers_read, value_mask
 from .errors import MasterKeyMissing
@@ -122,7 +122,7 @@ class ProfileAdmin(ReadOnlyAdmin):
         known: list[bytes] = []
         for kind, normalize in (("email", email_normalize), ("external_id", external_id_normalize)):
             try:
-                known.append(address_digest(kind, normalize(term)))
+                known += address_digests(kind, normalize(term))
             except Invalid:
                 continue
         people = Identifier.objects.filter(digest__in=known, kind__in=["email", "external_id"]).values("profile_id")

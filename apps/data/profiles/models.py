@@ -100,5 +100,18 @@ class ProfileKey(models.Model):
     made_at = models.DateTimeField(default=now)
     destroyed_at = models.DateTimeField(null=True)
 
+    class Meta:
+        indexes = [models.Index(fields=["master"], name="profile_key_by_master")]
+
     def __str__(self) -> str:
         return f"Key {self.version} of profile {self.profile_id}"
+
+
+class KeyRotation(models.Model):
+    """One go of `manage.py keys_rotate --data-keys`: keys made before it get a successor. Unfinished, it goes on."""
+
+    started_at = models.DateTimeField(default=now)
+    finished_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"Rotation of {self.started_at:%Y-%m-%d %H:%M}"

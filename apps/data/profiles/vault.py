@@ -113,11 +113,13 @@ def master_unwrap(name: str, wrapped: bytes, *place: str | int) -> bytes:
         ) from None
 
 
-def _wrap(profile_id: int, version: int, key: bytes) -> tuple[str, bytes]:
+def key_wrap(profile_id: int, version: int, key: bytes) -> tuple[str, bytes]:
+    """A person's data key under the newest master key: the master key's id, and what is stored."""
     return master_wrap(key, "profiles_profilekey", "wrapped", profile_id, version)
 
 
-def _unwrap(profile_id: int, version: int, name: str, wrapped: bytes) -> bytes:
+def key_unwrap(profile_id: int, version: int, name: str, wrapped: bytes) -> bytes:
+    """A person's data key. Raises MasterKeyMissing."""
     return master_unwrap(name, wrapped, "profiles_profilekey", "wrapped", profile_id, version)
 
 
@@ -162,12 +164,14 @@ class Vault:
     def _cipher(self, profile_id: int, version: int) -> AESGCM:
         cipher = self._ciphers.get((profile_id, version))
         if cipher is None:
+            if (profile_id, version) not in self._wrapped and profile_id in self._newest:
+                self._wrapped |= vault_open([profile_id])._wrapped  # it may have got a newer key meanwhile
             found = self._wrapped.get((profile_id, version))
             if found is None:
                 if profile_id in self._newest:
                     raise Tampered("a sealed value names a version of the key that the person does not have")
                 raise Erased(f"profile {profile_id} has no key")
-            cipher = AESGCM(_unwrap(profile_id, version, *found))
+            cipher = AESGCM(key_unwrap(profile_id, version, *found))
             self._ciphers[profile_id, version] = cipher
         return cipher
 
@@ -204,7 +208,7 @@ def vault_make(profile_ids: Iterable[int]) -> Vault:
         keys = {profile_id: key_make() for profile_id in ids if profile_id not in known}
         made: dict[int, tuple[str, bytes]] = {}
         if keys:
-            wrapped = {profile_id: _wrap(profile_id, FIRST_VERSION, key) for profile_id, key in keys.items()}
+            wrapped = {profile_id: key_wrap(profile_id, FIRST_VERSION, key) for profile_id, key in keys.items()}
             name = next(iter(settings.MASTER_KEYS))
             cursor.execute(_KEYS_ADD, [FIRST_VERSION, name, list(keys), [stored for _, stored in wrapped.values()]])
             made = {row[0]: wrapped[row[0]] for row in cursor.fetchall()}

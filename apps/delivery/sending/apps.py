@@ -8,8 +8,10 @@ class SendingConfig(AppConfig):
         from apps.decisioning.decisions.registry import message_counters
 
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
+        from .following import following_register
         from .privacy import privacy_register
         from .selectors import messages_count
 
         message_counters.append(messages_count)
         privacy_register()
+        following_register()

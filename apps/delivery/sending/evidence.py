@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from apps.data.profiles.normalize import email_normalize
 from apps.foundation.core.errors import Invalid
-from apps.foundation.core.signing import address_digest
+from apps.foundation.core.signing import address_digests
 
 from .models import Message
 from .rules import leaving
@@ -49,15 +49,16 @@ def messages_settle(*, taken: Iterable[tuple[UUID, str]]) -> int:
     source = iter(taken)
     while chunk := dict(islice(source, CHUNK)):
         with transaction.atomic(), connection.cursor() as cursor:
-            digests = [_digest(recipient) for recipient in chunk.values()]
-            cursor.execute(_SETTLE, [list(chunk), digests, leaving(State.UNCERTAIN, to=State.SENT)])
+            known = [(key, digest) for key, recipient in chunk.items() for digest in _digests(recipient)]
+            ids, digests = [key for key, _ in known], [digest for _, digest in known]
+            cursor.execute(_SETTLE, [ids, digests, leaving(State.UNCERTAIN, to=State.SENT)])
             settled += int(cursor.rowcount)
     return settled
 
 
-def _digest(recipient: str) -> str:
-    """By what the ledger knows an address, in hex; "" for what is none, which then fits no message."""
+def _digests(recipient: str) -> list[str]:
+    """By what the ledger may know an address, in hex; none for what is no address."""
     try:
-        return address_digest("email", email_normalize(recipient)).hex()
+        return [digest.hex() for digest in address_digests("email", email_normalize(recipient))]
     except Invalid:
-        return ""
+        return []

@@ -70,5 +70,22 @@ def token_read(scope: str, token: str) -> bytes:
 
 
 def address_digest(kind: str, normalized: str) -> bytes:
-    """The keyed digest (HMAC-SHA256, 32 bytes) by which an address or other identifier is looked up."""
-    return hmac.digest(settings.ADDRESS_KEY.encode(), f"{kind}\0{normalized}".encode(), "sha256")
+    """The keyed digest (HMAC-SHA256) by which an address or other identifier is stored, of the newest version.
+
+    Version 1 is 32 bytes; of a later one the version goes before, so that each says which key made it.
+    """
+    return address_digests(kind, normalized)[0]
+
+
+def address_digests(kind: str, normalized: str) -> list[bytes]:
+    """The digests of all versions that are live, the newest first: whoever looks something up tries them all."""
+    said = f"{kind}\0{normalized}".encode()
+    return [
+        (bytes((version,)) if version > 1 else b"") + hmac.digest(key, said, "sha256")
+        for version, key in settings.LOOKUP_KEYS.items()
+    ]
+
+
+def digest_version(digest: bytes) -> int:
+    """The version of the key that made a digest."""
+    return 1 if len(digest) == 32 else digest[0]

@@ -42,6 +42,10 @@ class SuppressionAdmin(ReadOnlyAdmin):
     readonly_fields = ("kind", "created_at", "actor")
     fields = ("kind", "reason", "note", "created_at", "actor")
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Each address once, also while two versions of the lookup key are live."""
+        return super().get_queryset(request).filter(carried=False)
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return cast(User, request.user).has_perm("consent.add_suppression")
 
