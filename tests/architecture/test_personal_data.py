@@ -47,6 +47,7 @@ NOTHING_PERSONAL: dict[str, str] = {
     "playbooks.Run": "an occasion; its people are in its batches and decisions",
     "playbooks.TriggerMark": "a moment",
     "privacy.RetentionMark": "counts",
+    "profiles.KeyRotation": "moments",
     "recommendations.BestSeller": "goods",
     "recommendations.Neighbour": "goods",
     "recommendations.RecommendationSet": "counts",

@@ -24,10 +24,10 @@ class Command(BaseCommand):
         "Bring everything over to the newest keys while all runs. First put the new key into MASTER_KEYS or "
         "LOOKUP_KEYS behind the others and restart every process; then put it in front, restart again, and run this. "
         "Wraps each person's data key with the first master key, and digests identifiers with the first lookup key. "
-        "With --data-keys, makes new data keys and seals all values with them. Stop it any time (Ctrl-C); the next run goes "
-        "on. At the end it says what still needs an old key: one that nothing needs may be taken out of the settings. "
-        "What is append-only can be sealed anew by the database's owner only: run --data-keys with the owner's "
-        "DATABASE_URL."
+        "With --data-keys, makes new data keys and seals all values with them. Stop it any time (Ctrl-C); the next run "
+        "goes on. At the end it says what still needs an old key: one that nothing needs may be taken out of the "
+        "settings. What is append-only can be sealed anew by the database's owner only: run --data-keys with the "
+        "owner's DATABASE_URL."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
