@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0009_purposes_ask"),
+        ("consent", "0010_consent_platforms"),
     ]
 
     operations = [
