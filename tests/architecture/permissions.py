@@ -112,7 +112,7 @@ ADMIN: dict[str, Kind] = {
     "consent.consentrecord": Kind(),
     "consent.consentstate": Kind(),
     "consent.privacypolicy": Kind(add=_LEGAL | _ADMINISTRATOR),
-    "consent.purpose": Kind(),
+    "consent.purpose": Kind(change=_ADMINISTRATOR),
     "consent.suppression": Kind(add=_ADMINISTRATOR),
     "consent.wording": Kind(add=_WORDERS, change=_WORDERS),
     "consent.topic": Kind(add=_PUBLISHER | _ADMINISTRATOR, change=_PUBLISHER | _ADMINISTRATOR),

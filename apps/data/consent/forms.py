@@ -17,6 +17,7 @@ from apps.foundation.accounts.saving import ServiceForm
 
 from . import wordings
 from .models import PrivacyPolicy, Purpose, Wording
+from .opt_ins import purpose_ask
 
 LANGUAGES: Final = ("en", "de", "fr", "es", "ar")
 """Those that are offered in every form; a wording may have others beside."""
@@ -119,6 +120,23 @@ def _text_field(language: str, text: str) -> forms.CharField:
         initial=text,
         widget=UnfoldAdminTextareaWidget(attributes),
     )
+
+
+class PurposeForm(ServiceForm):
+    """How a purpose is asked for."""
+
+    class Meta:
+        model = Purpose
+        fields = ("double_opt_in", "gpc_opts_out")
+
+    def service(self) -> Purpose:
+        data = self.cleaned_data
+        return purpose_ask(
+            code=self.instance.pk,
+            by=self.user,
+            double_opt_in=data["double_opt_in"],
+            gpc_opts_out=data["gpc_opts_out"],
+        )
 
 
 class PrivacyPolicyForm(ServiceForm):

@@ -17,8 +17,12 @@ from django.db import transaction
 from apps.data.profiles.addresses import identifier_verify
 from apps.data.profiles.mail import MailKind, mail_want
 from apps.data.profiles.models import Identifier
+from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Invalid, NotFound
 from apps.foundation.core.limits import allowed, network_of
+from apps.foundation.governance.services import audit_record
 
 from .contracts import Asked, Circumstances, Confirmed, Origin, WordingShown
 from .models import Channel, ConsentRecord, OptIn, Purpose
@@ -187,3 +191,25 @@ def opt_ins_forget(before: datetime, limit: int) -> int:
     """Remove opt-ins that were over before a moment, at most `limit`; what came of them is in the ledger."""
     old = OptIn.objects.filter(expires_at__lt=before).order_by("expires_at").values_list("pk", flat=True)[:limit]
     return OptIn.objects.filter(pk__in=list(old)).delete()[0]
+
+
+def purpose_ask(*, code: str, by: User, double_opt_in: bool, gpc_opts_out: bool) -> Purpose:
+    """Say how a purpose is asked for: whether what a form asks waits for a confirmation, and whether the browser's
+    signal withdraws it. For what is asked and heard from now on; what waits already goes on waiting.
+
+    Raises NotAllowed, NotFound, Invalid for a purpose that needs no consent.
+    """
+    right_require(by, "change", Purpose, what="change how a purpose is asked for")
+    with transaction.atomic():
+        purpose = Purpose.objects.select_for_update().filter(pk=code).first()
+        if purpose is None:
+            raise NotFound("purpose_unknown", "There is no such purpose")
+        if not purpose.needs_consent and (double_opt_in or gpc_opts_out):
+            raise Invalid("purpose_not_asked", "This purpose needs no consent, so nobody is asked")
+        before = (purpose.double_opt_in, purpose.gpc_opts_out)
+        purpose.double_opt_in, purpose.gpc_opts_out = double_opt_in, gpc_opts_out
+        if before != (double_opt_in, gpc_opts_out):
+            purpose.save(update_fields=["double_opt_in", "gpc_opts_out"])
+            data = {"double_opt_in": double_opt_in, "gpc_opts_out": gpc_opts_out}
+            audit_record(action="consent.purpose.changed", actor=by, subject=purpose, data=data)
+    return purpose

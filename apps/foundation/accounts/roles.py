@@ -111,6 +111,7 @@ ROLES: tuple[Role, ...] = (
             *_rights("imports", "import", "add change"),
             *_rights("consent", "suppression privacypolicy", "add"),
             *_rights("consent", "consentplatform", "view add change"),
+            *_rights("consent", "purpose", "change"),
             *_rights("privacy", "rightsrequest", "view add change"),
             "privacy.fetch_export",
             *_rights("consent", "wording", "add change publish"),

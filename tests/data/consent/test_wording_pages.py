@@ -5,8 +5,10 @@ import re
 import pytest
 from django.test import Client
 
-from apps.data.consent.models import PrivacyPolicy, Wording, WordingText
+from apps.data.consent.models import PrivacyPolicy, Purpose, Suppression, Wording, WordingText
+from apps.data.consent.selectors import gate_read
 from apps.foundation.accounts.models import User
+from apps.foundation.governance.models import AuditEntry
 from tests.factories import make_paths, make_profile, make_purposes, make_user
 from tests.wordings import FIRST, SECOND, agree, make_wording, next_version
 
@@ -108,3 +110,41 @@ def test_a_policy_is_entered_and_then_only_looked_at() -> None:
     assert "2026-11" in client.get(path).content.decode()
     assert client.post(path, {**values, "version": "2027"}).status_code == 403
     assert PrivacyPolicy.objects.get().version == "2026-11"
+
+
+def test_an_administrator_says_how_a_purpose_is_asked_for() -> None:
+    make_purposes()
+    path = "/admin/consent/purpose/tracking/change/"
+    values = {"double_opt_in": "on"}
+
+    assert signed_in(make_user("legal_approver")).post(path, values).status_code == 403
+    assert Purpose.objects.get(pk="tracking").gpc_opts_out
+    answer = signed_in(make_user("administrator")).post(path, values)
+
+    assert answer.status_code == 302, answer.content.decode()
+    tracking = Purpose.objects.get(pk="tracking")
+    assert (tracking.double_opt_in, tracking.gpc_opts_out) == (True, False)
+    assert AuditEntry.objects.get(action="consent.purpose.changed").object_id == "tracking"
+    client = signed_in(make_user("administrator"))
+    answer = client.post("/admin/consent/purpose/transactional/change/", values)
+    assert "needs no consent" in answer.content.decode()
+
+
+@pytest.mark.parametrize(("text", "kind"), [("Carla@Example.com", "email"), ("+43 660 1234567", "phone")])
+def test_an_administrator_suppresses_an_address_and_it_outlives_its_people(text: str, kind: str) -> None:
+    make_purposes()
+    client = signed_in(make_user("administrator"))
+    values = {"address": text, "reason": "spam_trap", "note": "told by the list of traps"}
+
+    assert signed_in(make_user("publisher")).post("/admin/consent/suppression/add/", values).status_code == 403
+    answer = client.post("/admin/consent/suppression/add/", values)
+
+    assert answer.status_code == 302, answer.content.decode()
+    one = Suppression.objects.get()
+    assert (one.kind, one.reason, one.note) == (kind, "spam_trap", "told by the list of traps")
+    assert one.actor is not None
+    if kind == "email":
+        later = make_profile(email="carla@example.com", consent=("marketing",))  # who comes after it, an import too
+        assert gate_read(profile_ids=[later.pk], purpose="marketing", channel="email")[later.pk].reason == "suppressed"
+    assert client.post("/admin/consent/suppression/add/", {**values, "reason": "manual"}).status_code == 302
+    assert Suppression.objects.get().reason == "spam_trap", "what is suppressed stays as it was"

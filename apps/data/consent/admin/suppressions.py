@@ -8,7 +8,8 @@ from django.http import HttpRequest
 
 from apps.data.consent.models import Suppression
 from apps.data.consent.services import suppression_add
-from apps.data.profiles.normalize import email_normalize
+from apps.data.profiles.models import Identifier
+from apps.data.profiles.normalize import email_normalize, phone_normalize
 from apps.foundation.accounts.models import User
 from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.errors import Invalid
@@ -18,15 +19,25 @@ from apps.foundation.core.signing import address_digest
 class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """Takes an address, keeps its digest only."""
 
-    address = forms.CharField(max_length=320, help_text="Kept only as a keyed digest. It can't be read back.")
+    address = forms.CharField(
+        max_length=320,
+        help_text="An e-mail address, or a phone number with its country (+43…). "
+        "Kept only as a keyed digest: it can't be read back.",
+    )
+    kind = Identifier.Kind.EMAIL
 
     class Meta:
         model = Suppression
         fields = ("address", "reason", "note")
 
     def clean_address(self) -> str:
+        """Normalized; `kind` says as what."""
+        text = self.cleaned_data["address"].strip()
         try:
-            return email_normalize(self.cleaned_data["address"])
+            if "@" in text:
+                return email_normalize(text)
+            self.kind = Identifier.Kind.PHONE
+            return phone_normalize(text)
         except Invalid as problem:
             raise forms.ValidationError(problem.message) from None
 
@@ -65,7 +76,7 @@ class SuppressionAdmin(ReadOnlyAdmin):
         """Through the service, which locks the gates of those who hold the address."""
         address = form.cleaned_data["address"]
         created = suppression_add(
-            kind="email",
+            kind=form.kind,
             value=address,
             reason=Suppression.Reason(obj.reason),
             note=obj.note,
@@ -73,4 +84,4 @@ class SuppressionAdmin(ReadOnlyAdmin):
         )
         if not created:
             messages.info(request, "This address was suppressed already; nothing changed.")
-        obj.pk = Suppression.objects.get(digest=address_digest("email", address)).pk
+        obj.pk = Suppression.objects.get(digest=address_digest(form.kind, address)).pk

@@ -8,11 +8,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.data.consent.asking import standing_of
-from apps.data.consent.forms import PrivacyPolicyForm, WordingForm, text_name, wording_form_class
+from apps.data.consent.forms import PrivacyPolicyForm, PurposeForm, WordingForm, text_name, wording_form_class
 from apps.data.consent.governing import consequence_words
 from apps.data.consent.models import PrivacyPolicy, Purpose, Wording, WordingVersion
 from apps.foundation.accounts.saving import ServiceAdmin
-from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.governance.models import State
 from apps.foundation.governance.pages import GovernedAdmin
 from apps.foundation.governance.registry import workflow_of
@@ -22,10 +21,20 @@ FIT = "min-w-0"  # of a fieldset, which else grows with its widest part on a pho
 
 
 @admin.register(Purpose)
-class PurposeAdmin(ReadOnlyAdmin):
-    """What consent is asked for."""
+class PurposeAdmin(ServiceAdmin):
+    """What consent is asked for, and how."""
 
-    list_display = ("name", "code", "needs_consent", "description")
+    form = PurposeForm
+    list_display = ("name", "code", "needs_consent", "double_opt_in", "gpc_opts_out", "description")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # what is done for a new purpose is code
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("name", "code", "description", "needs_consent", "double_opt_in", "gpc_opts_out")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("name", "code", "description", "needs_consent")
 
 
 @admin.register(Wording)
