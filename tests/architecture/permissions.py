@@ -42,6 +42,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "s/<str:token>": TOKEN,
     "a/<str:token>/<int:number>": TOKEN,
     "healthz": PUBLIC,
+    "look/<str:accent>.css": PUBLIC,
     "live/p/<str:token>": TOKEN,
     "live/run/<int:run_id>/": _RUNS,
     "live/person/<int:profile_id>/": ("profiles.view_profile",),

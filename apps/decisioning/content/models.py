@@ -49,6 +49,8 @@ class Brand(models.Model):
         blank=True,
         help_text="what customers read where a model chose or wrote something: by label, then by language",
     )
+    page_accent = models.CharField(max_length=7, blank=True, default="", db_default="")
+    page_words = models.JSONField(default=dict, blank=True, db_default=models.Value({}, models.JSONField()))
     updated_at = models.DateTimeField(default=now)
 
     def __str__(self) -> str:

@@ -20,6 +20,7 @@ from apps.data.profiles.addresses import addresses_read, kinds_held
 from apps.data.profiles.errors import MasterKeyMissing
 from apps.data.profiles.models import Profile
 from apps.decisioning.content.models import Brand
+from apps.decisioning.content.page_look import words_of
 from apps.decisioning.decisions.models import Decision
 from apps.delivery.sending.models import Message
 from apps.foundation.core.clock import now
@@ -82,11 +83,16 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What every page of a person shows around it, and their choices. address: masked."""
+    """What every page of a person shows around it, and their choices.
+
+    address: masked; accent: the brand's colour as 1a5446, "" for ours; words: the brand's own, by `page_look.WORDS`.
+    """
 
     address: str
     suppressed: bool
     brand: str
+    accent: str
+    words: Mapping[str, str]
     postal_address: str
     choices: Sequence[Choice]
 
@@ -177,10 +183,13 @@ def frame_read(*, profile_id: int, message_id: UUID) -> Frame:
 def _frame(profile_id: int, message_id: UUID) -> dict[str, Any]:
     gate = gate_read(profile_ids=[profile_id], purpose=DEFAULT_PURPOSE, channel=Channel.EMAIL, needs_consent=False)
     brand = brand_of(profile_id=profile_id, message_id=message_id)
+    words = words_of(brand.page_words, get_language()) if brand is not None else {}
     return {
         "address": address_mask(_address(profile_id)),
         "suppressed": gate[profile_id].reason == "suppressed",
-        "brand": brand.name if brand is not None else "",
+        "brand": words.get("name") or (brand.name if brand is not None else ""),
+        "accent": brand.page_accent.removeprefix("#").lower() if brand is not None else "",
+        "words": words,
         "postal_address": brand.postal_address if brand is not None else "",
         "choices": choices_read(profile_id=profile_id, channel=Channel.EMAIL),
     }

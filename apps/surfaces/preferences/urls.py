@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import confirming, finding, platforms, rights, signing_up, surveys, views, well_known
+from . import confirming, finding, looking, platforms, rights, signing_up, surveys, views, well_known
 
 app_name = "preferences"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("hooks/consent/<uuid:platform_id>", platforms.platform_hook, name="consent-platform"),
     path(".well-known/gpc.json", well_known.gpc_support, name="gpc"),
     path("c/<str:token>", confirming.confirm, name="confirm"),
+    path("look/<str:accent>.css", looking.look, name="look"),
     path("t/<str:token>", views.trial, name="trial"),
     path("sign-up/<slug:code>", signing_up.sign_up, name="sign-up"),
     path("sign-up/<slug:code>/address", signing_up.sign_up_address, name="sign-up-address"),

@@ -1,5 +1,6 @@
 """A person's choices, leaving in one step, and the links of tests."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -64,12 +65,15 @@ def _here(request: HttpRequest, token: str) -> str:
 
 
 def _context(request: HttpRequest, token: str, profile_id: int, message_id: UUID, done: Done | None) -> dict[str, Any]:
+    page = page_read(profile_id=profile_id, message_id=message_id)
+    said = said_of(profile_id=profile_id, done=done)
+    goodbye = page.words.get("goodbye", "") if done is not None and done.do == "leave" and said.text else ""
     return {
         "token": token,
-        "page": page_read(profile_id=profile_id, message_id=message_id),
+        "page": page,
         "here": _here(request, token),
         "zones": zones_offered(),
-        "said": said_of(profile_id=profile_id, done=done),
+        "said": replace(said, text=f"{said.text} {goodbye}") if goodbye else said,
     }
 
 

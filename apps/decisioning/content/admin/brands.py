@@ -32,6 +32,7 @@ class BrandAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
         look = ("colours", *(("colours_shown",) if obj else ()), "default_language", "labels")
         if obj is not None and not self.has_change_permission(request, obj):
             look = ("colours_shown", "default_language", "labels_shown")
+        page_words = "page_words_shown" if "labels_shown" in look else "page_words"
         about = ("code", "name", "from_name", "from_email", "reply_to", *(("owner",) if obj is not None else ()))
         return [
             ("Who speaks", {"classes": (FIT,), "fields": about}),
@@ -40,10 +41,11 @@ class BrandAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
                 {"classes": (FIT,), "fields": ("postal_address", "shop_url", "link_hosts")},
             ),
             ("Look and language", {"classes": (FIT,), "fields": look}),
+            ("The customers' pages", {"classes": (FIT,), "fields": ("page_accent", page_words)}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Brand | None = None) -> Any:
-        return ("colours_shown", "labels_shown", "owner", *(("code",) if obj is not None else ()))
+        return ("colours_shown", "labels_shown", "page_words_shown", "owner", *(("code",) if obj is not None else ()))
 
     @admin.display(description="As saved")
     def colours_shown(self, brand: Brand) -> SafeString:
@@ -53,5 +55,13 @@ class BrandAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
 
     @admin.display(description="Labels for what a model did")
     def labels_shown(self, brand: Brand) -> str:
-        words = [f"{name} ({language}): {text}" for name, own in brand.labels.items() for language, text in own.items()]
-        return "; ".join(words) or "Tessera's own"
+        return _words(brand.labels)
+
+    @admin.display(description="Words of its own")
+    def page_words_shown(self, brand: Brand) -> str:
+        return _words(brand.page_words)
+
+
+def _words(words: dict[str, dict[str, str]]) -> str:
+    said = [f"{name} ({language}): {text}" for name, own in words.items() for language, text in own.items()]
+    return "; ".join(said) or "Tessera's own"

@@ -1,8 +1,7 @@
 """The form of a brand."""
 
-from unfold.widgets import (
-    UnfoldAdminTextareaWidget,
-)
+from django import forms
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from apps.decisioning.content import services
 from apps.decisioning.content.models import Brand
@@ -32,11 +31,26 @@ class BrandForm(ServiceForm):
         "label, language, words, such as: chosen de Für dich ausgewählt. Without: words of Tessera's own.",
     )
 
+    page_accent = forms.CharField(
+        label="Colour of buttons and links",
+        required=False,
+        max_length=7,
+        widget=UnfoldAdminTextInputWidget({"placeholder": "#0f766e", "spellcheck": "false"}),
+        help_text="On the customers' pages, such as #1a5446: dark enough to be read on white.",
+    )
+    page_words = LabelsField(
+        label="Words of its own",
+        required=False,
+        widget=UnfoldAdminTextareaWidget({"rows": 6}),
+        help_text="One a line: name, title, intro or goodbye, a language, words, such as: title en What you get from "
+        "Fern & Field. What is not here reads in Tessera's words.",
+    )
+
     class Meta:
         model = Brand
         fields = (
             "code", "name", "from_name", "from_email", "reply_to", "postal_address", "shop_url", "link_hosts",
-            "colours", "default_language", "labels",
+            "colours", "default_language", "labels", "page_accent", "page_words",
         )  # fmt: skip
 
     def service(self) -> Brand:

@@ -12,6 +12,7 @@ from apps.decisioning.content.fields import colour_is_valid, language_is_valid
 from apps.decisioning.content.labels import LABELS
 from apps.decisioning.content.links import host_is_valid, link_fault
 from apps.decisioning.content.models import Brand
+from apps.decisioning.content.page_look import accent_fault, words_faults
 from apps.decisioning.content.rendering import one_line
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
@@ -65,10 +66,14 @@ def _brand_check(brand: Brand) -> None:
                 )
             elif any(bracket in text for bracket in "{}[]<>"):
                 wrong("labels", f"{label}, {language}: must be plain words, without brackets")
+    if brand.page_accent and (fault := accent_fault(brand.page_accent)):
+        wrong("page_accent", fault)
+    for fault in words_faults(brand.page_words):
+        wrong("page_words", fault)
     problems_refuse("brand_refused", problems, "The brand can't be saved")
 
 
-_BRAND_FIELDS = frozenset(BrandSpec.__annotations__)
+_BRAND_FIELDS = frozenset(BrandSpec.__annotations__) | {"page_accent", "page_words"}
 
 
 def brand_create(*, by: User, code: str, owner: User | None = None, **values: Any) -> Brand:
