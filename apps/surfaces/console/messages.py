@@ -12,7 +12,7 @@ from uuid import UUID
 from apps.data.consent.models import ConsentRecord
 from apps.data.profiles.addresses import value_mask
 from apps.data.profiles.models import Profile
-from apps.decisioning.decisions.selectors import Explanation, SlotExplained, decision_explain
+from apps.decisioning.decisions.selectors import ERASED, Explanation, SlotExplained, decision_explain
 from apps.decisioning.playbooks.models import PlaybookVersion, Run
 from apps.delivery.sending.models import DeliveryAttempt, Message
 from apps.delivery.sending.rendering import message_again
@@ -78,6 +78,11 @@ class MessageShown:
     attempts: Sequence[Attempt]
     consent: ConsentRecord | None
     agreed: Sequence[tuple[str, Approval]]
+
+    @property
+    def erased(self) -> bool:
+        """Whether the person was erased, and the message with them."""
+        return self.explanation.gone == ERASED
 
     @property
     def chosen(self) -> list[SlotExplained]:

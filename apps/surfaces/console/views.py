@@ -157,7 +157,8 @@ def message(request: HttpRequest, decision_id: UUID) -> HttpResponse:
     view = request.GET.get("view", "html")
     if view not in VIEWS:
         raise Http404
-    title = shown.as_sent.subject if shown.as_sent is not None else _("Why nothing was sent")
+    title = _("Why nothing was sent") if shown.state == "withheld" else _("The message")
+    title = shown.as_sent.subject if shown.as_sent is not None else title
     context = {"shown": shown, "view": view, "views": VIEWS}
     return console_page(request, "console/message.html", title, context)
 

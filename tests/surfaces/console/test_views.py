@@ -318,6 +318,8 @@ def test_message_of_somebody_erased_says_so_and_tells_what_is_left() -> None:
 
     assert answer.status_code == 200
     assert "The person was erased, and with them what this message was made of" in page
+    assert "Why nothing was sent" not in page
+    assert 'role="alert"' not in page
     assert "The person was erased, and with them what it was decided from." in page
     assert "Decided to send; answered by the static tier." in page
     assert "Accepted by the mail server" in page
