@@ -121,11 +121,15 @@ def stale(root: Path = ROOT) -> list[str]:
         catalog = translations_updated(language, texts, root)
         found.extend(faults(catalog))
         written, compiled = _file(language, root, "po"), _file(language, root, "mo")
-        if not written.exists() or written.read_bytes() != po_bytes(catalog):
+        if _texts(translations_read(language, root)) != _texts(texts):  # where they stand does not matter
             found.append(f"{written.relative_to(root)} is not up to date: call bin/translate")
         if not compiled.exists() or _compiled(compiled.read_bytes()) != _compiled(mo_bytes(catalog)):
             found.append(f"{compiled.relative_to(root)} is not up to date: call bin/translate")
     return found
+
+
+def _texts(catalog: Catalog) -> set[tuple[str | None, str]]:
+    return {(message.context, str(message.id)) for message in catalog if message.id}
 
 
 def _compiled(content: bytes) -> dict[Any, Any]:
