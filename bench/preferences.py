@@ -371,7 +371,7 @@ def percentile(values: list[float], share: float) -> int:
 def main() -> None:
     locked = "--without-lock" not in sys.argv
     given = [int(one) for one in sys.argv[1:] if one.isdecimal()]
-    size, wanted = given + [50_000, 600][len(given) :]
+    size, wanted = given + [50_000, 520][len(given) :]
     start = random.randrange(10**9)  # the makers number what they make; this database may have some already
     makers._number, factories._number = count(start), count(start + 10**9)
     print(f"making {size} people …", file=sys.stderr)

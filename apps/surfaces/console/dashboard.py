@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from apps.data.catalog.models import Item
-from apps.data.consent.models import Channel, ConsentState
+from apps.data.consent.models import Channel, ConsentState, Purpose
 from apps.data.events.models import Order
 from apps.data.imports.models import Import
 from apps.data.profiles.models import Profile
@@ -76,6 +76,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if may("sending.view_message"):
         context["plot"] = sent_by_day()
         context["plot_total"] = sum(bar.count for bar in context["plot"])
+    if may("consent.view_consentstate"):
+        context["consent"] = consent_standing()
     if may("profiles.view_profile"):
         context["data"] = data_figures()
         context["steps"] = first_steps()
@@ -114,6 +116,25 @@ def table_size(model: type[Any]) -> int:
         return estimate
     found: int = model._default_manager.count()
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many people agreed to a purpose by e-mail, and how many withdrew or refused it."""
+
+    purpose: str
+    agreed: int
+    left: int
+
+
+def consent_standing() -> list[Standing]:
+    """Of each purpose that needs consent, in one statement."""
+    by_email = Q(consentstate__channel=Channel.EMAIL)
+    counted = Purpose.objects.filter(needs_consent=True).annotate(
+        agreed=Count("consentstate", filter=by_email & Q(consentstate__granted=True)),
+        left=Count("consentstate", filter=by_email & Q(consentstate__granted=False)),
+    )
+    return [Standing(purpose.name, purpose.agreed, purpose.left) for purpose in counted]
 
 
 def data_figures() -> dict[str, Any]:

@@ -5,13 +5,15 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
+from apps.data.consent.models import Channel, ConsentRecord
+from apps.data.consent.services import consent_withdraw
 from apps.data.imports.models import Import
 from apps.delivery.sending.models import Message
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.governance.services import review_request
-from apps.surfaces.console.dashboard import BAR_HEIGHT, sent_by_day
-from tests.factories import make_user
+from apps.surfaces.console.dashboard import BAR_HEIGHT, consent_standing, sent_by_day
+from tests.factories import make_profile, make_user
 from tests.surfaces.ledger import make_message, make_run
 
 pytestmark = pytest.mark.django_db
@@ -76,3 +78,22 @@ def test_sent_by_day_counts_the_last_seven_days() -> None:
     assert [bar.count for bar in bars] == [0, 0, 0, 0, 1, 0, 2]
     assert bars[-1].height == BAR_HEIGHT
     assert bars[-1].day == now().date()
+
+
+def test_consent_is_counted_by_purpose() -> None:
+    for number in range(3):
+        person = make_profile(consent=("marketing",))
+        if number == 0:
+            consent_withdraw(
+                profile_id=person.pk,
+                purpose="marketing",
+                channel=Channel.EMAIL,
+                method=ConsentRecord.Method.ONE_CLICK,
+                source="test",
+            )
+
+    standing = {one.purpose: (one.agreed, one.left) for one in consent_standing()}
+
+    assert standing["News and offers"] == (2, 1)
+    assert standing["Fitted to me"] == (0, 0)
+    assert "2 on" in first_page(make_user("analyst"))
