@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from apps.data.consent.wordings import policy_current
 from apps.data.profiles.address_check import Verdict, address_check
+from apps.decisioning.content.models import Brand
 from apps.foundation.core.clock import now
 from apps.foundation.core.limits import allowed, visitor_network
 from apps.foundation.core.signing import BadToken
@@ -146,6 +147,12 @@ def _shown(
         return _spoken(render(request, "preferences/sign_up.html", context, status=status), language)
 
 
+def framed(brand: Brand) -> dict[str, str]:
+    """Who speaks, in their colour."""
+    accent = brand.page_accent.removeprefix("#").lower()
+    return {"brand": brand.name, "postal_address": brand.postal_address, "accent": accent}
+
+
 def _spoken(response: HttpResponse, language: str) -> HttpResponse:
     response["Content-Language"] = language
     return response
@@ -156,8 +163,7 @@ def _page(form: SignUpForm, language: str, carried: Mapping[str, str] | None = N
     own = dict(settings.LANGUAGES)
     utm = urlencode({name: text for name in UTM if (text := (carried or {}).get(name))})
     return {
-        "brand": form.brand.name,
-        "postal_address": form.brand.postal_address,
+        **framed(form.brand),
         "tongues": [Tongue(code, str(own.get(code, code)), code == language) for code in form_languages(form)],
         "query": f"&{utm}" if utm else "",
     }
@@ -215,7 +221,7 @@ def sign_up_thanks(request: HttpRequest, code: str) -> HttpResponse:
         context = {
             "form": form,
             "words": form_words(form, language),
-            "page": {"brand": form.brand.name, "postal_address": form.brand.postal_address},
+            "page": framed(form.brand),
             "survey": reverse("preferences:survey", args=[token]) if form.survey is not None and token else "",
             "confirms": form.purposes.filter(double_opt_in=True).exists(),
         }

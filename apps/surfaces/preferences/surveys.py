@@ -30,6 +30,7 @@ from apps.surfaces.signups.tokens import survey_read
 
 from .forms import body_read, fields_read
 from .opening import bad_link, bad_request, by_link, public_page, see_other
+from .signing_up import framed
 
 
 @public_page
@@ -51,7 +52,7 @@ def survey(request: HttpRequest, token: str) -> HttpResponse:
         number = int(asked) if asked.isdecimal() and len(asked) < 3 else 1
         question = next((one for one in questions if one.number == number), None)
         context: dict[str, Any] = {
-            "page": {"brand": sign_up.form.brand.name, "postal_address": sign_up.form.brand.postal_address},
+            "page": framed(sign_up.form.brand),
             "closed": not survey_is_open(sign_up, at=now()),
             "question": question,
             "count": len(questions),
@@ -106,7 +107,7 @@ def mail_answer(request: HttpRequest, token: str, profile_id: int, message_id: U
     before = given.interest_id if given is not None else ""
     shown = questions_shown(asked, language=translation.get_language() or settings.LANGUAGE_CODE, chosen={1: before})[0]
     context = {
-        "page": {"brand": sign_up.form.brand.name, "postal_address": sign_up.form.brand.postal_address},
+        "page": framed(sign_up.form.brand),
         "question": shown,
         "picked": shown.words_of(picked),
         "holds": before == picked,
