@@ -93,8 +93,16 @@ class AskedAgain:
     asked: bool
 
 
-Rule = All | AnyOf | Not | Attribute | Count | Consent | AskedAgain
-Leaf = Attribute | Count | Consent | AskedAgain
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """Whether the person chose an interest of those that are offered, by its code."""
+
+    code: str
+    chosen: bool
+
+
+Rule = All | AnyOf | Not | Attribute | Count | Consent | AskedAgain | Interest
+Leaf = Attribute | Count | Consent | AskedAgain | Interest
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +110,15 @@ class PersonFacts:
     """What rules look at, of one person.
 
     attributes: by name, None where nothing is known, as JSON has it with numbers as int or Decimal;
-    counts: by what is counted; consents, asked: by purpose and channel. Asking for what was not loaded is a KeyError:
-    it is a fault of the caller, and never "no".
+    counts: by what is counted; consents, asked: by purpose and channel; interests: by code. Asking for what was
+    not loaded is a KeyError: it is a fault of the caller, and never "no".
     """
 
     attributes: Mapping[str, Any]
     counts: Mapping[Counted, int]
     consents: Mapping[tuple[str, str], bool]
     asked: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    interests: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

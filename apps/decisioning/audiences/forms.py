@@ -14,6 +14,7 @@ from apps.foundation.core.errors import Invalid
 
 from .models import Audience
 from .rules import Rule, rule_parse, rule_to_json
+from .selectors import rule_admit
 
 MAX_CHARACTERS = 20_000
 
@@ -44,6 +45,7 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
         "Agreed to an older text, to be asked again",
         {"asked_again": "marketing", "channel": "email", "is": True},
     ),
+    ("Chose an interest", {"interest": "cooking", "is": True}),
 )
 
 
@@ -60,7 +62,7 @@ def rule_read(text: str) -> Rule:
         raise Invalid("rule_not_json", message) from None
     except (RecursionError, ValueError):
         raise Invalid("rule_not_json", "This is nested too deep, or holds a number too large") from None
-    return rule_parse(data)
+    return rule_admit(data)
 
 
 def _constant_refuse(name: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """Rules from JSON and back. A fault is told with its place: `all[1].orders.at_least must be…`."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -8,7 +9,21 @@ from typing import Any, NoReturn, cast
 
 from apps.foundation.core.errors import Invalid
 
-from .contracts import All, AnyOf, AskedAgain, Attribute, Consent, Count, Counted, Not, Op, Rule, Scalar, Window
+from .contracts import (
+    All,
+    AnyOf,
+    AskedAgain,
+    Attribute,
+    Consent,
+    Count,
+    Counted,
+    Interest,
+    Not,
+    Op,
+    Rule,
+    Scalar,
+    Window,
+)
 
 MAX_DEPTH = 10
 MAX_RULES = 200
@@ -18,10 +33,11 @@ MAX_COUNT = 1_000_000
 MAX_DAYS = 36_500
 MAX_NUMBER = Decimal(10) ** 15
 
-_KINDS = ("all", "any", "not", "attribute", "orders", "event", "consent", "asked_again")
+_KINDS = ("all", "any", "not", "attribute", "orders", "event", "consent", "asked_again", "interest")
 _OPS: tuple[Op, ...] = ("is", "is_not", "in", "contains", "gte", "lte", "known")
 _COUNT_KEYS = ("at_least", "at_most", "exactly", "since", "before", "within_days")
 _CHANNELS = ("email", "sms", "push", "web")  # those of data.consent; a test holds them together
+_INTEREST = re.compile(r"[-a-zA-Z0-9_]{1,32}")  # the shape of a code; which of them exist is asked by selectors
 
 
 def rule_parse(data: object) -> Rule:
@@ -47,6 +63,8 @@ def rule_to_json(rule: Rule) -> dict[str, Any]:
         return {"consent": rule.purpose, "channel": rule.channel, "is": rule.granted}
     if isinstance(rule, AskedAgain):
         return {"asked_again": rule.purpose, "channel": rule.channel, "is": rule.asked}
+    if isinstance(rule, Interest):
+        return {"interest": rule.code, "is": rule.chosen}
     counted = _count_json(rule)
     if rule.what.kind == "event":
         return {"event": rule.what.name, **counted}
@@ -142,6 +160,7 @@ class _Parser:
             "event": self._event,
             "consent": self._consent,
             "asked_again": self._asked_again,
+            "interest": self._interest,
         }
         return read[kind](data, path)
 
@@ -194,6 +213,14 @@ class _Parser:
 
     def _asked_again(self, data: Mapping[str, Any], path: str) -> AskedAgain:
         return AskedAgain(*self._choice(data, path, "asked_again"))
+
+    def _interest(self, data: Mapping[str, Any], path: str) -> Interest:
+        self._only(data, path, ("interest", "is"))
+        code = data["interest"]
+        if not isinstance(code, str) or not _INTEREST.fullmatch(code):
+            wanted = 'must be the code of an interest, such as "cooking"'
+            _fault(_beside(path, "interest"), f"{wanted}, and is {_shown(code)}")
+        return Interest(code, _flag(data.get("is", True), _beside(path, "is")))
 
     def _choice(self, data: Mapping[str, Any], path: str, key: str) -> tuple[str, str, bool]:
         self._only(data, path, (key, "channel", "is"))

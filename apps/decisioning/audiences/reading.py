@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from .contracts import All, AnyOf, AskedAgain, Attribute, Consent, Count, Leaf, Not, Rule, Scalar, Window
+from .contracts import All, AnyOf, AskedAgain, Attribute, Consent, Count, Interest, Leaf, Not, Rule, Scalar, Window
 
 _CHANNEL_WORDS = {"email": "e-mail", "sms": "SMS", "push": "push", "web": "the web"}
 _SHOWN_VALUES = 8
@@ -47,6 +47,9 @@ def leaf_wanted(leaf: Leaf, *, negated: bool = False) -> str:
     if isinstance(leaf, AskedAgain):
         words = "must be asked again" if leaf.asked != negated else "need not be asked again"
         return f"{words} about {_value(leaf.purpose)} by {_CHANNEL_WORDS[leaf.channel]}"
+    if isinstance(leaf, Interest):
+        words = "is interested in" if leaf.chosen != negated else "is not interested in"
+        return f"{words} {_value(leaf.code)}"
     text = _count_wanted(leaf)
     return f"not {text}" if negated else text
 

@@ -5,7 +5,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from .contracts import All, AnyOf, AskedAgain, Attribute, Consent, Leaf, Match, Not, PersonFacts, Rule, Scalar
+from .contracts import All, AnyOf, AskedAgain, Attribute, Consent, Interest, Leaf, Match, Not, PersonFacts, Rule, Scalar
 from .parsing import MAX_NUMBER, rule_parse, rule_to_json
 from .reading import leaf_wanted, rule_reading
 
@@ -52,6 +52,9 @@ def _leaf_asked(leaf: Leaf, facts: PersonFacts) -> tuple[bool, Any]:
     if isinstance(leaf, AskedAgain):
         asked = facts.asked[leaf.purpose, leaf.channel]
         return asked is leaf.asked, asked
+    if isinstance(leaf, Interest):
+        chosen = facts.interests[leaf.code]
+        return chosen is leaf.chosen, chosen
     count = facts.counts[leaf.what]
     return leaf.low <= count and (leaf.high is None or count <= leaf.high), count
 
@@ -105,6 +108,8 @@ def _field(leaf: Leaf) -> str:
         return f"consent {leaf.purpose} {leaf.channel}"
     if isinstance(leaf, AskedAgain):
         return f"asked again {leaf.purpose} {leaf.channel}"
+    if isinstance(leaf, Interest):
+        return f"interest {leaf.code}"
     if leaf.what.kind == "event":
         return f"event {leaf.what.name}"
     return "orders"

@@ -12,10 +12,40 @@ from django.db import OperationalError, connection, transaction
 from psycopg2.errors import QueryCanceled
 
 from apps.data.consent.asking import asked_people
+from apps.data.consent.models import Interest as Offer
 from apps.data.profiles.models import Profile
+from apps.foundation.core.errors import Invalid
 
-from .contracts import PROFILE_COLUMNS, AskedAgain, Attribute, Consent, Count, Counted, PersonFacts, Rule, rule_leaves
+from .contracts import (
+    PROFILE_COLUMNS,
+    AskedAgain,
+    Attribute,
+    Consent,
+    Count,
+    Counted,
+    Interest,
+    PersonFacts,
+    Rule,
+    rule_leaves,
+)
+from .parsing import rule_parse
 from .sql import audience_from, counts_select
+
+
+def rule_admit(data: object) -> Rule:
+    """The rule that JSON describes, at the door where somebody writes it: the interests that it names exist.
+
+    One that was kept is read by `rule_parse`: it stays good when an interest is taken away later.
+    Raises Invalid: `rule_invalid`, or `rule_interest_unknown` with the known ones in its message.
+    """
+    rule = rule_parse(data)
+    named = {leaf.code for leaf in rule_leaves(rule) if isinstance(leaf, Interest)}
+    if named:
+        known = list(Offer.objects.order_by("code").values_list("code", flat=True))
+        if unknown := sorted(named.difference(known)):
+            shown = f"Known are: {', '.join(known)}" if known else "There are none yet: add some under Interests"
+            raise Invalid("rule_interest_unknown", f'There is no interest "{unknown[0]}". {shown}')
+    return rule
 
 
 def audience_ids(*, rule: Rule, as_of: datetime, batch: int = 1000) -> Iterator[list[int]]:
@@ -87,7 +117,7 @@ def audience_glance(*, rule: Rule, as_of: datetime, size: int, milliseconds: int
 
 
 def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: datetime) -> dict[int, PersonFacts]:
-    """What the rules look at, for people of a batch who exist; at most five statements, whatever their number.
+    """What the rules look at, for people of a batch who exist; at most six statements, whatever their number.
 
     The hot path: rows into dicts, no object for a row but the facts themselves.
     """
@@ -97,11 +127,13 @@ def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: date
     choices = sorted({(leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, Consent)})
     ids = list(profile_ids)
     again = sorted({(leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, AskedAgain)})
+    interests = sorted({leaf.code for leaf in leaves if isinstance(leaf, Interest)})
     attributes = _attributes_load(names, ids)
     counts = {profile_id: dict.fromkeys(asked, 0) for profile_id in attributes}
     for kind in ("orders", "event"):
         _counts_load([what for what in asked if what.kind == kind], ids, as_of, counts)
     granted = _granted_load(choices, ids)
+    chosen = _interests_load(interests, ids)
     to_ask = asked_people(profile_ids=ids, purposes=sorted({code for code, _ in again})) if again else set()
     return {
         profile_id: PersonFacts(
@@ -109,6 +141,7 @@ def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: date
             counts=counts[profile_id],
             consents={choice: choice in granted[profile_id] for choice in choices},
             asked={choice: (profile_id, *choice) in to_ask for choice in again},
+            interests={code: code in chosen.get(profile_id, ()) for code in interests},
         )
         for profile_id, known in attributes.items()
     }
@@ -157,3 +190,15 @@ def _granted_load(choices: Sequence[tuple[str, str]], ids: Sequence[int]) -> dic
             for profile_id, purpose, channel in cursor.fetchall():
                 granted[profile_id].add((purpose, channel))
     return granted
+
+
+def _interests_load(codes: Sequence[str], ids: Sequence[int]) -> dict[int, list[str]]:
+    if not codes:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT profile_id, interests FROM consent_preference"
+            " WHERE profile_id = ANY(%s) AND interests && %s::varchar[]",
+            (list(ids), list(codes)),
+        )
+        return dict(cursor.fetchall())

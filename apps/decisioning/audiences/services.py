@@ -14,16 +14,17 @@ from apps.foundation.governance.history import revision_begin, revision_keep
 from apps.foundation.governance.services import audit_record
 
 from .models import Audience
-from .rules import rule_parse, rule_to_json
+from .rules import rule_to_json
+from .selectors import rule_admit
 
 
 def audience_create(*, name: str, rule: object, owner: User, description: str = "") -> Audience:
     """A new audience of `owner`, who makes it. Its rule is kept in its canonical form.
 
-    Raises NotAllowed, Invalid for a rule that does not parse or an empty name, Conflict for a name that is taken.
+    Raises NotAllowed, Invalid for a rule that `rule_admit` refuses or an empty name, Conflict for a name that is taken.
     """
     right_require(owner, "add", Audience, what="set up audiences")
-    audience = Audience(name=_name(name), description=description, rule=rule_to_json(rule_parse(rule)), owner=owner)
+    audience = Audience(name=_name(name), description=description, rule=rule_to_json(rule_admit(rule)), owner=owner)
     with transaction.atomic():
         _written(audience)
         revision_keep(row=audience, by=owner)
@@ -45,7 +46,7 @@ def audience_update(
 
     Raises NotAllowed, Invalid, Conflict as `audience_create` does, and NotFound.
     """
-    parsed = rule_to_json(rule_parse(rule))
+    parsed = rule_to_json(rule_admit(rule))
     with transaction.atomic():
         audience = Audience.objects.select_for_update().filter(pk=audience_id).first()
         if audience is None:

@@ -20,12 +20,14 @@ from .contracts import (
     Consent,
     Count,
     Counted,
+    Interest,
     Not,
     Rule,
     rule_leaves,
 )
 from .rules import NUMBER_IN_TEXT
 
+_CHOSEN = "EXISTS (SELECT FROM consent_preference c WHERE c.profile_id = p.id AND c.interests @> ARRAY[%s]::varchar[])"
 _SOURCES = {"orders": ("events_order", "placed_at"), "event": ("events_event", "occurred_at")}
 
 
@@ -167,6 +169,8 @@ class _Compiler:
         if isinstance(rule, AskedAgain):
             asked = f"EXISTS ({ASKED} AND state.profile_id = p.id AND state.purpose_id = %s AND state.channel = %s)"
             return Sql(asked if rule.asked else f"(NOT {asked})", (rule.purpose, rule.channel))
+        if isinstance(rule, Interest):
+            return Sql(_CHOSEN if rule.chosen else f"(NOT {_CHOSEN})", (rule.code,))
         return self._attribute_condition(rule)
 
     def _count_condition(self, rule: Count) -> Sql:

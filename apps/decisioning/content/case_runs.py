@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from apps.decisioning.audiences.contracts import Attribute, Consent, Count, Counted, PersonFacts, Rule, rule_leaves
+from apps.decisioning.audiences.contracts import (
+    Attribute,
+    Consent,
+    Count,
+    Counted,
+    Interest,
+    PersonFacts,
+    Rule,
+    rule_leaves,
+)
 from apps.decisioning.audiences.rules import rule_parse
 
 from .cases import PARTS, Arrangement, Case, Happened, TierAsked
@@ -353,6 +362,7 @@ def case_facts(case: Case, rules: Sequence[Rule]) -> PersonFacts:
             for leaf in leaves
             if isinstance(leaf, Consent)
         },
+        interests={leaf.code: leaf.code in case.interests for leaf in leaves if isinstance(leaf, Interest)},
     )
 
 

@@ -92,6 +92,7 @@ class Case:
     orders: tuple[Happened, ...] = ()
     events: tuple[Happened, ...] = ()
     consents: tuple[tuple[str, str], ...] = ()
+    interests: tuple[str, ...] = ()
     lists: Mapping[str, int | list[dict[str, Any]]] = field(default_factory=dict)
     as_of: str = ""
     language: str = ""
@@ -259,7 +260,8 @@ def case_read(
         reader.wrong(at, 'must hold "persona", "context" and "expect"')
         return None, reader.problems
     whole = reader.mapping(data, at, ("about", "persona", "context", "expect"))
-    context = reader.mapping(whole.get("context"), (*at, "context"), ("orders", "events", "consents", "lists", "as_of"))
+    keys = ("orders", "events", "consents", "interests", "lists", "as_of")
+    context = reader.mapping(whole.get("context"), (*at, "context"), keys)
     expect = reader.mapping(whole.get("expect"), (*at, "expect"), ("language", "slots", *PARTS, "fallbacks"))
     if not expect:
         reader.wrong((*at, "expect"), "is needed: say what the persona must see")
@@ -270,6 +272,7 @@ def case_read(
         orders=_happened_read(reader, context.get("orders"), (*at, "context", "orders"), "category"),
         events=_happened_read(reader, context.get("events"), (*at, "context", "events"), "name"),
         consents=_consents_read(reader, context.get("consents"), (*at, "context", "consents")),
+        interests=_interests_read(reader, context.get("interests"), (*at, "context", "interests")),
         lists=_lists_read(reader, context.get("lists"), (*at, "context", "lists")),
         as_of=reader.moment(context.get("as_of"), (*at, "context", "as_of")),
         language=reader.text(expect.get("language"), (*at, "expect", "language"), longest=20),
@@ -326,6 +329,11 @@ def _consents_read(reader: Reader, data: Any, path: Path) -> tuple[tuple[str, st
             reader.wrong(here, f"needs purpose and channel ({', '.join(CHANNELS)})")
         found.append((purpose, channel))
     return tuple(sorted(found))
+
+
+def _interests_read(reader: Reader, data: Any, path: Path) -> tuple[str, ...]:
+    listed = enumerate(reader.listed(data, path))
+    return tuple(sorted({reader.text(code, (*path, number), longest=32) for number, code in listed}))
 
 
 def _lists_read(reader: Reader, data: Any, path: Path) -> dict[str, int | list[dict[str, Any]]]:
@@ -450,6 +458,7 @@ def case_data(case: Case) -> dict[str, Any]:
         orders=happened(case.orders, "category"),
         events=happened(case.events, "name"),
         consents=[{"purpose": purpose, "channel": channel} for purpose, channel in case.consents],
+        interests=list(case.interests),
         lists=dict(case.lists),
     )
     expect = _filled(

@@ -13,7 +13,18 @@ from decimal import Decimal
 from itertools import islice, product
 from typing import Any, Final
 
-from apps.decisioning.audiences.contracts import All, AnyOf, Attribute, Consent, Count, Leaf, Not, Rule, Scalar
+from apps.decisioning.audiences.contracts import (
+    All,
+    AnyOf,
+    Attribute,
+    Consent,
+    Count,
+    Interest,
+    Leaf,
+    Not,
+    Rule,
+    Scalar,
+)
 
 from .case_runs import AS_OF, Suite, SuiteRun
 from .cases import Arrangement, Case, Happened, SlotExpected, moment_text
@@ -47,7 +58,7 @@ def cases_start(suite: Suite) -> tuple[list[Case], list[Problem]]:
             )
             del open_tiers[slot, index]
             continue
-        nobody = not (found.persona or found.orders or found.events or found.consents or found.lists)
+        nobody = not (found.persona or found.orders or found.events or found.consents or found.interests or found.lists)
         name = _free("nobody" if nobody else _slug(f"{slot} {asked.name}"), taken)
         case = _expecting(run, suite.arrangement, replace(found, name=name, about=_ABOUT), open_tiers)
         result = run.case_run(case)
@@ -129,6 +140,7 @@ def _person(needs: Sequence[Need], ago: float) -> Case:
     orders: list[Happened] = []
     events: list[Happened] = []
     consents: list[tuple[str, str]] = []
+    interests: set[str] = set()
     as_of = AS_OF
     for leaf, holds in needs:
         if isinstance(leaf, Attribute):
@@ -138,6 +150,9 @@ def _person(needs: Sequence[Need], ago: float) -> Case:
         elif isinstance(leaf, Consent):
             if leaf.granted is holds:
                 consents.append((leaf.purpose, leaf.channel))
+        elif isinstance(leaf, Interest):
+            if leaf.chosen is holds:
+                interests.add(leaf.code)
         elif isinstance(leaf, Count):
             count = _count_wanted(leaf, holds)
             window = leaf.what.window
@@ -155,6 +170,7 @@ def _person(needs: Sequence[Need], ago: float) -> Case:
         orders=tuple(dict.fromkeys(orders)),
         events=tuple(dict.fromkeys(events)),
         consents=tuple(sorted(set(consents))),
+        interests=tuple(sorted(interests)),
         as_of=moment_text(as_of) if as_of != AS_OF else "",
     )
 

@@ -1,6 +1,6 @@
 """What a playbook needs before it can be saved, and the spec that pins it. Reads only."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC
 from typing import Any, cast
 
@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 
 from apps.decisioning.audiences.contracts import Attribute, rule_leaves
 from apps.decisioning.audiences.rules import rule_parse, rule_to_json
+from apps.decisioning.audiences.selectors import rule_admit
 from apps.decisioning.content.choosing import languages_common
 from apps.decisioning.content.models import Block, BlockVersion, CompiledTemplate, TemplateVersion
 from apps.decisioning.content.selectors import brand_spec
@@ -89,12 +90,30 @@ def _content_problems(playbook: Playbook) -> list[Problem]:
             playbook.template_id, playbook.slots = messages[0]["template"], messages[0]["slots"]
             if len(playbook.steps) == 1:  # one message and nothing else needs no steps
                 playbook.steps = []
-        return problems
+        return problems or list(
+            _rule_problems(playbook.steps or playbook.slots, "steps" if playbook.steps else "slots")
+        )
     template = template_latest(playbook)
     if template is None:
         return [Problem("template", "This template has no version yet")]
     playbook.slots, problems = slots_read(playbook.slots, template_slots=template.slots, blocks=blocks)
-    return problems
+    return problems or list(_rule_problems(playbook.slots, "slots"))
+
+
+def _rule_problems(data: Any, place: str) -> Iterator[Problem]:
+    """What the rules (`when`) in slots or steps name and does not exist, with their places."""
+    if isinstance(data, list):
+        for index, one in enumerate(data):
+            yield from _rule_problems(one, f"{place}[{index}]")
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            if key != "when":
+                yield from _rule_problems(value, f"{place}.{key}")
+            elif value is not None:
+                try:
+                    rule_admit(value)
+                except Invalid as error:
+                    yield Problem(f"{place}.when", error.message)
 
 
 def templates_known() -> list[TemplateSlots]:

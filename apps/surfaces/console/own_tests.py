@@ -18,7 +18,7 @@ from django.db import connection, transaction
 
 from apps.data.consent.links import trial_links
 from apps.data.profiles.vault import Erased, Place, Tampered, keys_make, vault_open
-from apps.decisioning.audiences.contracts import Attribute, Consent, Count, PersonFacts, rule_leaves
+from apps.decisioning.audiences.contracts import Attribute, Consent, Count, Interest, PersonFacts, rule_leaves
 from apps.decisioning.content.choosing import Tier
 from apps.decisioning.content.errors import RenderError
 from apps.decisioning.content.models import Persona as OwnPersona
@@ -220,7 +220,7 @@ def _verdict_of_profile(plan: Plan, spec: PlaybookSpec, profile_id: int) -> Verd
 
 
 def person_of(persona: Persona, plan: Plan, spec: PlaybookSpec) -> Person:
-    """An invented person as the engine takes one: agreed to this purpose, never bought, did nothing."""
+    """An invented person as the engine takes one: agreed to this purpose, never bought, did and chose nothing."""
     leaves = [leaf for rule in plan.rules for leaf in rule_leaves(rule)]
     chosen = (spec["purpose"], spec["channel"])
     country, language = (str(persona.profile.get(name) or "") for name in ("country", "language"))
@@ -241,6 +241,7 @@ def person_of(persona: Persona, plan: Plan, spec: PlaybookSpec) -> Person:
                 for leaf in leaves
                 if isinstance(leaf, Consent)
             },
+            interests={leaf.code: False for leaf in leaves if isinstance(leaf, Interest)},
         ),
         cards=cards,
     )

@@ -16,6 +16,7 @@ from apps.decisioning.audiences.contracts import (
     Consent,
     Count,
     Counted,
+    Interest,
     Not,
     Rule,
     Window,
@@ -51,6 +52,8 @@ _OCTOBER = datetime(2011, 10, 11, tzinfo=UTC)
         ),
         ({"consent": "marketing", "channel": "email"}, Consent("marketing", "email", granted=True)),
         ({"asked_again": "marketing", "channel": "sms"}, AskedAgain("marketing", "sms", asked=True)),
+        ({"interest": "kitchen"}, Interest("kitchen", chosen=True)),
+        ({"interest": "kitchen", "is": False}, Interest("kitchen", chosen=False)),
         (
             {"any": [{"not": {"attribute": "a", "is": "b"}}]},
             AnyOf((Not(Attribute("a", "is", ("b",))),)),
@@ -69,10 +72,10 @@ _ATTRIBUTE = {"attribute": "country", "is": "DE"}
     ("data", "message"),
     [
         ([], 'The rule must be an object such as {"attribute": "country", "is": "DE"}, and is a list'),
-        ({}, "The rule must have one of all, any, not, attribute, orders, event, consent or asked_again"),
+        ({}, "The rule must have one of all, any, not, attribute, orders, event, consent, asked_again or interest"),
         (
             {"order": {"at_least": 1}},
-            "The rule must have one of all, any, not, attribute, orders, event, consent or asked_again"
+            "The rule must have one of all, any, not, attribute, orders, event, consent, asked_again or interest"
             ' (is "order" meant to be "orders"?)',
         ),
         (
@@ -139,6 +142,17 @@ _ATTRIBUTE = {"attribute": "country", "is": "DE"}
             'channel must be one of email, sms, push or web, and is "pigeon"',
         ),
         ({"consent": "marketing", "channel": "email", "is": "yes"}, 'is must be true or false, and is "yes"'),
+        (
+            {"interest": "kit chen"},
+            'interest must be the code of an interest, such as "cooking", and is "kit chen"',
+        ),
+        ({"interest": ["a"]}, 'interest must be the code of an interest, such as "cooking", and is a list'),
+        ({"interest": "a\n"}, 'interest must be the code of an interest, such as "cooking", and is "a\n"'),
+        ({"interest": "kitchen", "is": "yes"}, 'is must be true or false, and is "yes"'),
+        (
+            {"interest": "kitchen", "channel": "email"},
+            "channel is not known here: interest or is may be",
+        ),
         (
             {"all": [{"not": {"not": 5}}]},
             'all[0].not.not must be an object such as {"attribute": "country", "is": "DE"}, and is 5',

@@ -108,6 +108,8 @@ def test_facts_that_were_not_loaded_are_a_fault_not_a_no() -> None:
     with pytest.raises(KeyError):
         rule_matches(rule_parse({"attribute": "country", "is": "DE"}), facts())
     with pytest.raises(KeyError):
+        rule_matches(rule_parse({"interest": "kitchen", "is": False}), facts())
+    with pytest.raises(KeyError):
         rule_matches(rule_parse({"orders": {"within_days": 5}}), facts())
 
 
@@ -132,6 +134,9 @@ def test_facts_that_were_not_loaded_are_a_fault_not_a_no() -> None:
         ({"not": {"attribute": "home town", "contains": "New York"}}, "“home town” does not contain “New York”"),
         ({"consent": "marketing", "channel": "sms", "is": False}, "no consent to marketing by SMS"),
         ({"asked_again": "marketing", "channel": "email"}, "must be asked again about marketing by e-mail"),
+        ({"interest": "kitchen"}, "is interested in kitchen"),
+        ({"not": {"interest": "kitchen"}}, "is not interested in kitchen"),
+        ({"interest": "kitchen", "is": False}, "is not interested in kitchen"),
         (
             {"orders": {"exactly": 2, "within_days": 90, "category": "Lamps"}},
             "exactly 2 orders in the category Lamps in the last 90 days",

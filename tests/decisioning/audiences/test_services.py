@@ -2,6 +2,7 @@
 
 import pytest
 
+from apps.data.consent.models import Interest
 from apps.decisioning.audiences.forms import rule_read, rule_text
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_parse
@@ -33,6 +34,22 @@ def test_what_is_wrong_leaves_nothing_behind() -> None:
         audience_update(audience_id=kept.pk + 1, name="x", rule={"all": []}, by=owner)
     assert list(Audience.objects.values_list("name", flat=True)) == ["All"]
     assert AuditEntry.objects.filter(action__startswith="audience.").count() == 1
+
+
+def test_an_interest_that_does_not_exist_is_refused_and_the_known_ones_are_named() -> None:
+    owner = make_user("publisher")
+    unknown = {"all": [{"orders": {}}, {"not": {"interest": "kitchn"}}]}
+    with pytest.raises(Invalid, match=r'There is no interest "kitchn"\. There are none yet: add some under Interests'):
+        audience_create(name="Cooks", rule=unknown, owner=owner)
+    Interest.objects.create(code="kitchen", name="Cooking")
+    Interest.objects.create(code="garden", name="Gardening", offered=False)
+    kept = audience_create(name="Cooks", rule={"interest": "kitchen"}, owner=owner)
+    refused = r'There is no interest "kitchn"\. Known are: garden, kitchen'
+    with pytest.raises(Invalid, match=refused):
+        audience_update(audience_id=kept.pk, name="Cooks", rule=unknown, by=owner)
+    with pytest.raises(Invalid, match=refused):
+        rule_read('{"interest": "kitchn"}')
+    assert Audience.objects.get().rule == {"interest": "kitchen", "is": True}
 
 
 def test_a_rule_is_laid_out_for_reading() -> None:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.data.catalog.models import Item
-from apps.data.consent.models import Action, ConsentRecord, ConsentState
+from apps.data.consent.models import Action, ConsentRecord, ConsentState, Preference
 from apps.data.events.models import Event, Order, OrderLine
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.contracts import (
@@ -22,6 +22,7 @@ from apps.decisioning.audiences.contracts import (
     Consent,
     Count,
     Counted,
+    Interest,
     PersonFacts,
     Rule,
     rule_leaves,
@@ -68,6 +69,7 @@ TEXTS = [
 ]
 NUMBERS = [0, 5, -5, 5.0, 1.5, 0.1, 1e3, 10**15, -(10**15), 12345678901.123]
 CATEGORIES = ["Lamps", "Tea"]
+INTERESTS = ["kitchen", "Kitchen", "kitchen-2"]
 EVENTS = ["Viewed", "viewed", "It's"]
 
 scalars = st.sampled_from(TEXTS) | st.sampled_from(NUMBERS) | st.booleans()
@@ -85,6 +87,7 @@ class Person:
     orders: list[tuple[str, datetime, list[tuple[str, bool]]]] = field(default_factory=list)
     events: list[tuple[str, datetime]] = field(default_factory=list)
     consents: dict[tuple[str, str], bool] = field(default_factory=dict)
+    interests: list[str] | None = None
 
 
 lines = st.lists(st.tuples(st.sampled_from(CATEGORIES), st.booleans()), max_size=2)
@@ -100,6 +103,7 @@ people = st.builds(
     consents=st.dictionaries(
         st.tuples(st.sampled_from(["marketing"]), st.sampled_from(["email", "sms"])), st.booleans(), max_size=2
     ),
+    interests=st.none() | st.lists(st.sampled_from(INTERESTS), unique=True, max_size=3),
 )
 
 texts = st.sampled_from([text for text in TEXTS if text])
@@ -148,6 +152,7 @@ leaves = st.one_of(
         st.sampled_from(["email", "sms"]),
         st.booleans(),
     ),
+    st.builds(lambda code, chosen: {"interest": code, "is": chosen}, st.sampled_from(INTERESTS), st.booleans()),
 )
 rules = st.recursive(
     leaves,
@@ -196,6 +201,8 @@ def stored(person: Person) -> int:
         ConsentState.objects.create(
             profile=profile, purpose_id=purpose, channel=channel, granted=granted, record=record, changed_at=AS_OF
         )
+    if person.interests is not None:
+        Preference.objects.create(profile=profile, interests=person.interests)
     return profile.pk
 
 
@@ -215,6 +222,7 @@ def facts_by_hand(person: Person, rule: Rule) -> PersonFacts:
             for leaf in asked
             if isinstance(leaf, Consent)
         },
+        interests={leaf.code: leaf.code in (person.interests or ()) for leaf in asked if isinstance(leaf, Interest)},
     )
 
 

@@ -107,6 +107,7 @@ def test_fallbacks_and_branches_are_told_from_the_compiled_sources() -> None:
          "events: [{name: Opened, at: 2025-06-01}]"),
         ({"consent": "marketing", "channel": "email"}, "consents: [{purpose: marketing, channel: email}]",
          "consents: [{purpose: marketing, channel: sms}]"),
+        ({"interest": "kitchen"}, "interests: [garden, kitchen]", "interests: [garden]"),
         ({"orders": {"at_least": 1}}, "orders: [{at: 2026-01-01T12:00Z}]", "orders: [{at: 2026-01-01T12:01Z}]"),
     ],
 )  # fmt: skip
@@ -224,6 +225,7 @@ def starts_at(*rules: dict[str, Any]) -> tuple[Suite, list[str]]:
         {"all": [{"attribute": "points", "gte": 10}, {"not": {"attribute": "vip", "is": True}},
                  {"consent": "marketing", "channel": "email", "is": True}]},
         {"attribute": "tags", "contains": "tea"},
+        {"all": [{"interest": "kitchen"}, {"interest": "garden", "is": False}]},
         {"attribute": "country", "is_not": "AT"},
     ],
 )  # fmt: skip

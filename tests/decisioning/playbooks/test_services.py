@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from apps.data.consent.models import Interest
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Block
 from apps.decisioning.content.services import block_version_create
@@ -83,6 +84,34 @@ def test_blocks_can_be_named_and_are_kept_by_id() -> None:
     playbook_update(playbook_id=playbook.pk, by=playbook.owner, slots=slots)
     playbook.refresh_from_db()
     assert playbook.slots["hero"][0]["block"] == Block.objects.get(name=name).pk
+
+
+def test_rules_of_slots_and_steps_name_interests_that_exist() -> None:
+    playbook = make_playbook()
+    kept = playbook.slots
+    Interest.objects.create(code="kitchen", name="Cooking")
+
+    def saved(code: str, *, by_steps: bool = False) -> list[str]:
+        slots = {**kept, "hero": [{**kept["hero"][0], "when": {"interest": code}}, kept["hero"][1]]}
+        message = {"kind": "message", "template": playbook.template_id, "slots": slots}
+        steps = [{"kind": "exit", "when": {"not": {"interest": code}}}, message]
+        wanted: dict[str, Any] = {"steps": steps} if by_steps else {"slots": slots}
+        try:
+            playbook_update(playbook_id=playbook.pk, by=playbook.owner, **wanted)
+        except PlaybookInvalid as refused:
+            return [f"{problem.place}: {problem.problem}" for problem in refused.problems]
+        return []
+
+    told = 'There is no interest "kitchn". Known are: kitchen'
+    assert saved("kitchn") == [f"slots.hero[0].when: {told}"]
+    assert saved("kitchn", by_steps=True) == [
+        f"steps[0].when: {told}",
+        f"steps[1].slots.hero[0].when: {told}",
+    ]
+    playbook.refresh_from_db()
+    assert (playbook.slots, playbook.steps) == (kept, [])
+    assert saved("kitchen") == []
+    assert saved("kitchen", by_steps=True) == []
 
 
 def test_only_publishers_set_playbooks_up() -> None:

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from apps.data.consent.models import ConsentState
+from apps.data.consent.models import ConsentState, Interest
 from apps.data.profiles.vault import key_destroy
 from apps.decisioning.content.services.personas import persona_create
 from apps.decisioning.decisions.models import Decision
@@ -138,6 +138,18 @@ def test_seen_as_a_persona_of_ones_own(relay: Relay, playbook: Playbook) -> None
     assert test.seen_as == "Zoë in Vienna"
     assert "Hello Zoë" in _text(_received(relay))
     assert "Free delivery" in _text(_received(relay))
+
+
+def test_an_invented_person_chose_no_interest(relay: Relay, playbook: Playbook) -> None:
+    Interest.objects.create(code="kitchen", name="Cooking")
+    german, anywhere = playbook.slots["hero"]
+    for chosen, words in ((True, "New teas"), (False, "Free delivery")):
+        hero = [{**german, "when": {"interest": "kitchen", "is": chosen}}, anywhere]
+        playbook_update(playbook_id=playbook.pk, by=playbook.owner, slots={**playbook.slots, "hero": hero})
+        own_test_hand_over(
+            test_send_id=own_test_make(by=make_user(), playbook_id=playbook.pk, wish=Wish(persona="nobody")).pk
+        )
+        assert words in _text(_received(relay))
 
 
 def test_language_and_tiers_are_those_that_one_wants_to_see(relay: Relay, playbook: Playbook) -> None:
