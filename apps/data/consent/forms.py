@@ -1,9 +1,10 @@
 """The forms of consent in the admin."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.utils.translation import get_language_info
 from unfold.widgets import (
     UnfoldAdminRadioSelectWidget,
@@ -18,9 +19,6 @@ from apps.foundation.accounts.saving import ServiceForm
 from . import wordings
 from .models import PrivacyPolicy, Purpose, Wording
 from .opt_ins import purpose_ask
-
-LANGUAGES: Final = ("en", "de", "fr", "es", "ar")
-"""Those that are offered in every form; a wording may have others beside."""
 
 
 class WordingForm(ServiceForm):
@@ -100,8 +98,9 @@ def text_name(language: str) -> str:
 
 
 def wording_form_class(texts: dict[str, str]) -> type[WordingForm]:
-    """The form with a field for each language: those offered, and those that the newest version has."""
-    languages = [*LANGUAGES, *sorted(texts.keys() - set(LANGUAGES))]
+    """The form with a field for each language: those of the pages, and those that the newest version has."""
+    pages = [code for code, _ in settings.LANGUAGES]
+    languages = [*pages, *sorted(texts.keys() - set(pages))]
     fields = {text_name(language): _text_field(language, texts.get(language, "")) for language in languages}
     return type("WordingTextsForm", (WordingForm,), {"languages": languages, **fields})
 

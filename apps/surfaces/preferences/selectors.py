@@ -16,7 +16,7 @@ from apps.data.consent.offering import offered_in, words_in
 from apps.data.consent.preferences import Chosen, preferences_read, zones_read
 from apps.data.consent.selectors import ADDRESS_KIND, gate_read
 from apps.data.consent.wordings import wordings_shown
-from apps.data.profiles.addresses import addresses_read, kinds_held
+from apps.data.profiles.addresses import addresses_read, kinds_held, value_mask
 from apps.data.profiles.errors import MasterKeyMissing
 from apps.data.profiles.models import Profile
 from apps.decisioning.content.models import Brand
@@ -114,12 +114,6 @@ class PreferencePage(Frame):
     tongues: Sequence[Tongue] = ()
 
 
-def address_mask(address: str) -> str:
-    """`c•••@example.com`: enough to know one's own, too little to learn another's. "" stays ""."""
-    local, at, domain = address.rpartition("@")
-    return f"{local[:1]}•••@{domain}" if at else ""
-
-
 def _address(profile_id: int) -> str:
     """The person's address; "" without one, and where it can't be read, which must keep nobody from leaving."""
     try:
@@ -185,7 +179,7 @@ def _frame(profile_id: int, message_id: UUID) -> dict[str, Any]:
     brand = brand_of(profile_id=profile_id, message_id=message_id)
     words = words_of(brand.page_words, get_language()) if brand is not None else {}
     return {
-        "address": address_mask(_address(profile_id)),
+        "address": value_mask("email", _address(profile_id)),
         "suppressed": gate[profile_id].reason == "suppressed",
         "brand": words.get("name") or (brand.name if brand is not None else ""),
         "accent": brand.page_accent.removeprefix("#").lower() if brand is not None else "",
