@@ -51,7 +51,17 @@ def django_db_setup(
         rows_keep()
     yield
     with django_db_blocker.unblock():
+        _others_end()
         teardown_databases(made, verbosity=0)
+
+
+def _others_end() -> None:
+    """End what a test before left open on its database: the connections of threads that are gone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +96,7 @@ def own_database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> I
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(copy))
     make = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(copy), sql.Identifier(original))
     with django_db_blocker.unblock():
+        _others_end()
         connection.close()
         with connection._nodb_cursor() as cursor:
             cursor.execute(drop)

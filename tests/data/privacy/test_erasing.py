@@ -13,7 +13,7 @@ from apps.data.privacy.erasures import erasures_folder, erasures_read
 from apps.data.privacy.models import RightsRequest
 from apps.data.privacy.registry import Forgotten, Person, erase_step, erase_steps
 from apps.data.profiles.models import Identifier, Profile, ProfileKey
-from apps.data.profiles.vault import Erased, Place, keys_make, sealed_column, vault_open
+from apps.data.profiles.vault import Erased, Place, keys_make, vault_open
 from apps.foundation.core.errors import Conflict
 from tests.factories import make_profile, make_user
 
@@ -47,9 +47,8 @@ def test_nothing_is_known_of_an_erased_person_and_the_row_stays() -> None:
         email="anna@example.com", first_name="Anna", last_name="Canary", attributes={"club": "gold"}, country="AT",
         consent=("marketing",),
     )  # fmt: skip
-    sealed_column("tests", "value")
     keys_make([profile.pk])
-    place = Place("tests", "value", "1")
+    place = Place("privacy_exportfile", "key", "1")
     sealed = vault_open([profile.pk]).seal(profile.pk, place, b"canary")
 
     request = erasure_ask(profile_id=profile.pk, shown_by="a fresh link", sure=True)
