@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from apps.decisioning.audiences.contracts import (
+    AskedAgain,
     Attribute,
     Consent,
     Count,
@@ -362,6 +363,7 @@ def case_facts(case: Case, rules: Sequence[Rule]) -> PersonFacts:
             for leaf in leaves
             if isinstance(leaf, Consent)
         },
+        asked={(leaf.purpose, leaf.channel): False for leaf in leaves if isinstance(leaf, AskedAgain)},
         interests={leaf.code: leaf.code in case.interests for leaf in leaves if isinstance(leaf, Interest)},
     )
 

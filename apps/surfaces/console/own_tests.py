@@ -18,7 +18,15 @@ from django.db import connection, transaction
 
 from apps.data.consent.links import trial_links
 from apps.data.profiles.vault import Erased, Place, Tampered, keys_make, vault_open
-from apps.decisioning.audiences.contracts import Attribute, Consent, Count, Interest, PersonFacts, rule_leaves
+from apps.decisioning.audiences.contracts import (
+    AskedAgain,
+    Attribute,
+    Consent,
+    Count,
+    Interest,
+    PersonFacts,
+    rule_leaves,
+)
 from apps.decisioning.content.choosing import Tier
 from apps.decisioning.content.errors import RenderError
 from apps.decisioning.content.models import Persona as OwnPersona
@@ -241,6 +249,7 @@ def person_of(persona: Persona, plan: Plan, spec: PlaybookSpec) -> Person:
                 for leaf in leaves
                 if isinstance(leaf, Consent)
             },
+            asked={(leaf.purpose, leaf.channel): False for leaf in leaves if isinstance(leaf, AskedAgain)},
             interests={leaf.code: False for leaf in leaves if isinstance(leaf, Interest)},
         ),
         cards=cards,

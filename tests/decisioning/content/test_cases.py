@@ -123,6 +123,15 @@ def test_the_context_gives_rules_their_facts(rule: dict[str, object], yes: str, 
     assert shown(no, "static") == []
 
 
+def test_nobody_in_a_case_is_asked_again() -> None:
+    rule = {"asked_again": "marketing", "channel": "email"}
+    case = case_of("expect: {slots: {hero: {tier: static}}}")
+
+    report = suite_run(plain_suite({"tier": "segment", "block": "Segment", "when": rule}, STATIC, cases=(case,)))
+
+    assert failures(report) == []
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
