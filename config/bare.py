@@ -9,6 +9,8 @@ INSTALLED_APPS = [
     "apps.foundation.core",
     "apps.foundation.accounts",
     "apps.foundation.governance",
+    "apps.data.profiles",
+    "apps.data.consent",
     "apps.decisioning.audiences",
     "apps.decisioning.content",
 ]

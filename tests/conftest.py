@@ -57,6 +57,7 @@ def django_db_setup(
 
 def _others_end() -> None:
     """End what a test before left open on its database: the connections of threads that are gone."""
+    connection.close()  # it may have been cut off too
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -200,7 +200,9 @@ def test_an_address_that_does_not_open_withholds_its_message_alone() -> None:
         items = claim(sender)
         first, second = (Identifier.objects.get(profile_id=person) for person in people[:2])
         Identifier.objects.filter(pk=first.pk).update(sealed=second.sealed)
-        Identifier.objects.filter(pk=second.pk).update(sealed=bytes(second.sealed)[:-1] + b"x")
+        Identifier.objects.filter(pk=second.pk).update(
+            sealed=bytes(second.sealed)[:-1] + bytes([bytes(second.sealed)[-1] ^ 1])
+        )
         key_destroy(people[2])
         assert [person_of(one) for one in gate_pass(sender_id=sender.id, items=items)] == [people[3]]
         assert {state_of(person) for person in people[:3]} == {(State.WITHHELD, "sealed_address")}
