@@ -16,8 +16,6 @@ from apps.data.profiles.typos import domain_meant, slips
 from apps.foundation.core.errors import Invalid
 
 CASES = Path(settings.BASE_DIR).parent / "shared" / "data" / "isemail_tests.xml"
-if not CASES.exists():
-    CASES = Path("/work/shared/data/isemail_tests.xml")
 
 # Categories of the corpus whose addresses people have, by the way mail works today. The others are right by RFC 5322
 # alone (comments, quoted names, obsolete forms, addresses of machines): nobody has one, and few servers take them.
