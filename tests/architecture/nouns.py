@@ -92,7 +92,10 @@ NOUNS: dict[str, dict[str, str]] = {
         "retention.py": "forgetting what was kept long enough",
         "staff.py": "what is held of staff, for the register",
     },
-    "data/events": {"privacy.py": "what it tells of the personal data it holds"},
+    "data/events": {
+        "privacy.py": "what it tells of the personal data it holds",
+        "registry.py": "what apps above do with events as they are recorded",
+    },
     "data/features": {"definitions.py": "each feature defined once"},
     "data/imports": {
         "privacy.py": "what it tells of the personal data it holds",

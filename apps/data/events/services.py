@@ -1,6 +1,7 @@
 """Recording what people did."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,8 +10,12 @@ from django.db import transaction
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
 
+from . import registry
+from .contracts import RecordedEvent
 from .models import Event
 from .signals import events_recorded
+
+logger = logging.getLogger(__name__)
 
 _AHEAD = timedelta(minutes=5)
 
@@ -26,7 +31,8 @@ def event_record(
 ) -> bool:
     """Record that something happened. False when the sender's `message_id` was recorded already: nothing changes then.
 
-    profile_id: None for somebody not known; recorded_at: now unless given. Sends `events_recorded` on commit.
+    profile_id: None for somebody not known; recorded_at: now unless given. Runs the steps of `registry` and sends
+    `events_recorded` on commit.
     Raises Invalid for an empty or overlong name or id, and for a moment without a time zone or in the future.
     """
     for what, text in (("event_name", name), ("message_id", message_id)):
@@ -47,5 +53,21 @@ def event_record(
             },
         )
         if created:
-            transaction.on_commit(lambda: events_recorded.send_robust(Event, names=[name]) and None)
+            events_follow([RecordedEvent(profile_id, name, occurred_at, at, message_id, dict(properties or {}))])
     return created
+
+
+def events_follow(events: Sequence[RecordedEvent]) -> None:
+    """What follows when events were recorded. Called once for each, in the transaction that writes them."""
+    for step in registry.batch_steps:
+        step(events)
+    transaction.on_commit(lambda: _tell(events))
+
+
+def _tell(events: Sequence[RecordedEvent]) -> None:
+    for step in registry.after_commit:
+        try:
+            step(events)
+        except Exception:  # the events are recorded; whoever missed them has a sweep
+            logger.exception("%s.%s failed after events were recorded", step.__module__, step.__qualname__)
+    events_recorded.send_robust(Event, names=sorted({event.name for event in events}))

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from apps.data.events import registry
+from apps.data.events.contracts import RecordedEvent
 from apps.data.events.models import Event
 from apps.data.events.services import event_record
 from apps.data.events.signals import events_recorded
@@ -46,3 +48,34 @@ def test_what_is_no_event_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(Invalid):
         event_record(**{"profile_id": None, "name": "A", "message_id": "1", "occurred_at": AT, **wrong})  # type: ignore[arg-type]
     assert Event.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_recorded_event_passes_the_steps_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside: list[RecordedEvent] = []
+    after: list[RecordedEvent] = []
+
+    def fails(events: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(registry, "batch_steps", [inside.extend])
+    monkeypatch.setattr(registry, "after_commit", [fails, after.extend])
+    person = make_profile()
+    for _ in range(2):
+        event_record(
+            profile_id=person.pk, name="A", message_id="m", occurred_at=AT, properties={"x": 1}, recorded_at=AT
+        )
+    assert inside == after == [RecordedEvent(person.pk, "A", AT, AT, "m", {"x": 1})]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_step_that_fails_leaves_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(events: object) -> None:
+        raise RuntimeError
+
+    after: list[RecordedEvent] = []
+    monkeypatch.setattr(registry, "batch_steps", [fails])
+    monkeypatch.setattr(registry, "after_commit", [after.extend])
+    with pytest.raises(RuntimeError):
+        event_record(profile_id=None, name="A", message_id="m", occurred_at=AT)
+    assert (Event.objects.count(), after) == (0, [])
