@@ -46,6 +46,8 @@ def django_db_setup(
 
     pytest-django would make none where no test is marked `django_db`, though one asks for a copy (`own_database`).
     """
+    # `bin/test` has a migrated one: a copy of it needs no migration
+    connection.settings_dict["TEST"]["TEMPLATE"] = os.environ.get("TEST_DATABASE_TEMPLATE")
     with django_db_blocker.unblock():
         made = setup_databases(verbosity=0, interactive=False)
         rows_keep()

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from bin.lib.migrated import database_migrate
 from bin.lib.places import PlaceError
 from bin.lib.processes import ProcessDied, StopRequested, Supervisor
 from bin.lib.progress import Progress
@@ -69,6 +70,8 @@ def main(arguments: list[str]) -> int:
                 if own["redis"]:
                     environment["REDIS_URL"] = servers.redis_url
             with progress.step("Bringing the database up to date"):
+                if own["postgres"]:
+                    database_migrate(environment["DATABASE_URL"], environment=environment, supervisor=supervisor)
                 supervisor.run(
                     "migrate", [sys.executable, "manage.py", "migrate", "--noinput"], env=environment, cwd=ROOT
                 )

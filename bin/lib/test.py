@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from bin.lib.installation import master_key_new
+from bin.lib.migrated import database_migrate
 from bin.lib.places import PlaceError
 from bin.lib.processes import ProcessDied, StateInUse, StateLock, StopRequested, Supervisor
 from bin.lib.progress import Progress
-from bin.lib.servers import ServerError, servers_start, state_remove
+from bin.lib.servers import DATABASE, ServerError, servers_start, state_remove
 from bin.lib.venv import ROOT, VenvError, venv_enter
 
 HELP = """bin/test [--slow] [ARGUMENT…]: runs the tests.
@@ -92,6 +93,10 @@ def main(arguments: list[str]) -> int:
                     environment["APP_DB_ROLE"] = addresses.app_role
                 if own["redis"]:
                     environment["REDIS_URL"] = addresses.redis_url
+            if own["postgres"]:
+                with progress.step("Bringing a database up to date"):
+                    database_migrate(environment["DATABASE_URL"], environment=environment, supervisor=supervisor)
+                environment["TEST_DATABASE_TEMPLATE"] = DATABASE  # each process of the tests has a copy
             command = [sys.executable, "-m", "pytest", *pytest_arguments(arguments)]
             return supervisor.foreground("pytest", command, env=environment)
     except (ServerError, PlaceError, ProcessDied) as error:
