@@ -81,6 +81,7 @@ INSTALLED_APPS = [
     "apps.delivery.webhooks",
     "apps.delivery.sending",
     "apps.insight.monitoring",
+    "apps.surfaces.tracking",
     "apps.surfaces.signups",
     "apps.surfaces.preferences",
     "apps.surfaces.console",
@@ -177,6 +178,7 @@ CELERY_TASK_ROUTES = {
     "apps.decisioning.*": {"queue": "decide"},
     "apps.delivery.sending.tasks.window_send": {"queue": "send"},
     "apps.delivery.webhooks.*": {"queue": "track"},
+    "apps.surfaces.tracking.*": {"queue": "track"},
     "apps.surfaces.console.tasks.dry_run_go": {"queue": "decide"},
     "apps.surfaces.console.tasks.own_test_hand_over": {"queue": "send"},
 }
@@ -197,6 +199,7 @@ CELERY_BEAT_SCHEDULE = {
     "take up rights requests": {"task": "apps.data.privacy.tasks.requests_sweep", "schedule": 60.0},
     "forget by retention": {"task": "apps.data.privacy.tasks.retention_work", "schedule": crontab(minute=41)},
     "carry news out": {"task": "apps.delivery.webhooks.tasks.webhooks_deliver", "schedule": 5.0},
+    "take what was seen": {"task": "apps.surfaces.tracking.tasks.seen_take", "schedule": 2.0},
     "re-drive sending": {"task": "apps.delivery.sending.tasks.sending_sweep", "schedule": 10.0},
     "re-drive rehearsals": {"task": "apps.surfaces.console.tasks.rehearsals_sweep", "schedule": 20.0},
     "mail notices": {"task": "apps.surfaces.console.tasks.notices_mail", "schedule": 60.0},
@@ -304,6 +307,18 @@ SEND_MAX_ATTEMPTS = env.int("SEND_MAX_ATTEMPTS", 8)
 """Tries of a message that the relay defers each time, before it counts as failed."""
 SEND_RETRY_SECONDS = env.int("SEND_RETRY_SECONDS", 60)
 """Pause before the second try; it doubles with each, up to an hour."""
+
+# --- what comes back ---
+TRACKING_SETTLE_SECONDS = env.float("TRACKING_SETTLE_SECONDS", 15.0)
+"""Seconds that clicks and opens wait, so that machines can be told from people by what else they do."""
+SOFT_BOUNCES = env.int("SOFT_BOUNCES", 5)
+"""So many messages in a row that bounced for now, with none that arrived between, and the address is suppressed."""
+SOFT_BOUNCE_DAYS = env.int("SOFT_BOUNCE_DAYS", 30)
+"""Days within which they count."""
+MESSAGE_EVENT_KEEP_DAYS = env.int("MESSAGE_EVENT_KEEP_DAYS", 1095)
+"""Days after which it is forgotten what came back of a message; its state and suppressions stay."""
+EVENT_RAW_KEEP_DAYS = env.int("EVENT_RAW_KEEP_DAYS", 30)
+"""Days for which bounces and providers' reports are kept to the letter, sealed."""
 
 LOGGING = {
     "version": 1,

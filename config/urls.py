@@ -10,6 +10,7 @@ from apps.surfaces.preferences.following import preferences_stream
 
 urlpatterns = [
     path("", include("apps.surfaces.preferences.urls")),
+    path("", include("apps.surfaces.tracking.urls")),
     path("", include("apps.insight.monitoring.urls")),
     path("console/", include("apps.surfaces.console.urls")),
     path("live/run/<int:run_id>/", run_stream, name="live-run"),

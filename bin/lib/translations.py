@@ -16,6 +16,7 @@ from bin.lib.venv import ROOT
 
 PLACES = (
     "templates/preferences",
+    "templates/tracking",
     "apps/surfaces/preferences",
     "apps/data/consent",
 )

@@ -117,6 +117,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "sql.py": "rules as SQL",
     },
     "decisioning/content": {
+        "traces.py": "links that tell that they were followed; pure",
         "case_files.py": "the files of template tests; pure",
         "case_runs.py": "running template tests, and what they cover; pure",
         "cases.py": "template tests as they are written; pure",
@@ -247,10 +248,16 @@ NOUNS: dict[str, dict[str, str]] = {
         "journal.py": "a sender's file of what it began",
         "recovery.py": "the sweep",
         "rendering.py": "a person's message as bytes, now and again later",
+        "reports.py": "what is heard of messages afterwards, and what follows",
+        "traces.py": "what the links of a message begin with that are followed",
         "results.py": "recording what came of hand-overs",
         "sender.py": "the process that sends",
         "staff_mail.py": "one message to somebody who works here",
         "windows.py": "the sender's loop",
+    },
+    "surfaces/tracking": {
+        "following.py": "the addresses behind a message's links",
+        "stream.py": "what was seen, between the request and the ledger",
     },
     "surfaces/signups": {
         "filled.py": "what somebody filled in, looked at field by field",

@@ -20,13 +20,22 @@ from apps.data.consent.models import (
     Suppression,
     Topic,
 )
+from apps.data.events.models import Event
 from apps.data.profiles.models import Identifier, Profile, ProfileKey
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run, RunBatch
 from apps.delivery.sending import windows
-from apps.delivery.sending.models import DeliveryAttempt, Dispatch, Message, Sender, SweepMark
+from apps.delivery.sending.models import (
+    DeliveryAttempt,
+    Dispatch,
+    EventRaw,
+    Message,
+    MessageEvent,
+    Sender,
+    SweepMark,
+)
 from apps.delivery.sending.rules import FIRST, STEPS
 from apps.foundation.accounts.models import User
 from apps.foundation.governance.models import AuditEntry
@@ -75,6 +84,9 @@ def _steps_are_held() -> None:
 
 
 _MADE_HERE: tuple[type[Model], ...] = (
+    EventRaw,
+    MessageEvent,
+    Event,
     DeliveryAttempt,
     Message,
     Dispatch,

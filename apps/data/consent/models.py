@@ -85,6 +85,7 @@ class ConsentRecord(models.Model):
         SIGN_UP = "sign_up", "sign-up form"
         GPC = "gpc", "signal of the browser (GPC)"
         PLATFORM = "platform", "consent platform"
+        COMPLAINT = "complaint", "complaint to the mail provider"
 
     profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="consent_records")
     purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT)

@@ -15,13 +15,17 @@ from .models import Channel
 ADDRESS_KIND = {Channel.EMAIL: "email", Channel.SMS: "phone"}
 """The kind of identifier that a message of the channel goes to."""
 
+_LEFT_ELSEWHERE = """
+EXISTS (SELECT FROM consent_awaitedwithdrawal AS awaited
+        JOIN profiles_identifier AS held ON held.kind = awaited.kind AND held.digest = awaited.digest
+        WHERE held.profile_id = {person} AND awaited.purpose_id = %(purpose)s
+          AND awaited.channel = %(channel)s AND awaited.occurred_at >= state.changed_at)
+"""
+
 _GATE = f"""
 WITH new_meaning AS ({NEW_MEANING.format(purpose="%(purpose)s", channel="%(channel)s", now="%(at)s")})
 SELECT person.id, state.granted, {AGREED_AT.format(state="state", record="record")} < new_meaning.at AS outdated,
-       EXISTS (SELECT FROM consent_awaitedwithdrawal AS awaited
-               JOIN profiles_identifier AS held ON held.kind = awaited.kind AND held.digest = awaited.digest
-               WHERE held.profile_id = person.id AND awaited.purpose_id = %(purpose)s
-                 AND awaited.channel = %(channel)s AND awaited.occurred_at >= state.changed_at) AS left_elsewhere,
+       {_LEFT_ELSEWHERE.format(person="person.id")} AS left_elsewhere,
        CASE WHEN profile.restricted_at IS NOT NULL THEN 'restricted'
             WHEN %(channel)s = ANY(preference.channels_off) THEN 'channel_off'
             WHEN %(topic)s = ANY(preference.topics_off) THEN 'topic_off'
@@ -40,6 +44,20 @@ LEFT JOIN profiles_identifier AS address
        ON address.profile_id = person.id AND address.kind = %(kind)s AND address.main
 LEFT JOIN consent_suppression AS suppression ON suppression.digest = address.digest
 """  # noqa: S608  # texts of our own
+
+_GRANTED = f"""
+WITH new_meaning AS ({NEW_MEANING.format(purpose="%(purpose)s", channel="%(channel)s", now="%(at)s")})
+SELECT state.profile_id
+FROM consent_consentstate AS state CROSS JOIN new_meaning
+JOIN profiles_profile AS profile ON profile.id = state.profile_id AND profile.restricted_at IS NULL
+LEFT JOIN consent_consentrecord AS record ON record.id = state.record_id AND new_meaning.at IS NOT NULL
+WHERE state.profile_id = ANY(%(people)s) AND state.purpose_id = %(purpose)s AND state.channel = %(channel)s
+  AND state.granted AND ({AGREED_AT.format(state="state", record="record")} < new_meaning.at) IS NOT TRUE
+  AND NOT {_LEFT_ELSEWHERE.format(person="state.profile_id")}
+"""  # noqa: S608  # texts of our own
+
+TRACKING = "tracking"
+"""The purpose without which nobody's opens and clicks are followed."""
 
 
 def gate_read(
@@ -103,6 +121,20 @@ def _reason(
     if identifier_id is None:
         return "invalid_address"
     return "suppressed" if suppression_id is not None else ""
+
+
+def granted_read(
+    *, profile_ids: Sequence[int], purpose: str, channel: str, at: datetime | None = None
+) -> frozenset[int]:
+    """Who of these people agreed to a purpose on a channel so that it holds now: not outdated, not left elsewhere, and
+    of nobody whose processing is restricted.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _GRANTED,
+            {"people": list(profile_ids), "purpose": purpose, "channel": str(channel), "at": at or now()},
+        )
+        return frozenset(row[0] for row in cursor.fetchall())
 
 
 def withdrawn_read(*, profile_ids: Sequence[int], purpose: str, channel: str) -> set[int]:

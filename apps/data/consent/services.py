@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from psycopg2.extras import Json
 
-from apps.data.profiles.addresses import holders_of
+from apps.data.profiles.addresses import digest_holders
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
@@ -312,10 +312,19 @@ def suppression_add(
 
     Locks the gates of all who hold it, so no message to it enters `sending` once this has committed.
     """
-    newest, *older = digests = address_digests(kind, value)
+    return _suppress(kind, address_digests(kind, value), reason, note, actor)
+
+
+def suppression_add_digest(*, kind: str, digest: bytes, reason: Suppression.Reason, note: str = "") -> bool:
+    """The same of an address that is known by its digest alone, such as the one that a message went to."""
+    return _suppress(kind, [digest], reason, note, None)
+
+
+def _suppress(kind: str, digests: Sequence[bytes], reason: Suppression.Reason, note: str, actor: User | None) -> bool:
+    newest, *older = digests
     said = {"kind": kind, "reason": reason, "note": note, "actor": actor}
     with transaction.atomic():
-        holders = holders_of(kind=kind, value=value)
+        holders = digest_holders(kind=kind, digests=digests)
         gate_lock(profile_ids=holders)
         known = Suppression.objects.filter(digest__in=digests).exists()
         _, made = Suppression.objects.get_or_create(digest=newest, defaults=said)

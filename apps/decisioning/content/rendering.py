@@ -8,6 +8,8 @@ conditions and simple loops through. What the check showed is made true here bef
 - items: those with a title; `url` is a link that the brand allows, or its shop; `image_url` such a link, or "";
 - links: the two that every message needs, and those of its own that it was made with.
 
+With a trace, the links of the HTML are those that tell that they were followed (`traces.py`).
+
 So the same sources and context give the same bytes, always.
 """
 
@@ -30,6 +32,7 @@ from .contracts import LINKS, SYSTEM_LINKS, CompiledSources, Rendered
 from .errors import RenderError
 from .filters import FILTERS, TESTS
 from .links import link_is_safe
+from .traces import HONEYPOT, ITEMS, NAME, destinations_of, slot_numbers, source_traced
 
 MAX_OUTPUT: Final = 1_048_576
 """Characters of a rendered HTML or text part; more is an error."""
@@ -155,6 +158,13 @@ def _program(compiled: CompiledSources) -> _Program:
     return _Program(_function(TEXT, compiled.subject), _function(HTML, compiled.html), _function(TEXT, compiled.text))
 
 
+@lru_cache(maxsize=256)
+def _program_traced(compiled: CompiledSources) -> _Program:
+    """The same for messages whose links are followed. Raises RenderError."""
+    plain = _program(compiled)
+    return _Program(plain.subject, _function(HTML, source_traced(compiled.html)), plain.text)
+
+
 def _function(environment: MessageEnvironment, source: str) -> Template:
     try:
         tree = environment.parse(source)
@@ -200,23 +210,23 @@ def _link_of(url: object, hosts: tuple[str, ...], instead: str) -> str:
     return url if type(url) is str and _safe_link(url, hosts) else instead
 
 
-def _items(items: object, compiled: CompiledSources) -> list[dict[str, Any]]:
+def _items(items: object, compiled: CompiledSources) -> list[tuple[int, dict[str, Any]]]:
+    """The items that can be shown, each with its place among those that were decided."""
     if not isinstance(items, list | tuple):
         return []
-    shown: list[dict[str, Any]] = []
-    for item in items[:MAX_ITEMS]:
+    shown: list[tuple[int, dict[str, Any]]] = []
+    for at, item in enumerate(items[:MAX_ITEMS]):
         title = _goods(item.get("title")) if isinstance(item, dict) else None
         if title is None:
             continue
-        shown.append(
-            {
-                "sku": _goods(item.get("sku")) or "",
-                "title": title,
-                "price": _goods(item.get("price")) or "",
-                "url": _link_of(item.get("url"), compiled.link_hosts, compiled.shop_url),
-                "image_url": _link_of(item.get("image_url"), compiled.link_hosts, ""),
-            }
-        )
+        card = {
+            "sku": _goods(item.get("sku")) or "",
+            "title": title,
+            "price": _goods(item.get("price")) or "",
+            "url": _link_of(item.get("url"), compiled.link_hosts, compiled.shop_url),
+            "image_url": _link_of(item.get("image_url"), compiled.link_hosts, ""),
+        }
+        shown.append((at, card))
     return shown
 
 
@@ -231,7 +241,7 @@ def context_plain(compiled: CompiledSources, context: Mapping[str, Any]) -> dict
         block = given.get("block") if isinstance(given, dict) else None
         slots[name] = {"block": "" if block is None else str(block)}
         if block is not None and "items" in given:
-            slots[name]["items"] = _items(given["items"], compiled)
+            slots[name]["items"] = [card for _, card in _items(given["items"], compiled)]
     links = context.get("links") or {}
     needed = (*LINKS, *system_links(compiled))
     for name in needed:
@@ -242,6 +252,40 @@ def context_plain(compiled: CompiledSources, context: Mapping[str, Any]) -> dict
         "slots": slots,
         "links": {name: links[name] for name in needed},
     }
+
+
+def _data_traced(
+    compiled: CompiledSources, context: Mapping[str, Any], data: Mapping[str, Any], trace: str
+) -> dict[str, Any]:
+    """What the HTML sees of a message whose links are followed: `data`, with the items' links leading by its trace."""
+    given = context.get("slots") or {}
+    slots = {
+        name: {
+            **slot,
+            "items": [{**card, "url": f"{trace}/{first + at}"} for at, card in _items(given[name]["items"], compiled)],
+        }
+        if "items" in (slot := data["slots"][name])
+        else slot
+        for name, first in slot_numbers(given).items()
+    }
+    return {**data, "slots": slots, NAME: trace}
+
+
+def destination_of(compiled: CompiledSources, slots: Mapping[str, Any], number: int) -> str:
+    """Where the link of this number in a traced message leads. slots: as they were decided.
+
+    A link that the brand does not allow, and the one that only machines find, lead to the brand's shop.
+    Raises LookupError for a number that the message has not.
+    """
+    if number == HONEYPOT:
+        return compiled.shop_url
+    if 0 < number < ITEMS:
+        return _link_of(destinations_of(compiled.html)[number - 1], compiled.link_hosts, compiled.shop_url)
+    for name, first in slot_numbers(slots).items():
+        if first <= number < first + MAX_ITEMS:
+            url = slots[name]["items"][number - first].get("url")
+            return _link_of(url, compiled.link_hosts, compiled.shop_url)
+    raise LookupError(number)
 
 
 @lru_cache(maxsize=256)
@@ -258,24 +302,29 @@ def system_links(compiled: CompiledSources) -> tuple[str, ...]:
 
 
 def render_ready(compiled: CompiledSources) -> None:
-    """Make the functions of a message, as its first render would. Raises RenderError."""
-    _program(compiled)
+    """Make the functions of a message, as its first renders would. Raises RenderError."""
+    _program_traced(compiled)
 
 
 def render(compiled: CompiledSources, context: Mapping[str, Any]) -> Rendered:
     """One person's message.
 
     context: `{"profile": {…}, "slots": {"hero": {"block": "12"}, "products": {"block": "9", "items": […]}},
-    "links": {"unsubscribe": …, "preferences": …}}`.
+    "links": {"unsubscribe": …, "preferences": …}, "trace": …}`; trace: before the numbers of links that are followed,
+    "" or left out where none are (promise 8 of the design).
 
     Raises RenderError when something would be blank, the source has an unfilled bracket, the output is over
     MAX_OUTPUT, or the template misbehaved.
     """
-    program = _program(compiled)
+    trace = str(context.get("trace") or "")
+    if trace and not _LINK.fullmatch(trace):
+        raise RenderError("trace_broken", "What its links are followed by is no address")
+    program = _program_traced(compiled) if trace else _program(compiled)
     data = context_plain(compiled, context)
+    shown = _data_traced(compiled, context, data, trace) if trace else data
     try:
         subject = header_line(program.subject.render(data))
-        html = program.html.render(data)
+        html = program.html.render(shown)
         text = program.text.render(data).strip() + "\n"
     except TemplateError as error:
         raise RenderError("template_misbehaved", f"The template failed: {type(error).__name__}") from None

@@ -64,7 +64,7 @@ class Person:
 
     gate: "" when a message may go out, else why not, None when the gate gave no answer; messages: how many of the
     purpose they got within the cap's days; values: of the profile, by name; cards: by source, best first;
-    impersonal: they withdrew personalisation.
+    impersonal: they withdrew personalisation; tracked: they agreed that opens and clicks are followed.
     """
 
     gate: str | None
@@ -74,6 +74,7 @@ class Person:
     facts: PersonFacts | None = None
     cards: Mapping[str, Sequence[ItemCard]] = field(default_factory=dict)
     impersonal: bool = False
+    tracked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,9 @@ def decide(plan: Plan, person: Person, moment: datetime | None = None) -> Verdic
         if name == plan.leading:
             leading = slots[name]["tier"]
     profile = _tokens(plan.tokens.get(language, ()), person.values)
-    inputs = {"language": language, "profile": profile, "slots": slots}
+    inputs: dict[str, Any] = {"language": language, "profile": profile, "slots": slots}
+    if person.tracked:
+        inputs["tracked"] = True
     reasons = {"slots": explained}
     if person.language and person.language != language:
         reasons["language"] = person.language[:40]

@@ -13,7 +13,7 @@ from django.db.backends.utils import CursorWrapper
 
 from apps.data.consent.models import Purpose
 from apps.data.consent.preferences import languages_chosen, quiet_read, zones_read
-from apps.data.consent.selectors import gate_read, withdrawn_read
+from apps.data.consent.selectors import TRACKING, gate_read, granted_read, withdrawn_read
 from apps.data.features.selectors import features_read
 from apps.data.profiles.vault import Vault, keys_make, vault_open
 from apps.decisioning.audiences.contracts import PROFILE_COLUMNS
@@ -285,6 +285,7 @@ def people_decide(
     impersonal: set[int] = set()
     if plan.personal and rest:
         impersonal = withdrawn_read(profile_ids=rest, purpose=PERSONALISATION, channel=channel)
+    tracked = granted_read(profile_ids=rest, purpose=TRACKING, channel=channel, at=at) if rest else frozenset()
     for profile_id in rest:
         people[profile_id] = Person(
             gate="",
@@ -294,6 +295,7 @@ def people_decide(
             facts=facts.get(profile_id),
             cards=cards.get(profile_id, {}),
             impersonal=profile_id in impersonal,
+            tracked=profile_id in tracked,
         )
     return Decided(
         verdicts=[(profile_id, decide(plan, people[profile_id], at)) for profile_id in ids],

@@ -19,7 +19,7 @@ from apps.foundation.accounts.rights import may
 from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.errors import DomainError
 
-from .models import DeliveryAttempt, Dispatch, Message
+from .models import DeliveryAttempt, Dispatch, Message, MessageEvent
 from .services import dispatch_cancel, dispatch_pause, dispatch_resume
 
 COUNT_MOST = 5000
@@ -80,6 +80,66 @@ class DeliveryAttemptInline(TabularInline):
         return False
 
 
+class MessageEventInline(TabularInline):
+    """What came back."""
+
+    model = MessageEvent
+    extra = 0
+    fields = ("occurred_at", "kind", "bounce", "reason", "code", "response", "link", "machine")
+    readonly_fields = fields
+    ordering = ("occurred_at", "pk")
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(MessageEvent)
+class MessageEventAdmin(ReadOnlyAdmin):
+    """What came back of messages, as it was heard, the newest first."""
+
+    list_display = ("occurred_at", "kind", "bounce", "reason", "code", "machine", "link", "message_page")
+    list_filter = ("kind", "bounce")
+    search_fields = ("id",)
+    search_help_text = "message id"
+    ordering = ("-id",)
+    paginator = BoundedPaginator
+    fields = (
+        "message_page",
+        "kind",
+        "occurred_at",
+        "recorded_at",
+        "source",
+        "bounce",
+        "reason",
+        "code",
+        "response",
+        "link",
+        "machine",
+        "applied_at",
+    )
+    readonly_fields = fields
+
+    @admin.display(description="message")
+    def message_page(self, event: MessageEvent) -> SafeString:
+        return format_html('<a href="{}">open</a>', reverse("console:message", args=[event.message_id]))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By index only: the events of one message."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        try:
+            return queryset.filter(message_id=UUID(term)), False
+        except ValueError:
+            return queryset.none(), False
+
+
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
     """The ledger, newest first (ids sort by time)."""
@@ -91,7 +151,7 @@ class MessageAdmin(ReadOnlyAdmin):
     search_help_text = "message id, or profile number"
     ordering = ("-id",)
     paginator = BoundedPaginator
-    inlines = (DeliveryAttemptInline,)
+    inlines = (DeliveryAttemptInline, MessageEventInline)
     fields = (
         "id",
         "as_sent",
@@ -107,6 +167,7 @@ class MessageAdmin(ReadOnlyAdmin):
         "sending_at",
         "finished_at",
         "dated_at",
+        "tracked",
         "size",
         "content_digest",
     )

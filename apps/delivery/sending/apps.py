@@ -5,6 +5,7 @@ class SendingConfig(AppConfig):
     name = "apps.delivery.sending"
 
     def ready(self) -> None:
+        from apps.data.profiles.vault import sealed_column
         from apps.decisioning.decisions.registry import message_counters
 
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
@@ -12,6 +13,7 @@ class SendingConfig(AppConfig):
         from .privacy import privacy_register
         from .selectors import messages_count
 
+        sealed_column("sending_eventraw", "sealed", key="event_id", row="event_id::text")
         message_counters.append(messages_count)
         privacy_register()
         following_register()

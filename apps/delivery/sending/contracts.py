@@ -63,7 +63,9 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A claimed message with its bytes. digest: SHA-256 of them, in hex."""
+    """A claimed message with its bytes. digest: SHA-256 of them, in hex; tracked: its links tell that they were
+    followed.
+    """
 
     claimed: Claimed
     address: str
@@ -71,6 +73,7 @@ class Prepared:
     dated_at: datetime
     content: bytes
     digest: str
+    tracked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,28 @@ class Result:
     code: str = ""
     response: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Something heard of a message: see `models.MessageEvent`.
+
+    source: unique by whoever tells it and what; recipient: the address it is about, "" where that is not told: a report
+    about another address than the message went to changes nothing; raw: what was said, to the letter.
+    """
+
+    message_id: UUID
+    kind: str
+    occurred_at: datetime
+    source: str
+    bounce: str = ""
+    reason: str = ""
+    code: str = ""
+    response: str = ""
+    recipient: str = ""
+    link: int | None = None
+    machine: str = ""
+    raw: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from django.db.models.functions import Now
 
 from apps.data.consent.contracts import GateAnswer
 from apps.data.consent.models import Channel
-from apps.data.consent.selectors import ADDRESS_KIND, gate_read
+from apps.data.consent.selectors import ADDRESS_KIND, TRACKING, gate_read, granted_read
 from apps.data.consent.services import gate_lock
 from apps.data.profiles.addresses import addresses_open
 from apps.foundation.core.errors import PermanentError
@@ -50,10 +50,11 @@ WITH moved AS (
   SET state = 'sending', attempts = message.attempts + 1, sending_at = clock_timestamp(),
       lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
       address_digest = decode(passed.address_digest, 'hex'), key_id = passed.key_id, dated_at = passed.dated_at,
-      content_digest = passed.digest, size = passed.size
+      content_digest = passed.digest, size = passed.size, tracked = passed.tracked
   FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(address_digests)s::text[],
-              %(key_ids)s::text[], %(dates)s::timestamptz[], %(digests)s::text[], %(sizes)s::int[])
-       AS passed(id, fence, address_digest, key_id, dated_at, digest, size)
+              %(key_ids)s::text[], %(dates)s::timestamptz[], %(digests)s::text[], %(sizes)s::int[],
+              %(tracked)s::bool[])
+       AS passed(id, fence, address_digest, key_id, dated_at, digest, size, tracked)
   WHERE message.id = passed.id AND message.fence = passed.fence AND message.state = ANY(%(from)s)
     AND message.lease_until > clock_timestamp()
   RETURNING message.id, message.attempts)
@@ -131,7 +132,7 @@ def gate_pass(*, sender_id: UUID, items: Sequence[Prepared]) -> list[Passed]:
     with transaction.atomic(), connection.cursor() as cursor:
         found = _read(cursor, items)
         verdicts = _verdicts(items, found)
-        items = _with_present_address(cursor, items, found, verdicts)
+        items = _as_it_is_now(cursor, items, found, verdicts)
         _caps_hold(cursor, items, found, verdicts)
         going = [item for item in items if item.claimed.id not in verdicts]
         numbers = _into_sending(cursor, sender_id, going, found)
@@ -149,7 +150,7 @@ def gate_ask_again(*, items: Sequence[Passed]) -> list[Passed]:
         found = _read(cursor, prepared)
         verdicts = _verdicts(prepared, found)
         for one in prepared:
-            if one.claimed.id not in verdicts and found.addresses[one.claimed.id] != one.address:
+            if one.claimed.id not in verdicts and not _still_so(one, found):
                 verdicts[one.claimed.id] = Verdict(State.QUEUED)
         taken_back = _turn_away(cursor, prepared, verdicts, source=State.SENDING)
         back = [item for item in items if item.prepared.claimed.id in taken_back]
@@ -170,14 +171,15 @@ def gate_ask_again(*, items: Sequence[Passed]) -> list[Passed]:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What was read under the locks: when, the dispatches, which of them are late, each message's answer, and the
-    addresses that open."""
+    """What was read under the locks: when, the dispatches, which of them are late, each message's answer, the
+    addresses that open, and which of the messages may tell that they were opened and clicked."""
 
     at: datetime
     dispatches: Mapping[int, Dispatch]
     late: frozenset[int]
     answers: Mapping[UUID, GateAnswer]
     addresses: Mapping[UUID, str]
+    trackable: frozenset[UUID]
 
 
 def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
@@ -211,7 +213,30 @@ def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
             item.claimed.id: opened[item.claimed.profile_id] for item in group if item.claimed.profile_id in opened
         }
     late = frozenset(pk for pk, row in dispatches.items() if row.late)
-    return _Found(max(row.read_at for row in dispatches.values()), dict(dispatches), late, answers, addresses)
+    read_at = max(row.read_at for row in dispatches.values())
+    return _Found(read_at, dict(dispatches), late, answers, addresses, _trackable(items, dispatches))
+
+
+def _trackable(items: Sequence[Prepared], dispatches: Mapping[int, Dispatch]) -> frozenset[UUID]:
+    """Which of the messages that were made to be followed may be so now: following is a consent of its own."""
+    by_channel: defaultdict[str, list[Prepared]] = defaultdict(list)
+    for item in items:
+        if item.tracked:
+            by_channel[dispatches[item.claimed.dispatch_id].channel].append(item)
+    found: set[UUID] = set()
+    for channel, group in by_channel.items():
+        people = granted_read(
+            profile_ids=sorted({item.claimed.profile_id for item in group}), purpose=TRACKING, channel=channel
+        )
+        found.update(item.claimed.id for item in group if item.claimed.profile_id in people)
+    return frozenset(found)
+
+
+def _still_so(item: Prepared, found: _Found) -> bool:
+    """Whether a message is as it should be now: for the person's address, and followed only where they agree."""
+    return found.addresses.get(item.claimed.id, "") == item.address and (
+        not item.tracked or item.claimed.id in found.trackable
+    )
 
 
 def _verdicts(items: Sequence[Prepared], found: _Found) -> dict[UUID, Verdict]:
@@ -238,10 +263,11 @@ def _verdicts(items: Sequence[Prepared], found: _Found) -> dict[UUID, Verdict]:
     return verdicts
 
 
-def _with_present_address(
+def _as_it_is_now(
     cursor: CursorWrapper, items: Sequence[Prepared], found: _Found, verdicts: dict[UUID, Verdict]
 ) -> list[Prepared]:
-    """The items, rendered anew where the person's address is not the one it was when they were prepared.
+    """The items, rendered anew where the person's address is not the one it was when they were prepared, or they no
+    longer agree to be followed.
 
     An address that another message of the run has meanwhile is a second message to one inbox: withheld.
     """
@@ -268,14 +294,17 @@ def _with_present_address(
             seen.add(key)
     present: list[Prepared] = []
     for item in items:
-        address = found.addresses.get(item.claimed.id, "")
-        if item.claimed.id in verdicts or address == item.address:
+        if item.claimed.id in verdicts or _still_so(item, found):
             present.append(item)
             continue
         try:
             present.append(
                 message_prepare(
-                    item.claimed, found.dispatches[item.claimed.dispatch_id], address=address, at=item.dated_at
+                    item.claimed,
+                    found.dispatches[item.claimed.dispatch_id],
+                    address=found.addresses[item.claimed.id],
+                    at=item.dated_at,
+                    may_track=item.claimed.id in found.trackable,
                 )
             )
         except PermanentError as error:
@@ -322,6 +351,7 @@ def _into_sending(cursor: CursorWrapper, sender_id: UUID, going: Sequence[Prepar
             "dates": [item.dated_at for item in going],
             "digests": [item.digest for item in going],
             "sizes": [len(item.content) for item in going],
+            "tracked": [item.tracked for item in going],
         },
     )
     return dict(cursor.fetchall())

@@ -115,6 +115,9 @@ class Message(models.Model):
     not_before = models.DateTimeField(default=now, help_text="when it may be claimed (again)")
     key_id = models.CharField(max_length=20, blank=True, help_text="the key that signed its links")
     dated_at = models.DateTimeField(null=True, help_text="its Date header")
+    tracked = models.BooleanField(
+        default=False, db_default=False, help_text="the person agreed that opens and clicks of it are followed"
+    )
     content_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the bytes handed over")
     size = models.PositiveIntegerField(null=True, help_text="bytes handed over")
     created_at = models.DateTimeField(default=now)
@@ -181,6 +184,73 @@ class DeliveryAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"Attempt {self.number} of message {self.message_id}"
+
+
+class MessageEvent(models.Model):
+    """What was heard of a message after it was handed over, in Anymail's words. Each once: `source` names it so.
+
+    bounce: of a bounce, whether the address is gone for good; link: the number of the link that was followed
+    (`content.traces`); machine: why it counts for no person (a scanner, a proxy …), "" for a person's own deed;
+    applied_at: when what follows was done (its message's state, suppression); passed_on_at: when apps above were told.
+    """
+
+    class Kind(models.TextChoices):
+        DELIVERED = "delivered", "delivered"
+        DEFERRED = "deferred", "delayed"
+        BOUNCED = "bounced", "bounced"
+        REJECTED = "rejected", "rejected by the provider"
+        FAILED = "failed", "failed at the provider"
+        COMPLAINED = "complained", "complained"
+        UNSUBSCRIBED = "unsubscribed", "unsubscribed at the provider"
+        AUTORESPONDED = "autoresponded", "answered by a machine"
+        OPENED = "opened", "opened"
+        CLICKED = "clicked", "clicked"
+
+    class Bounce(models.TextChoices):
+        NONE = "", "no bounce"
+        HARD = "hard", "for good"
+        SOFT = "soft", "for now"
+        OTHER = "other", "says nothing of the address"
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="events", db_index=False)
+    kind = models.CharField(max_length=14, choices=Kind.choices)
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(default=now)
+    source = models.CharField(max_length=120, unique=True, help_text="who told it, and by which name of theirs")
+    bounce = models.CharField(max_length=5, choices=Bounce.choices, blank=True, default=Bounce.NONE)
+    reason = models.CharField(max_length=24, blank=True)
+    code = models.CharField(max_length=20, blank=True, help_text="enhanced status (RFC 3463), or the provider's code")
+    response = models.CharField(max_length=500, blank=True, help_text="in their words, addresses masked")
+    link = models.PositiveIntegerField(null=True)
+    machine = models.CharField(max_length=12, blank=True)
+    applied_at = models.DateTimeField(null=True)
+    passed_on_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["message", "kind"], name="message_event_of_message"),
+            models.Index(fields=["recorded_at"], name="message_event_to_forget"),
+            models.Index(fields=["id"], condition=Q(applied_at=None), name="message_event_to_apply"),
+            models.Index(fields=["id"], condition=Q(passed_on_at=None), name="message_event_to_pass_on"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Message {self.message_id}: {self.get_kind_display()}"
+
+
+class EventRaw(models.Model):
+    """What a provider or mail server said, to the letter, sealed with the key of the message's person; for a time."""
+
+    event = models.OneToOneField(MessageEvent, on_delete=models.CASCADE, primary_key=True, related_name="raw")
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="+")
+    sealed = models.BinaryField()
+    recorded_at = models.DateTimeField(default=now)
+
+    class Meta:
+        indexes = [models.Index(fields=["recorded_at"], name="event_raw_to_forget")]
+
+    def __str__(self) -> str:
+        return f"What was said of event {self.pk}"
 
 
 class SweepMark(models.Model):

@@ -14,11 +14,13 @@ from apps.data.privacy.registry import (
     erase_step,
     export_part,
     processing_declare,
+    retention_rule,
 )
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict
 
-from .models import DeliveryAttempt, Message
+from .models import DeliveryAttempt, EventRaw, Message, MessageEvent
+from .reports import events_forget, person_forget, raws_forget
 from .rules import HELD, WAITING, leaving
 
 
@@ -35,6 +37,23 @@ def _messages(profile_id: int) -> Iterator[Row]:
             "made": one.created_at,
             "sent": one.sending_at,
         }
+
+
+def _came_back(profile_id: int) -> Iterator[Row]:
+    events = MessageEvent.objects.filter(message__profile_id=profile_id).select_related("message__dispatch")
+    for one in events.order_by("pk").iterator(chunk_size=500):
+        yield {
+            "what": one.message.dispatch.label,
+            "happened": one.get_kind_display(),
+            "when": one.occurred_at,
+            "link": one.link,
+            "details": " ".join(part for part in (one.bounce, one.code, one.response, one.machine) if part),
+        }
+
+
+def _forget_what_came_back(person: Person) -> Forgotten:
+    count = person_forget(person.profile_id)
+    return Forgotten(count, "Whether a message arrived, bounced or was complained of, by number.")
 
 
 def _cancel(person: Person) -> Forgotten:
@@ -73,6 +92,21 @@ def privacy_register() -> None:
             "sent": _("Sent"),
         },
     )
+    export_part(
+        "message_events",
+        _("What came back of messages to you"),
+        _came_back,
+        words={
+            "what": _("What"),
+            "happened": _("What happened"),
+            "when": _("When"),
+            "link": _("Link"),
+            "details": _("Details"),
+        },
+    )
+    erase_step("message_events", _forget_what_came_back, title="What they opened and followed, and what was said")
+    retention_rule("message_events", "What came back of messages", "MESSAGE_EVENT_KEEP_DAYS", events_forget)
+    retention_rule("event_raws", "Bounces and providers' reports, to the letter", "EVENT_RAW_KEEP_DAYS", raws_forget)
     erase_step("messages", _cancel, title="Messages that wait are cancelled", phase=Phase.STOP)
     erase_step("send_ledger", _forget, title="Where messages went to")
     for model, categories, exported in (
@@ -92,4 +126,30 @@ def privacy_register() -> None:
             kept=Because("Kept for as long as the person is known: caps are counted from it, and nothing comes twice."),
             exported=exported,
             erased="send_ledger",
+        )
+    for model, categories, lawful_basis, kept, exported in (
+        (
+            MessageEvent,
+            ("whether a message arrived, bounced or was complained of; of who agreed, opens and links followed",),
+            "consent, for opens and clicks; legitimate interest, for writing to nobody who can't be reached",
+            "message_events",
+            "message_events",
+        ),
+        (
+            EventRaw,
+            ("what mail servers and providers said of a message, sealed with the person's key",),
+            "legitimate interest: to look into reports that were misunderstood",
+            "event_raws",
+            Because("What was understood of it is told; the letter is kept for a few days, to look into mistakes."),
+        ),
+    ):
+        processing_declare(
+            model,
+            purpose="Knowing what came of messages, and writing to nobody who can't or does not want to be reached",
+            lawful_basis=lawful_basis,
+            categories=categories,
+            recipients=(),
+            kept=kept,
+            exported=exported,
+            erased="message_events",
         )

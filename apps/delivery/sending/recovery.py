@@ -30,6 +30,7 @@ from apps.foundation.core.errors import DomainError
 from .contracts import Result
 from .journal import DeadJournal, JournalBusy, JournalReading
 from .models import DeliveryAttempt, Dispatch, Message, Sender, SweepMark
+from .reports import events_apply_due
 from .results import results_record
 from .rules import AFTER, WAITING, leaving
 from .sender import boot_id, host_name
@@ -111,6 +112,7 @@ def sweep() -> None:
         decisions_take_up,
         messages_end_late,
         messages_end_cancelled,
+        events_apply_due,
         senders_forget,
     ):
         try:

@@ -1,7 +1,8 @@
 """A person's message as bytes: at send, and again later, the same.
 
 Everything that the bytes depend on is stored: the decision's inputs and compiled template, and in the message its
-date, the key that signed its links, and by which digest the person's address is found. Nothing else is looked at.
+date, the key that signed its links, whether they are followed, and by which digest the person's address is found.
+Nothing else is looked at.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ from apps.foundation.core.signing import signing_key_id
 
 from .contracts import Claimed, LetterTerms, Made, Prepared
 from .models import Dispatch, Message
+from .traces import trace_url
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +44,16 @@ def message_make(
     address: str,
     dated_at: datetime,
     subject_prefix: str = "",
+    trace: str = "",
 ) -> Made:
     """A message out of what was decided: for customers, for dry runs and for tests alike. Nothing is written.
 
-    links: by the names that templates have for them. Raises RenderError, PermanentError (`invalid_address`).
+    links: by the names that templates have for them; trace: see `traces.py`, "" where nothing is followed.
+    Raises RenderError, PermanentError (`invalid_address`).
     """
     if compiled_id is None:
         raise RenderError("no_template", "The decision names no template")
-    rendered = render(compiled_load(compiled_id), {**inputs, "links": links})
+    rendered = render(compiled_load(compiled_id), {**inputs, "links": links, "trace": trace})
     content = letter_bytes(
         Letter(
             message_id=message_id,
@@ -78,6 +82,7 @@ def _content(
     address: str,
     key_id: str,
     dated_at: datetime,
+    tracked: bool,
 ) -> bytes:
     """The bytes. Raises as `message_make`, and BadToken when the key is gone."""
     made = message_make(
@@ -98,15 +103,21 @@ def _content(
         ),
         address=address,
         dated_at=dated_at,
+        trace=trace_url(message_id=message_id, compiled_id=compiled_id, key_id=key_id)
+        if tracked and compiled_id is not None
+        else "",
     )
     return made.content
 
 
-def message_prepare(claimed: Claimed, dispatch: Dispatch, *, address: str, at: datetime) -> Prepared:
+def message_prepare(
+    claimed: Claimed, dispatch: Dispatch, *, address: str, at: datetime, may_track: bool = True
+) -> Prepared:
     """A claimed message as bytes. A second try has the date and the links of the first, so it is the same message.
 
-    Raises as `_content`.
+    Opens and clicks are followed of whom it was so decided, and only if `may_track`. Raises as `_content`.
     """
+    tracked = may_track and claimed.inputs.get("tracked") is True
     key_id = claimed.key_id or signing_key_id()
     dated_at = claimed.dated_at or at
     content = _content(
@@ -118,8 +129,9 @@ def message_prepare(claimed: Claimed, dispatch: Dispatch, *, address: str, at: d
         address=address,
         key_id=key_id,
         dated_at=dated_at,
+        tracked=tracked,
     )
-    return Prepared(claimed, address, key_id, dated_at, content, hashlib.sha256(content).hexdigest())
+    return Prepared(claimed, address, key_id, dated_at, content, hashlib.sha256(content).hexdigest(), tracked)
 
 
 def messages_prepare(
@@ -173,6 +185,7 @@ def message_again(message_id: UUID) -> bytes:
         address=_address_of(message),
         key_id=message.key_id,
         dated_at=message.dated_at,
+        tracked=message.tracked,
     )
     if hashlib.sha256(content).hexdigest() != message.content_digest:
         raise Conflict("not_the_same", "What was sent can't be made again: something it was made of has changed")

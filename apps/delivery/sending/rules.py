@@ -7,10 +7,11 @@ hold the database against the same table.
 from datetime import timedelta
 from typing import Final
 
-from .models import DeliveryAttempt, Message
+from .models import DeliveryAttempt, Message, MessageEvent
 
 _State = Message.State
 _Outcome = DeliveryAttempt.Outcome
+_Kind = MessageEvent.Kind
 
 FIRST: Final = frozenset({_State.QUEUED, _State.WITHHELD, _State.CANCELLED})
 """The states in which a message may begin."""
@@ -75,6 +76,22 @@ AFTER: Final[dict[str, str]] = {
 }
 """The state that an attempt's outcome leads to; `retry` becomes `failed` when there is no time or try left."""
 
+LEADS_TO: Final[dict[str, str]] = {
+    _Kind.DELIVERED: _State.DELIVERED,
+    # whoever opens, follows or answers it, person or machine, has it
+    _Kind.OPENED: _State.DELIVERED,
+    _Kind.CLICKED: _State.DELIVERED,
+    _Kind.AUTORESPONDED: _State.DELIVERED,
+    _Kind.BOUNCED: _State.BOUNCED,
+    _Kind.REJECTED: _State.BOUNCED,
+    _Kind.FAILED: _State.BOUNCED,
+    _Kind.COMPLAINED: _State.COMPLAINED,
+}
+"""The state that what is heard of a message leads to, from where the table allows it; others change none."""
+
+PASSED_ON: Final = (_Kind.OPENED, _Kind.CLICKED, _Kind.BOUNCED, _Kind.COMPLAINED, _Kind.UNSUBSCRIBED)
+"""What becomes an event of the person."""
+
 ERASED: Final = "erased"
 """Why a message is withheld whose person was erased: what it is made of can't be read any more."""
 TAMPERED: Final = "tampered"
@@ -89,6 +106,15 @@ def leaving(*states: str, to: str) -> list[str]:
         if to not in STEPS[state]:
             raise ValueError(f"no step leads from {state} to {to}")
     return [str(state) for state in states]
+
+
+def sources_of(target: str) -> list[str]:
+    """The states from which evidence leads to `target`: what was handed over, or may have been."""
+    return [
+        str(state)
+        for state, after in STEPS.items()
+        if target in after and state not in (_State.QUEUED, _State.RETRY, _State.CLAIMED, _State.SENDING)
+    ]
 
 
 def retry_pause(tries: int, first: timedelta) -> timedelta:

@@ -31,7 +31,7 @@ _SEE = (
     *_rights("content", "market brand blocktype block blockversion persona template templateversion", "view"),
     *_rights("playbooks", "playbook playbookversion run", "view"),
     *_rights("decisions", "decision", "view"),
-    *_rights("sending", "dispatch message deliveryattempt", "view"),
+    *_rights("sending", "dispatch message deliveryattempt messageevent", "view"),
     *_rights("governance", "review approval auditentry approvalpath publication", "view"),
     *_rights("console", "dryrun", "view"),
     *_rights("privacy", "retentionmark", "view"),

@@ -26,7 +26,7 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Block, BlockType, Brand, Market, Persona, Template
 from apps.decisioning.playbooks.models import Playbook
-from apps.delivery.sending.models import Message, Sender
+from apps.delivery.sending.models import Message, MessageEvent, Sender
 from apps.delivery.webhooks.models import WebhookEndpoint
 from apps.foundation.accounts.models import User
 from apps.foundation.governance.models import ApprovalPath, AuditEntry
@@ -60,6 +60,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 _page(request, "playbooks.view_run", "console:runs", _("Runs"), "send"),
                 _model(request, Message, _("Messages"), "mail"),
+                _model(request, MessageEvent, _("What came back"), "reply"),
                 _model(request, Sender, _("Senders"), "dns"),
             ],
         ),

@@ -17,6 +17,7 @@ from django.db import connection
 from apps.data.catalog.models import Item
 from apps.data.consent.models import ConsentRecord, PreferenceChange, Suppression, Topic
 from apps.data.consent.preferences import preference_change
+from apps.data.consent.selectors import granted_read
 from apps.data.consent.services import consent_withdraw
 from apps.data.events.models import Order, OrderLine
 from apps.data.profiles.models import Profile
@@ -263,6 +264,27 @@ def test_who_withdrew_personalisation_gets_what_everybody_in_the_country_gets() 
     explained = decision_explain(decisions[people[1].pk].pk)
     lost = next(slot for slot in explained.slots if slot.slot == "products").passed_over[0]
     assert lost.why == "they don't want what they are shown to be chosen by what they did"
+
+
+def test_opens_and_clicks_are_followed_of_who_agrees_and_of_nobody_else() -> None:
+    _shop()
+    agrees, left, asked_again, restricted = (make_profile(consent=("marketing", "tracking")) for _ in range(4))
+    never = make_profile(consent=("marketing",))
+    withdrawal = {"channel": "email", "method": ConsentRecord.Method.PREFERENCES, "source": "test"}
+    consent_withdraw(profile_id=left.pk, purpose="tracking", **withdrawal)
+
+    plan_before = granted_read(profile_ids=[agrees.pk, left.pk, never.pk], purpose="tracking", channel="email")
+    assert plan_before == {agrees.pk}
+    # on another channel is another consent
+    assert granted_read(profile_ids=[agrees.pk], purpose="tracking", channel="web") == frozenset()
+    Profile.objects.filter(pk=restricted.pk).update(restricted_at=now())
+    assert granted_read(profile_ids=[restricted.pk, asked_again.pk], purpose="tracking", channel="email") == {
+        asked_again.pk
+    }
+    decisions = _decided(_run())
+
+    tracked = {pk: kept_by(decisions[pk]).inputs.get("tracked") for pk in (agrees.pk, left.pk, never.pk)}
+    assert tracked == {agrees.pk: True, left.pk: None, never.pk: None}
 
 
 def test_without_any_recommendations_the_static_tier_answers() -> None:

@@ -1,9 +1,11 @@
 """The gate: no message enters `sending` after an opt-out has committed; caps are exact."""
 
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -12,11 +14,13 @@ from pytest_django import Settings
 
 from apps.data.consent.models import Channel, ConsentRecord, PreferenceChange, Suppression, Topic
 from apps.data.consent.preferences import preference_change
-from apps.data.consent.services import consent_withdraw, gate_lock, suppression_add
+from apps.data.consent.services import consent_withdraw, consents_grant_new, gate_lock, suppression_add
 from apps.data.profiles.addresses import addresses_read, identifier_put
 from apps.data.profiles.errors import MasterKeyMissing
 from apps.data.profiles.models import Identifier
 from apps.data.profiles.vault import key_destroy
+from apps.decisioning.decisions.models import Decision
+from apps.decisioning.decisions.sealing import Kept
 from apps.delivery.sending import gate, windows
 from apps.delivery.sending.claims import messages_claim
 from apps.delivery.sending.contracts import Passed, Prepared
@@ -33,6 +37,8 @@ from apps.foundation.core.signing import address_digest
 from tests.delivery.makers import later, make_compiled, make_decisions, make_people, make_run
 from tests.delivery.order import OrderWatch
 from tests.delivery.relay import Accepted, Relay
+from tests.factories import make_purposes as purposes
+from tests.factories import put_sealed
 
 pytestmark = pytest.mark.usefixtures("ledger")
 
@@ -491,3 +497,38 @@ def test_a_gate_that_can_not_be_locked_sends_nothing(relay: Relay, monkeypatch: 
     Message.objects.update(not_before=now())
     messages_send()
     assert len(relay.accepted) == 3
+
+
+def test_who_stops_being_followed_before_the_gate_is_not_followed(relay: Relay, settings: Settings) -> None:
+    purposes()
+    run, people = make_run(), make_people(3)
+    grants = [(profile_id, now()) for profile_id in people]
+    how: dict[str, Any] = {"channel": Channel.EMAIL, "method": ConsentRecord.Method.API, "source": "test"}
+    consents_grant_new(grants=grants, purpose="tracking", evidence="the test says so", **how)
+    put_sealed(
+        (
+            Decision(profile_id=profile_id, run=run, outcome="send", compiled=make_compiled(), decided_at=now()),
+            Kept({"profile": {}, "slots": {}, "tracked": True}),
+        )
+        for profile_id in people
+    )
+    dispatch_take_up(run_id=run.pk)
+    with SenderProcess() as sender:
+        claimed = messages_claim(sender_id=sender.id, channel=Channel.EMAIL, count=10)
+        prepared, _ = messages_prepare(claimed, Dispatch.objects.in_bulk(), at=now())
+        assert [item.tracked for item in prepared] == [True] * 3
+        consent_withdraw(profile_id=people[0], purpose="tracking", **how)
+
+        passed = gate_pass(sender_id=sender.id, items=prepared)
+        by_person = {one.prepared.claimed.profile_id: one.prepared for one in passed}
+        assert b"o.gif" not in b64decode(by_person[people[0]].content.split(b"\r\n\r\n")[-1].split(b"\r\n--")[0])
+        assert b"o.gif" in b64decode(by_person[people[1]].content.split(b"\r\n\r\n")[-1].split(b"\r\n--")[0])
+        assert {pk: one.tracked for pk, one in by_person.items()} == dict(zip(people, (False, True, True), strict=True))
+        assert dict(Message.objects.values_list("profile_id", "tracked")) == {
+            pk: one.tracked for pk, one in by_person.items()
+        }
+        # and when the gate is asked again before it goes out: back to the queue, to be made anew
+        consent_withdraw(profile_id=people[1], purpose="tracking", **how)
+        still = gate_ask_again(items=passed)
+        assert {one.prepared.claimed.profile_id for one in still} == {people[0], people[2]}
+        assert Message.objects.get(profile_id=people[1]).state == State.QUEUED
