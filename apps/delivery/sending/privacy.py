@@ -127,7 +127,7 @@ def privacy_register() -> None:
             exported=exported,
             erased="send_ledger",
         )
-    for model, categories, lawful_basis, kept, exported in (
+    for heard, what, lawful_basis, kept, told in (
         (
             MessageEvent,
             ("whether a message arrived, bounced or was complained of; of who agreed, opens and links followed",),
@@ -144,12 +144,12 @@ def privacy_register() -> None:
         ),
     ):
         processing_declare(
-            model,
+            heard,
             purpose="Knowing what came of messages, and writing to nobody who can't or does not want to be reached",
             lawful_basis=lawful_basis,
-            categories=categories,
+            categories=what,
             recipients=(),
             kept=kept,
-            exported=exported,
+            exported=told,
             erased="message_events",
         )

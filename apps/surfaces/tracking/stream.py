@@ -7,7 +7,7 @@ Redis lost: what was seen within those seconds is lost with it; no message depen
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 import redis
@@ -41,7 +41,7 @@ def seen_put(*, message_id: UUID, kind: str, link: int | None, machine: str) -> 
 
 def seen_read(*, count: int) -> list[Seen]:
     """The oldest that nobody took yet, in the order in which they were seen. Raises redis.RedisError."""
-    entries = _patient(settings.REDIS_URL).xrange(KEY, count=count)
+    entries = cast(list[tuple[bytes, dict[bytes, bytes]]], _patient(settings.REDIS_URL).xrange(KEY, count=count))
     return [seen for name, fields in entries if (seen := _seen(name.decode(), fields)) is not None]
 
 

@@ -270,7 +270,7 @@ def test_opens_and_clicks_are_followed_of_who_agrees_and_of_nobody_else() -> Non
     _shop()
     agrees, left, asked_again, restricted = (make_profile(consent=("marketing", "tracking")) for _ in range(4))
     never = make_profile(consent=("marketing",))
-    withdrawal = {"channel": "email", "method": ConsentRecord.Method.PREFERENCES, "source": "test"}
+    withdrawal: dict[str, Any] = {"channel": "email", "method": ConsentRecord.Method.PREFERENCES, "source": "test"}
     consent_withdraw(profile_id=left.pk, purpose="tracking", **withdrawal)
 
     plan_before = granted_read(profile_ids=[agrees.pk, left.pk, never.pk], purpose="tracking", channel="email")
