@@ -75,14 +75,15 @@ def follow(request: HttpRequest, token: str, number: int) -> HttpResponse:
 
 @require_safe
 def opened(request: HttpRequest, token: str) -> HttpResponse:
-    """The picture of a message, of one pixel; also for whoever has no message: it says nothing."""
+    """The picture of a message, of one pixel; also where the token is damaged, so that no mail shows a broken one."""
+    status = 200
     try:
         message_id, _ = trace_read(token)
     except BadToken:
-        pass
+        status = 404
     else:
         _note(request, message_id, "opened", None)
-    return HttpResponse(_PIXEL, content_type="image/gif", headers=_HEADERS)
+    return HttpResponse(_PIXEL, content_type="image/gif", headers=_HEADERS, status=status)
 
 
 def _page(request: HttpRequest, template: str, status: int) -> HttpResponse:

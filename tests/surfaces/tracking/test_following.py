@@ -214,7 +214,8 @@ def test_what_is_damaged_or_names_no_link_says_so(relay: Relay, client: Client) 
         answer = client.get(broken, headers=BROWSER)
         assert answer.status_code == 404
         assert "This link does not work" in answer.content.decode()
-    assert client.get("/l/nonsense/o.gif", headers=BROWSER).status_code == 200
+    picture = client.get("/l/nonsense/o.gif", headers=BROWSER)
+    assert (picture.status_code, picture["Content-Type"]) == (404, "image/gif")
     assert seen() == []
 
 
