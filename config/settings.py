@@ -192,6 +192,7 @@ CELERY_BEAT_SCHEDULE = {
     "look up addresses": {"task": "apps.data.profiles.tasks.links_answer", "schedule": 10.0},
     "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
+    "tend the tables of events": {"task": "apps.data.events.tasks.partitions_tend", "schedule": 3600.0},
     "take up imports": {"task": "apps.data.imports.tasks.imports_sweep", "schedule": 60.0},
     "re-drive decisions": {"task": "apps.decisioning.decisions.tasks.decisions_sweep", "schedule": 10.0},
     "record awaited withdrawals": {"task": "apps.data.consent.tasks.awaited_apply", "schedule": 60.0},
@@ -263,6 +264,24 @@ SIGN_UP_SECONDS = env.float("SIGN_UP_SECONDS", 2.0)
 """Who posts the sign-up page sooner after it was shown is asked to press the button again."""
 SIGN_UP_WAIT_DAYS = env.int("SIGN_UP_WAIT_DAYS", 30)
 """Days after which a sign-up that nobody confirmed is forgotten, with the profile that it began."""
+
+# --- events ---
+EVENT_REDIS_URL = env.str("EVENT_REDIS_URL", REDIS_URL)
+"""The Redis that holds events until they are written down: give it one of its own with `appendfsync always`."""
+EVENT_BATCH_COUNT = env.int("EVENT_BATCH_COUNT", 1_000)
+"""Events that make a micro-batch full."""
+EVENT_BATCH_SECONDS = env.float("EVENT_BATCH_SECONDS", 0.2)
+"""How long a micro-batch gathers after its first event, 60 at most."""
+EVENT_CLAIM_SECONDS = env.int("EVENT_CLAIM_SECONDS", 30)
+"""How long beyond a batch's time events lie with a consumer until another takes them for dead and takes them over."""
+EVENT_STREAM_LIMIT = env.int("EVENT_STREAM_LIMIT", 1_000_000)
+"""Events that may wait; more are answered with 503 and Retry-After."""
+EVENT_STREAM_BYTES = env.int("EVENT_STREAM_BYTES", 512_000_000)
+"""Bytes that may wait, as they are in Redis."""
+EVENT_BODY_LIMIT = env.int("EVENT_BODY_LIMIT", 1_000_000)
+"""Bytes of one request with events, unpacked."""
+EVENT_DEAD_LETTER_KEEP_DAYS = env.int("EVENT_DEAD_LETTER_KEEP_DAYS", 90)
+"""Dead letters are deleted so long after they were set aside."""
 
 # --- imports ---
 IMPORT_UPLOAD_LIMIT = env.int("IMPORT_UPLOAD_LIMIT", 2_000_000_000)

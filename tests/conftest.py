@@ -33,6 +33,7 @@ def own_redis() -> None:
     url = urlsplit(settings.REDIS_URL)
     number = int(url.path.strip("/") or 0) + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     settings.REDIS_URL = urlunsplit(url._replace(path=f"/{number}"))
+    settings.EVENT_REDIS_URL = settings.REDIS_URL
     settings.CACHES["default"]["LOCATION"] = settings.REDIS_URL
     settings.CELERY_BROKER_URL = settings.REDIS_URL
     celery_app.conf.update(broker_url=settings.REDIS_URL)

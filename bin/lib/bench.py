@@ -14,8 +14,9 @@ from bin.lib.venv import ROOT, VenvError, venv_enter
 
 HELP = """bin/bench [NAME [ARGUMENT…]]: runs bench/NAME.py; without a name, lists what there is.
 
-A benchmark finds a migrated database and a Redis in DATABASE_URL and REDIS_URL: the servers that these name when they
-are set, else fresh ones that write to disk as in production. It prints its figures as one line of JSON, the last."""
+A benchmark finds a migrated database and Redis in DATABASE_URL, REDIS_URL and EVENT_REDIS_URL: the servers that these
+name when they are set, else fresh ones that write to disk as in production. It prints its figures as one line of JSON,
+the last."""
 
 
 def benchmarks() -> dict[str, Path]:
@@ -59,7 +60,11 @@ def main(arguments: list[str]) -> int:
     state, lock = folder_new()
     environment = test_environment(state) | {"PYTHONPATH": str(ROOT), "LOG_LEVEL": "WARNING"}
     Path(environment["DATA_DIR"]).mkdir()
-    own = {"postgres": not os.environ.get("DATABASE_URL"), "redis": not os.environ.get("REDIS_URL")}
+    own = {
+        "postgres": not os.environ.get("DATABASE_URL"),
+        "redis": not os.environ.get("REDIS_URL"),
+        "events": not os.environ.get("EVENT_REDIS_URL"),
+    }
     try:
         with Supervisor(state / "log", lock=lock) as supervisor:
             if any(own.values()):
@@ -69,6 +74,8 @@ def main(arguments: list[str]) -> int:
                     environment |= {"DATABASE_URL": servers.database_owner_url, "APP_DB_ROLE": servers.app_role}
                 if own["redis"]:
                     environment["REDIS_URL"] = servers.redis_url
+                if own["events"]:
+                    environment["EVENT_REDIS_URL"] = servers.event_redis_url
             with progress.step("Bringing the database up to date"):
                 if own["postgres"]:
                     database_migrate(environment["DATABASE_URL"], environment=environment, supervisor=supervisor)

@@ -113,17 +113,23 @@ class Installation:
 
     def servers_start(self) -> list[str]:
         """Starts PostgreSQL and Redis, or takes those that DATABASE_URL and REDIS_URL name; says which it took."""
-        given = {name: os.environ.get(name, "") for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")}
+        names = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EVENT_REDIS_URL")
+        given = {name: os.environ.get(name, "") for name in names}
         own = servers_start(
-            self.state, self.supervisor, postgres=not given["DATABASE_URL"], redis=not given["REDIS_URL"]
+            self.state,
+            self.supervisor,
+            postgres=not given["DATABASE_URL"],
+            redis=not given["REDIS_URL"],
+            events=not given["EVENT_REDIS_URL"],
         )
         self.servers = Addresses(
             database_url=given["DATABASE_URL"] or own.database_url,
             database_owner_url=given["DATABASE_OWNER_URL"] or given["DATABASE_URL"] or own.database_owner_url,
             redis_url=given["REDIS_URL"] or own.redis_url,
             app_role=os.environ.get("APP_DB_ROLE", "") if given["DATABASE_URL"] else own.app_role,
+            event_redis_url=given["EVENT_REDIS_URL"] or own.event_redis_url,
         )
-        return [name for name in ("DATABASE_URL", "REDIS_URL") if given[name]]
+        return [name for name in ("DATABASE_URL", "REDIS_URL", "EVENT_REDIS_URL") if given[name]]
 
     def environment(self, *, owner: bool = False) -> dict[str, str]:
         """The settings as environment variables, for the application's role or for the database's owner."""
@@ -135,6 +141,7 @@ class Installation:
             "DATABASE_URL": self.servers.database_owner_url if owner else self.servers.database_url,
             "APP_DB_ROLE": self.servers.app_role,
             "REDIS_URL": self.servers.redis_url,
+            "EVENT_REDIS_URL": self.servers.event_redis_url,
             "SECRET_KEY": self.secrets.secret_key,
             "LINK_KEYS": self.secrets.link_keys,
             "ADDRESS_KEY": self.secrets.address_key,
@@ -168,13 +175,19 @@ class Installation:
         folder = str(self.mail_folder)
         self._module("catcher", "bin.lib.catcher", folder, *ports, "--images-from", self.url, stage=CATCHER_STAGE)
 
+    def child_run(self, name: str, *command: str) -> Child:
+        """A command of manage.py that goes on until it is stopped."""
+        words = [sys.executable, "manage.py", *command]
+        return self.supervisor.start(name, words, env=self.environment(), cwd=ROOT, stage=APPLICATION_STAGE)
+
     def workers_start(self) -> None:
-        """The Celery workers, one for work that takes long and one for what is short, and beat."""
+        """The Celery workers, one for what takes long and one for what is short, what writes events down, and beat."""
         for name, queues, processes in (("worker", QUEUES, "2"), ("short-worker", SHORT_QUEUE, "1")):
             worker = ["worker", "-Q", queues, "--concurrency", processes, "--hostname", f"{name}@%h"]
             # They have nothing to gossip about.
             worker += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
             self._module(name, "celery", "-A", "config", *worker, stage=APPLICATION_STAGE, seconds=20.0)
+        self.child_run("events", "events_consume")
         beat = ["beat", "--schedule", str(self.state / "celerybeat-schedule"), "--pidfile=", "--loglevel", "INFO"]
         self._module("beat", "celery", "-A", "config", *beat, stage=APPLICATION_STAGE)
 

@@ -46,6 +46,7 @@ class Keys:
     redis_password: str
     postgres_port: int = 0
     redis_port: int = 0
+    event_redis_port: int = 0
 
     @classmethod
     def load(cls, path: Path) -> "Keys":
@@ -267,13 +268,21 @@ class Postgres:
 
 
 class Redis:
-    """One Redis in a state folder, with an append-only file."""
+    """One Redis in a state folder, with an append-only file.
 
-    def __init__(self, state: Path, keys: Keys, supervisor: Supervisor, *, throwaway: bool) -> None:
+    lasting: for what must not be lost, each change is on the disk before it is answered, and a file that is torn
+    anywhere but at its end stops the start.
+    """
+
+    def __init__(
+        self, state: Path, keys: Keys, supervisor: Supervisor, *, throwaway: bool, lasting: bool = False
+    ) -> None:
         self.keys = keys
         self.supervisor = supervisor
         self.throwaway = throwaway
-        self.folder = state / "redis"
+        self.lasting = lasting
+        self.name = "event-redis" if lasting else "redis"
+        self.folder = state / self.name
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.child: Child | None = None
 
@@ -281,15 +290,15 @@ class Redis:
         """Writes the configuration; the folder is the working directory, so no path stands in it."""
         lines = [
             "bind 127.0.0.1",
-            f"port {self.keys.redis_port}",
+            f"port {self.port}",
             "protected-mode yes",
             f"requirepass {self.keys.redis_password}",
             "daemonize no",
             "pidfile ./redis.pid",
             "dir ./",
             'save ""',
-            f"appendonly {'no' if self.throwaway else 'yes'}",
-            "appendfsync everysec",
+            f"appendonly {'no' if self.throwaway and not self.lasting else 'yes'}",
+            f"appendfsync {'always' if self.lasting else 'everysec'}",
             "maxmemory-policy noeviction",
             "databases 16",
         ]
@@ -300,10 +309,10 @@ class Redis:
         with contextlib.suppress(OSError, ValueError):
             _leftover_stop(int((self.folder / "redis.pid").read_text()), self.folder, signal.SIGTERM)
         for _ in range(5):
-            self.keys.redis_port = free_port(self.keys.redis_port)
+            self.port = free_port(self.port)
             self._configure()
             self.child = self.supervisor.start(
-                "redis",
+                self.name,
                 [redis_programs() / "redis-server", "redis.conf"],
                 cwd=self.folder,
                 stage=STAGE,
@@ -313,20 +322,20 @@ class Redis:
                 return
             said = self.child.log_end(30)
             self.supervisor.stop_child(self.child)
-            if "append only file" in said:
+            if "append only file" in said and not self.lasting:
                 # Redis only wakes work and caches; PostgreSQL is the record. A torn file is set aside, not mourned.
                 torn = self.folder / "appendonly.aof"
                 torn.replace(torn.with_name(f"appendonly.aof.torn-{int(time.time())}"))
             elif "in use" not in said:
                 break
-        raise ServerError(f"Redis doesn't start; its log: {self.supervisor.log_folder}/redis.log\n{said}")
+        raise ServerError(f"Redis doesn't start; its log: {self.supervisor.log_folder}/{self.name}.log\n{said}")
 
     def _ready(self) -> bool:
         limit = time.monotonic() + 60
         assert self.child  # noqa: S101 -- start() has set it
         while self.child.running and time.monotonic() < limit:
             try:
-                with socket.create_connection(("127.0.0.1", self.keys.redis_port), timeout=1.0) as link:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as link:
                     link.sendall(f"AUTH {self.keys.redis_password}\r\nPING\r\n".encode())
                     answer = b""
                     while answer.count(b"\n") < 2 and (part := link.recv(1024)):
@@ -340,8 +349,19 @@ class Redis:
         return False
 
     @property
+    def port(self) -> int:
+        return self.keys.event_redis_port if self.lasting else self.keys.redis_port
+
+    @port.setter
+    def port(self, port: int) -> None:
+        if self.lasting:
+            self.keys.event_redis_port = port
+        else:
+            self.keys.redis_port = port
+
+    @property
     def url(self) -> str:
-        return f"redis://:{self.keys.redis_password}@127.0.0.1:{self.keys.redis_port}/0"
+        return f"redis://:{self.keys.redis_password}@127.0.0.1:{self.port}/0"
 
 
 @dataclass(frozen=True)
@@ -352,14 +372,22 @@ class Addresses:
     database_owner_url: str
     redis_url: str
     app_role: str
+    event_redis_url: str = ""
 
 
 def servers_start(
-    state: Path, supervisor: Supervisor, *, throwaway: bool = False, postgres: bool = True, redis: bool = True
+    state: Path,
+    supervisor: Supervisor,
+    *,
+    throwaway: bool = False,
+    postgres: bool = True,
+    redis: bool = True,
+    events: bool = False,
 ) -> Addresses:
     """Starts the servers that are asked for, in a state folder whose lock the caller holds.
 
-    A throwaway pair is quick and keeps nothing over a power cut: for tests.
+    A throwaway pair is quick and keeps nothing over a power cut: for tests. events: also the Redis that holds events,
+    which keeps what it took in any case.
 
     Raises:
         ServerError, PlaceError: one doesn't start; the message says why.
@@ -374,6 +402,10 @@ def servers_start(
             server = Redis(state, keys, supervisor, throwaway=throwaway)
             server.start()
             addresses["redis_url"] = server.url
+        if events:
+            holder = Redis(state, keys, supervisor, throwaway=throwaway, lasting=True)
+            holder.start()
+            addresses["event_redis_url"] = holder.url
         if postgres:
             cluster = Postgres(state, keys, supervisor, throwaway=throwaway)
             cluster.start()

@@ -1,9 +1,23 @@
-"""What crosses to the apps above: an event as it was written down."""
+"""What crosses to the apps above: who sends events, an event on its way, and one as it was written down."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
+
+Shape = Literal["own", "segment"]
+"""How a body tells of events: as the API's own resource, or as Segment's libraries do."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventSource:
+    """Who sends events. name: stands as their source, and message ids are its own; numbers: whose customer numbers and
+    device ids it sends, so that two sources of one shop mean the same people; trusted: kinds of identifiers that count
+    as verified when it sends them."""
+
+    name: str
+    numbers: str
+    trusted: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +34,15 @@ class RecordedEvent:
     recorded_at: datetime
     message_id: str
     properties: Mapping[str, Any]
+
+
+class Entry(NamedTuple):
+    """What one request brought, as it is on its way. id: the stream's own; kind: the call, where its address says it;
+    body: JSON as it came, an object or a list."""
+
+    id: str
+    source: EventSource
+    shape: Shape
+    kind: str
+    received_at: datetime
+    body: bytes

@@ -1,14 +1,27 @@
 """What people did."""
 
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models import Q
 
 from apps.data.catalog.models import Item
+from apps.data.consent.models import Purpose
 from apps.data.profiles.models import Profile
+from apps.foundation.core.append_only import append_only
 from apps.foundation.core.clock import now
+from apps.foundation.core.ids import uuid7
 
 
 class Event(models.Model):
-    """Something that happened. `message_id` is the sender's own id: the same one twice is one event."""
+    """Something that happened, written down once. Its table is partitioned by the month of `recorded_at`.
+
+    source: who sent it, "" for Tessera itself; message_id: the sender's own id, the same one of a source within seven
+    days is the same event (`MessageSeen`); anonymous: keyed digest of the device's or cookie's id; context: what is
+    kept of the circumstances; faults: what its schema, or its moment, was found wrong in; schema_version: by which
+    version it was looked at.
+    """
 
     profile = models.ForeignKey(
         Profile, null=True, blank=True, on_delete=models.CASCADE, related_name="events", db_index=False
@@ -16,17 +29,147 @@ class Event(models.Model):
     name = models.CharField(max_length=120)
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=now)
-    message_id = models.CharField(max_length=120, unique=True)
+    message_id = models.CharField(max_length=120)
     properties = models.JSONField(default=dict, blank=True)
+    source = models.CharField(max_length=60, blank=True, default="", db_default="")
+    anonymous = models.BinaryField(max_length=33, null=True, blank=True)
+    context = models.JSONField(null=True, blank=True)
+    faults = models.JSONField(null=True, blank=True)
+    schema_version = models.PositiveSmallIntegerField(null=True, blank=True)
 
     class Meta:
         indexes = [
             models.Index(fields=["profile", "name", "occurred_at"], name="event_of_profile"),
             models.Index(fields=["name", "recorded_at", "id"], name="event_as_recorded"),
+            models.Index(fields=["message_id"], name="event_by_message"),
+            models.Index(
+                fields=["anonymous"],
+                name="event_of_nobody_yet",
+                condition=Q(profile=None) & Q(anonymous__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class MessageSeen(models.Model):
+    """That a message was taken: a digest of source and message id, kept for seven days. Partitioned by day."""
+
+    pk = models.CompositePrimaryKey("day", "digest")
+    day = models.DateField()
+    digest = models.UUIDField(help_text="the first 16 bytes of SHA-256 over source and message id")
+
+    def __str__(self) -> str:
+        return f"Message of {self.day}"
+
+
+class Visitor(models.Model):
+    """A device or cookie by the digest of its id, and whose it is once somebody was identified on it.
+
+    profile: None where it is nobody's: two people were identified on it, so what comes without a name stays without.
+    """
+
+    digest = models.BinaryField(max_length=33, unique=True)
+    profile = models.ForeignKey(Profile, null=True, on_delete=models.CASCADE, related_name="visitors")
+    since = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return f"Visitor {self.pk}"
+
+
+class EventSchema(models.Model):
+    """What is known of events of one name. Its JSON Schema is in its versions, the newest of which counts.
+
+    aliases: other names under which the same thing is sent; on_fault: what becomes of an event that does not fit;
+    purpose: events stay without their person where that person withdrew it, "" for whatever they chose.
+    """
+
+    class OnFault(models.TextChoices):
+        KEEP = "keep", "keep it, with its faults marked"
+        SET_ASIDE = "set_aside", "set it aside with the dead letters"
+
+    name = models.CharField(max_length=120, unique=True)
+    aliases = ArrayField(models.CharField(max_length=120), default=list, blank=True)
+    description = models.CharField(max_length=300, blank=True)
+    on_fault = models.CharField("what becomes of one that does not fit", max_length=10, choices=OnFault.choices)
+    purpose = models.ForeignKey(Purpose, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    updated_at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["name"]
+        indexes = [GinIndex(fields=["aliases"], name="event_schema_by_alias")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@append_only
+class EventSchemaVersion(models.Model):
+    """A version of what the properties of an event look like: JSON Schema, draft 2020-12. Never changed."""
+
+    schema = models.ForeignKey(EventSchema, on_delete=models.PROTECT, related_name="versions", db_index=False)
+    number = models.PositiveSmallIntegerField()
+    document = models.JSONField()
+    made_at = models.DateTimeField(default=now)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["schema", "number"], name="event_schema_version_once")]
+        ordering = ["schema", "-number"]
+
+    def __str__(self) -> str:
+        return f"{self.schema_id}, version {self.number}"
+
+
+class UnknownName(models.Model):
+    """A name, or a property of a known name, that no schema has, as often as a source sent it. property: "" for the
+    name itself."""
+
+    source = models.CharField(max_length=60)
+    name = models.CharField(max_length=120)
+    property = models.CharField(max_length=120, blank=True)
+    count = models.BigIntegerField()
+    first_at = models.DateTimeField(default=now)
+    last_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["source", "name", "property"], name="unknown_name_counted_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.property}".strip()
+
+
+class DeadLetter(models.Model):
+    """Something sent that could not become an event, whole, and why. Sealed; it can be tried again.
+
+    source, name, message_id: as far as they could be read; digests: of the people's and devices' ids in it, by which it
+    is found when somebody is erased; problem: what went wrong, without values; tries: how often it was.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    source = models.CharField(max_length=60)
+    name = models.CharField(max_length=120, blank=True)
+    message_id = models.CharField(max_length=120, blank=True)
+    reason = models.CharField(max_length=40)
+    problem = models.CharField(max_length=300, blank=True)
+    sealed = models.BinaryField()
+    digests = ArrayField(models.BinaryField(max_length=33), default=list)
+    received_at = models.DateTimeField()
+    failed_at = models.DateTimeField(default=now)
+    tries = models.PositiveSmallIntegerField(default=1)
+
+    class Meta:
+        indexes = [
+            GinIndex(fields=["digests"], name="dead_letter_of_whom"),
+            models.Index(fields=["failed_at"], name="dead_letter_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name or 'something'} of {self.source}"
 
 
 class Order(models.Model):

@@ -6,6 +6,7 @@ from datetime import datetime
 from django.utils.translation import gettext_lazy as _
 
 from apps.data.privacy.registry import (
+    Because,
     Forgotten,
     Person,
     Row,
@@ -14,8 +15,12 @@ from apps.data.privacy.registry import (
     processing_declare,
     retention_rule,
 )
+from apps.data.profiles.models import Identifier
+from apps.foundation.core.clock import now
 
-from .models import Event, Order, OrderLine
+from .identity import digests_of_person
+from .models import DeadLetter, Event, MessageSeen, Order, OrderLine, Visitor
+from .partitions import partitions_drop
 
 _BATCH = 500
 
@@ -39,9 +44,31 @@ def _orders(profile_id: int) -> Iterator[Row]:
         }
 
 
+def _visitors(profile_id: int) -> Iterator[Row]:
+    for one in Visitor.objects.filter(profile_id=profile_id).order_by("pk"):
+        yield {"since": one.since}
+
+
 def _forget_events(person: Person) -> Forgotten:
     gone, _kinds = Event.objects.filter(profile_id=person.profile_id).delete()
     return Forgotten(gone)
+
+
+def _forget_letters(person: Person) -> Forgotten:
+    """What could not become an event of theirs: found by their number and devices, so before these are forgotten."""
+    visitors = Visitor.objects.filter(profile_id=person.profile_id)
+    devices = [bytes(digest) for digest in visitors.values_list("digest", flat=True)]
+    numbers = [value for kind, value in person.identifiers if kind == Identifier.Kind.EXTERNAL]
+    digests = digests_of_person(person.profile_id, numbers, devices)
+    gone, _kinds = DeadLetter.objects.filter(digests__overlap=digests).delete()
+    visitors.delete()
+    return Forgotten(gone)
+
+
+def letters_forget(before: datetime, limit: int) -> int:
+    """Delete dead letters that were set aside before a moment."""
+    old = DeadLetter.objects.filter(failed_at__lt=before).order_by("failed_at").values_list("pk", flat=True)[:limit]
+    return DeadLetter.objects.filter(pk__in=list(old)).delete()[0]
 
 
 def _detach_orders(person: Person) -> Forgotten:
@@ -51,7 +78,8 @@ def _detach_orders(person: Person) -> Forgotten:
 
 
 def events_forget(before: datetime, limit: int) -> int:
-    """Delete events that were written down before a moment: of the oldest by number, at most `limit`."""
+    """Delete events written down before a moment: whole months at once, then of the oldest at most `limit`."""
+    partitions_drop(events_before=before, at=now())
     oldest = list(Event.objects.order_by("pk").values_list("pk", "recorded_at")[:limit])
     gone, _kinds = Event.objects.filter(pk__in=[pk for pk, at in oldest if at < before]).delete()
     return gone
@@ -85,9 +113,15 @@ def privacy_register() -> None:
             "items": _("What was in it"),
         },
     )
+    export_part("visitors", _("Your devices"), _visitors, words={"since": _("Since")})
+    erase_step("letters", _forget_letters, title="What could not be written down of what they did")
     erase_step("events", _forget_events, title="What they did")
     erase_step("orders", _detach_orders, title="Orders lose the person")
     retention_rule("events", "Events: what people looked at and did", "EVENT_KEEP_DAYS", events_forget)
+    retention_rule(
+        "letters", "Dead letters: what was sent and could not be written down", "EVENT_DEAD_LETTER_KEEP_DAYS",
+        letters_forget,
+    )  # fmt: skip
     retention_rule("orders", "Whose an order was", "ORDER_KEEP_DAYS", orders_detach)
     processing_declare(
         Event,
@@ -97,6 +131,33 @@ def privacy_register() -> None:
         kept="events",
         exported="events",
         erased="events",
+    )
+    processing_declare(
+        DeadLetter,
+        purpose="Mending what was sent and could not be written down, so that nothing is lost",
+        lawful_basis="legitimate interest: that what people do is known as they did it",
+        categories=("what was sent of a person, as it was sent, sealed",),
+        kept="letters",
+        exported=Because("It is not known to be about the person until it could be read; then it is among the events."),
+        erased="letters",
+    )
+    processing_declare(
+        Visitor,
+        purpose="Knowing whose what was done on a device is, once somebody was identified on it",
+        lawful_basis="consent, for what is personalised; legitimate interest",
+        categories=("keyed digests of device and cookie ids",),
+        kept=Because("It is kept for as long as the person is known; the id itself is never kept."),
+        exported="visitors",
+        erased="letters",
+    )
+    processing_declare(
+        MessageSeen,
+        purpose="Writing down once what is sent twice",
+        lawful_basis="legitimate interest",
+        categories=("digests of the ids of messages, without any link to a person",),
+        kept=Because("Days that are more than seven days old are dropped whole, within the hour."),
+        exported=Because("A digest of a message's id says nothing of anybody, and can't be found by a person."),
+        erased=Because("A digest of a message's id says nothing of anybody, and is gone after eight days."),
     )
     for model in (Order, OrderLine):
         processing_declare(

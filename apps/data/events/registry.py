@@ -16,3 +16,7 @@ undoes the whole batch, which is tried again, then event by event: raise only fo
 after_commit: list[BatchStep] = []
 """Called after that transaction. May be lost with its process, so whoever adds one has a sweep that finds what was
 missed; an error is logged, and hinders nobody else."""
+
+join_steps: list[BatchStep] = []
+"""Called in the transaction in which events that were recorded without a person get theirs: somebody was identified on
+the device that they came from. The events have their own `recorded_at`, of before, and the person of now."""

@@ -44,7 +44,8 @@ _KEPT = timedelta(days=7)
 
 # By the time at which they were recorded: what comes late is found, and nothing is looked for twice.
 _EVENTS = """
-SELECT e.recorded_at, e.id, 'event:' || e.message_id, e.profile_id, e.occurred_at, e.properties::text
+SELECT e.recorded_at, e.id, 'event:' || CASE WHEN e.source = '' THEN '' ELSE e.source || ':' END || e.message_id,
+       e.profile_id, e.occurred_at, e.properties::text
 FROM events_event e
 WHERE e.name = %(name)s AND e.recorded_at > %(since)s AND e.recorded_at <= %(at)s
   AND (e.recorded_at, e.id) > (%(after_at)s, %(after_id)s) AND e.profile_id IS NOT NULL

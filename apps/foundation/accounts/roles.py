@@ -25,7 +25,7 @@ _SEE = (
     "profiles.view_profile",
     *_rights("consent", "purpose consentrecord consentstate suppression wording privacypolicy topic interest", "view"),
     *_rights("catalog", "item", "view"),
-    *_rights("events", "event order orderline", "view"),
+    *_rights("events", "event order orderline eventschema eventschemaversion unknownname", "view"),
     *_rights("imports", "import", "view"),
     *_rights("audiences", "audience", "view"),
     *_rights("content", "market brand blocktype block blockversion persona template templateversion", "view"),
@@ -50,6 +50,12 @@ _CENTRAL_TEAM = (
 )
 """Of those who look after what is the same everywhere: block types with their fixed values, and everybody's blocks."""
 
+_EVENTS = (
+    *_rights("events", "eventschema", "add change"),
+    *_rights("events", "deadletter", "view change"),
+)
+"""Of those who look after what other systems send: its schemas, and trying again what failed."""
+
 ROLES: tuple[Role, ...] = (
     Role(
         "local_editor",
@@ -60,8 +66,14 @@ ROLES: tuple[Role, ...] = (
     Role(
         "engineer",
         "Engineer",
-        "owns templates; of the central team, so also block types and the blocks of all markets",
-        (*_SEE, *_REHEARSE, *_rights("content", "template", "add change publish"), *_CENTRAL_TEAM),
+        "owns templates; of the central team, so also block types and the blocks of all markets; schemas of events",
+        (
+            *_SEE,
+            *_REHEARSE,
+            *_rights("content", "template", "add change publish"),
+            *_CENTRAL_TEAM,
+            *_EVENTS,
+        ),
     ),
     Role("brand_approver", "Brand approver", "agrees to content for the brand", (*_SEE, *_REHEARSE)),
     Role(
@@ -108,6 +120,7 @@ ROLES: tuple[Role, ...] = (
             *_rights("auth", "group", "view"),
             *_rights("content", "market brand", "add change"),
             *_CENTRAL_TEAM,
+            *_EVENTS,
             *_rights("imports", "import", "add change"),
             *_rights("consent", "suppression privacypolicy", "add"),
             *_rights("consent", "consentplatform", "view add change"),

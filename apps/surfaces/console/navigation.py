@@ -19,7 +19,7 @@ from apps.data.consent.models import (
     Topic,
     Wording,
 )
-from apps.data.events.models import Order
+from apps.data.events.models import DeadLetter, Event, EventSchema, Order, UnknownName
 from apps.data.imports.models import Import
 from apps.data.privacy.models import RightsRequest
 from apps.data.profiles.models import Profile
@@ -76,6 +76,16 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, RightsRequest, _("Rights requests"), "shield_person"),
                 _model(request, Item, _("Items"), "sell"),
                 _model(request, Order, _("Orders"), "shopping_cart"),
+            ],
+        ),
+        (
+            _("Events"),
+            [
+                _page(request, "events.view_event", "console:events", _("On their way"), "conveyor_belt"),
+                _model(request, Event, _("Events"), "bolt"),
+                _model(request, EventSchema, _("Schemas"), "schema"),
+                _model(request, UnknownName, _("Unknown names"), "help"),
+                _model(request, DeadLetter, _("Dead letters"), "report"),
             ],
         ),
         (

@@ -1,7 +1,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from . import approving, keeping, rehearsing, views
+from . import approving, event_way, keeping, rehearsing, views
 
 app_name = "console"
 urlpatterns = [
@@ -24,6 +24,7 @@ urlpatterns = [
     path("reviews/", approving.reviews, name="reviews"),
     path("reviews/<int:review_id>/", approving.review, name="review"),
     path("reviews/<int:review_id>/comment/", approving.comment, name="review_comment"),
+    path("events/", event_way.events, name="events"),
     path("retention/", keeping.retention, name="retention"),
     path("register-of-processing/", keeping.processing, name="processing"),
     path("notices/", approving.notice_list, name="notices"),

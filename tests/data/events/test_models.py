@@ -1,15 +1,16 @@
 """What the database holds about events and orders."""
 
+from datetime import date
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from apps.data.catalog.models import Item
-from apps.data.events.models import Event, Order, OrderLine
+from apps.data.events.models import EventSchema, EventSchemaVersion, MessageSeen, Order, OrderLine
 from apps.foundation.core.clock import now
-from tests.factories import make_profile
 
 
 def make_order(**fields: object) -> Order:
@@ -19,14 +20,22 @@ def make_order(**fields: object) -> Order:
 
 
 @pytest.mark.django_db
-def test_the_same_event_twice_is_one_event() -> None:
-    profile = make_profile()
-    Event.objects.create(profile=profile, name="Product Viewed", occurred_at=now(), message_id="a-1")
+def test_a_message_is_noted_once_a_day() -> None:
+    MessageSeen.objects.create(day=date(2026, 1, 2), digest=UUID(int=1))
 
     with pytest.raises(IntegrityError), transaction.atomic():
-        Event.objects.create(profile=profile, name="Product Viewed", occurred_at=now(), message_id="a-1")
+        MessageSeen.objects.create(day=date(2026, 1, 2), digest=UUID(int=1))
 
-    assert Event.objects.count() == 1
+    assert MessageSeen.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_version_of_a_schema_is_there_once() -> None:
+    schema = EventSchema.objects.create(name="Kettle Boiled", on_fault="keep")
+    EventSchemaVersion.objects.create(schema=schema, number=1, document={})
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        EventSchemaVersion.objects.create(schema=schema, number=1, document={})
 
 
 @pytest.mark.django_db

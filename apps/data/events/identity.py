@@ -1,0 +1,340 @@
+"""Whose events these are: the one place where what senders call people and devices becomes profiles.
+
+Simple rules, exact identifiers only. A customer number (scoped by whose numbers the source sends) is one profile, and
+makes one where there is none. A device or cookie (`Visitor`, by a keyed digest) is whose person was first identified on
+it; once a second one is, it is nobody's. `alias` gives a known number a second one. Two profiles are never merged here.
+Set-wise: a handful of statements for a batch, whatever its size. In the caller's transaction.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from django.db import connection
+
+from apps.data.profiles.addresses import NewIdentifier, identifier_put, identifiers_add
+from apps.data.profiles.errors import Erased
+from apps.data.profiles.models import Identifier, Profile
+from apps.data.profiles.normalize import (
+    country_code,
+    email_normalize,
+    external_id_normalize,
+    language_tag,
+    phone_normalize,
+    text_clean,
+    time_zone_name,
+)
+from apps.foundation.core.clock import now
+from apps.foundation.core.errors import Invalid
+from apps.foundation.core.signing import address_digest, address_digests
+
+from .reading import PERSONAL_TRAITS, Arrival
+
+_MAKING: Final = 7302
+"""Advisory lock of those who make profiles for numbers that nobody has."""
+_NUMBER: Final = "external_id"
+_DEVICE: Final = "device"
+_PROFILE: Final = "profile"
+_ATTRIBUTES_MOST: Final = 100
+_TEXT_MOST: Final = 500
+
+_HELD: Final = """
+SELECT digest, profile_id FROM profiles_identifier WHERE kind = 'external_id' AND digest = ANY(%s)
+"""
+_VISITORS: Final = "SELECT digest, profile_id FROM events_visitor WHERE digest = ANY(%s) FOR UPDATE"
+_VISITORS_PUT: Final = """
+INSERT INTO events_visitor (digest, profile_id, since)
+SELECT * FROM unnest(%s::bytea[], %s::bigint[], %s::timestamptz[])
+ORDER BY 1
+ON CONFLICT (digest) DO UPDATE SET profile_id = CASE WHEN events_visitor.profile_id = excluded.profile_id
+                                                     THEN excluded.profile_id END
+"""
+_PROFILES_MAKE: Final = """
+INSERT INTO profiles_profile (first_name, last_name, country, language, time_zone, attributes, source, created_at,
+    updated_at)
+SELECT '', '', '', '', '', '{}', told.source, told.at, told.at FROM unnest(%s::text[], %s::timestamptz[])
+    AS told(source, at)
+RETURNING id
+"""
+
+
+def number_of(numbers: str, user: str) -> str | None:
+    """A customer number as identifiers hold it; None for what can't be one. One that names its shop stays as it is."""
+    try:
+        bare = external_id_normalize(user)
+        return bare if bare.startswith(f"{numbers}:") else external_id_normalize(f"{numbers}:{bare}")
+    except Invalid:
+        return None
+
+
+def device_digest(numbers: str, device: str) -> bytes:
+    """By what a device or cookie is known."""
+    return address_digest(_DEVICE, f"{numbers}:{device}")
+
+
+def digests_of(arrival: Arrival) -> list[bytes]:
+    """Keyed digests of all whom something sent may be about: what erasing somebody looks for."""
+    found: list[bytes] = []
+    if arrival.profile_id is not None:
+        found.append(address_digest(_PROFILE, str(arrival.profile_id)))
+    for user in (arrival.user, arrival.previous):
+        if user and (number := number_of(arrival.source.numbers, user)):
+            found += address_digests(_NUMBER, number)
+    found += [device_digest(arrival.source.numbers, device) for device in (arrival.device, arrival.previous) if device]
+    return found
+
+
+def digests_of_person(profile_id: int, numbers: Iterable[str], devices: Iterable[bytes]) -> list[bytes]:
+    """The same of somebody: of their profile, their customer numbers, and the digests of their devices."""
+    found = [digest for number in numbers for digest in address_digests(_NUMBER, number)]
+    return [*address_digests(_PROFILE, str(profile_id)), *found, *devices]
+
+
+class People:
+    """Who is behind the arrivals of a batch. `resolve` says whose each is; `known` what devices came to be whose."""
+
+    def __init__(self, arrivals: Sequence[Arrival]) -> None:
+        self._arrivals = arrivals
+        self._by_number: dict[str, int] = {}
+        self._devices: dict[bytes, int | None] = {}
+        self._met: set[bytes] = set()
+        self.joined: dict[bytes, int] = {}
+        """Devices that became somebody's in this batch: their earlier events are that person's."""
+
+    def resolve(self) -> list[int | None]:
+        """The profile of each arrival, None for nobody known."""
+        wanted = {number for one in self._arrivals for number in self._numbers(one)}
+        self._by_number = _holders(wanted)
+        self._alias()
+        self._make()
+        self._devices = _owners({digest for one in self._arrivals for digest in self._digests(one)})
+        self._met = set(self._devices)
+        before = dict(self._devices)
+        named = [self._named(one) for one in self._arrivals]
+        for one, person in zip(self._arrivals, named, strict=True):
+            if person is not None:
+                self._meet(one, person)
+        self._devices_write(before)
+        return [
+            person
+            if person is not None
+            else self._devices.get(device_digest(one.source.numbers, one.device))
+            if one.device
+            else None
+            for one, person in zip(self._arrivals, named, strict=True)
+        ]
+
+    @staticmethod
+    def _numbers(arrival: Arrival) -> list[str]:
+        given = (arrival.user, arrival.previous)
+        return [number for user in given if user and (number := number_of(arrival.source.numbers, user))]
+
+    @staticmethod
+    def _digests(arrival: Arrival) -> list[bytes]:
+        return [device_digest(arrival.source.numbers, one) for one in (arrival.device, arrival.previous) if one]
+
+    def _named(self, arrival: Arrival) -> int | None:
+        if arrival.profile_id is not None:
+            return arrival.profile_id
+        number = number_of(arrival.source.numbers, arrival.user) if arrival.user else None
+        return self._by_number.get(number) if number else None
+
+    def _alias(self) -> None:
+        """A number that nobody has becomes the second one of whom the previous one is."""
+        for one in self._arrivals:
+            if one.kind != "alias" or not one.previous or not one.user:
+                continue
+            number, previous = number_of(one.source.numbers, one.user), number_of(one.source.numbers, one.previous)
+            holder = self._by_number.get(previous) if previous else None
+            if number is None or holder is None:
+                continue
+            if number not in self._by_number:
+                trusted = _NUMBER in one.source.trusted
+                try:
+                    identifier_put(
+                        profile_id=holder, kind=_NUMBER, value=number, verified=trusted, source=one.source.name
+                    )
+                except Erased:
+                    continue
+                self._by_number[number] = holder
+            elif self._by_number[number] != holder:
+                one.fault("both ids are of known people: they were not put together")
+
+    def _make(self) -> None:
+        """Profiles for the numbers that nobody has."""
+        missing = self._missing()
+        if not missing:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_MAKING])
+            self._by_number |= _holders(missing)  # another consumer may have made some just now
+            missing = {number: one for number, one in missing.items() if number not in self._by_number}
+            at = now()
+            sources = [one.source.name for one in missing.values()]
+            cursor.execute(_PROFILES_MAKE, [sources, [at] * len(sources)])
+            made = sorted(row[0] for row in cursor.fetchall())
+        self._by_number |= dict(zip(missing, made, strict=True))
+        identifiers_add(
+            NewIdentifier(
+                profile_id=self._by_number[number], kind=_NUMBER, value=number, verified=_NUMBER in one.source.trusted,
+                source=one.source.name, created_at=at,
+            )
+            for number, one in missing.items()
+        )  # fmt: skip
+
+    def _missing(self) -> dict[str, Arrival]:
+        found: dict[str, Arrival] = {}
+        for one in self._arrivals:
+            number = number_of(one.source.numbers, one.user) if one.user and one.profile_id is None else None
+            if number is not None and number not in self._by_number:
+                found.setdefault(number, one)
+        return found
+
+    def _meet(self, arrival: Arrival, person: int) -> None:
+        """Somebody was identified on a device, or says that an earlier id was theirs."""
+        met = [arrival.device]
+        previous = number_of(arrival.source.numbers, arrival.previous) if arrival.previous else None
+        if previous not in self._by_number:
+            met.append(arrival.previous)
+        for device in met:
+            if not device:
+                continue
+            digest = device_digest(arrival.source.numbers, device)
+            if digest not in self._met:
+                self._met.add(digest)
+                self._devices[digest] = self.joined[digest] = person
+            elif self._devices[digest] != person:
+                self._devices[digest] = None  # shared: nobody's from now on
+
+    def _devices_write(self, before: Mapping[bytes, int | None]) -> None:
+        changed = [
+            (digest, owner)
+            for digest, owner in self._devices.items()
+            if digest not in before or before[digest] != owner
+        ]
+        if not changed:
+            return
+        with connection.cursor() as cursor:
+            digests, owners = [one[0] for one in changed], [one[1] for one in changed]
+            cursor.execute(_VISITORS_PUT, [digests, owners, [now()] * len(changed)])
+
+
+def _holders(numbers: Iterable[str]) -> dict[str, int]:
+    """Whose the numbers are."""
+    by_digest = {digest: number for number in numbers for digest in address_digests(_NUMBER, number)}
+    if not by_digest:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_HELD, [list(by_digest)])
+        return {by_digest[bytes(digest)]: profile_id for digest, profile_id in cursor.fetchall()}
+
+
+def _owners(digests: set[bytes]) -> dict[bytes, int | None]:
+    """Whose the devices are; None for those that are nobody's."""
+    if not digests:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_VISITORS, [sorted(digests)])
+        return {bytes(digest): profile_id for digest, profile_id in cursor.fetchall()}
+
+
+# --- what `identify` tells ---
+
+_FIELDS: Final = {
+    "firstName": "first_name", "first_name": "first_name", "lastName": "last_name", "last_name": "last_name",
+    "country": "country", "language": "language", "locale": "language", "timezone": "time_zone",
+    "time_zone": "time_zone",
+}  # fmt: skip
+
+
+def traits_write(told: Sequence[tuple[Arrival, int]]) -> None:
+    """Let what `identify` tells enter the profiles; the later word counts. Who is restricted or erased stays as is.
+
+    An address counts as verified only where its source is trusted for that.
+    """
+    people = {
+        one.pk: one
+        for one in Profile.objects.filter(pk__in={person for _, person in told}, restricted_at=None, erased_at=None)
+        .select_for_update(no_key=True)
+        .order_by("pk")
+    }
+    held = _addresses_held(people)
+    changed: set[int] = set()
+    for arrival, person in told:
+        profile = people.get(person)
+        if profile is None:
+            continue
+        if _profile_fill(profile, arrival.traits):
+            changed.add(person)
+        _addresses_put(arrival, person, held)
+    at = now()
+    for person in sorted(changed):
+        people[person].updated_at = at
+    Profile.objects.bulk_update(
+        [people[person] for person in sorted(changed)],
+        ["first_name", "last_name", "country", "language", "time_zone", "attributes", "updated_at"],
+    )
+
+
+def _addresses_held(people: Iterable[int]) -> set[tuple[int, bytes, bool]]:
+    rows = Identifier.objects.filter(profile_id__in=list(people), kind__in=("email", "phone"))
+    return {(row[0], bytes(row[1]), row[2]) for row in rows.values_list("profile_id", "digest", "verified")}
+
+
+def _addresses_put(arrival: Arrival, person: int, held: set[tuple[int, bytes, bool]]) -> None:
+    for kind, normalize in (("email", email_normalize), ("phone", phone_normalize)):
+        given = arrival.traits.get(kind)
+        if not isinstance(given, str) or not given.strip():
+            continue
+        try:
+            value = normalize(given)
+        except Invalid:
+            arrival.fault(f"its {kind} is none")
+            continue
+        digest, verified = address_digest(kind, value), kind in arrival.source.trusted
+        if {(person, digest, True), (person, digest, verified)} & held:
+            continue
+        try:
+            identifier_put(profile_id=person, kind=kind, value=value, verified=verified, source=arrival.source.name)
+        except Erased:
+            continue
+        held.add((person, digest, verified))
+
+
+def _profile_fill(profile: Profile, traits: Mapping[str, Any]) -> bool:
+    """Write what is told into a profile; whether that changed it."""
+    changed = False
+    told, address = dict(traits), traits.get("address")
+    if isinstance(address, dict) and "country" not in told:
+        told["country"] = address.get("country")
+    attributes = dict(profile.attributes)
+    for trait, value in told.items():
+        name = _FIELDS.get(trait)
+        if name is not None:
+            text = _field_text(name, value)
+            if text and getattr(profile, name) != text:
+                setattr(profile, name, text)
+                changed = True
+        elif (
+            trait not in PERSONAL_TRAITS
+            and _is_plain(value)
+            and (trait in attributes or len(attributes) < _ATTRIBUTES_MOST)
+        ):
+            attributes[trait[:60]] = value
+    if attributes != profile.attributes:
+        profile.attributes = attributes
+        changed = True
+    return changed
+
+
+_CLEAN: Final = {"country": country_code, "language": language_tag, "time_zone": time_zone_name}
+
+
+def _field_text(name: str, value: Any) -> str:
+    """A value for a field of the profile, "" where it can't be one."""
+    return _CLEAN.get(name, text_clean)(value)[:120] if isinstance(value, str) else ""
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= _TEXT_MOST and "\0" not in value
+    return isinstance(value, int | float | bool)

@@ -1,0 +1,48 @@
+"""What tests of events share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+import redis
+
+from apps.data.events.accepting import body_accept
+from apps.data.events.consuming import Consumer
+from apps.data.events.contracts import EventSource
+from apps.data.events.recording import Recorded, schemas
+from apps.data.events.stream import group_ensure
+
+WEB = EventSource("api:web", "shop")
+
+Send = Callable[..., int]
+Take = Callable[[], Recorded]
+
+
+@pytest.fixture
+def stream(clean_redis: "redis.Redis") -> "redis.Redis":
+    """An empty stream."""
+    group_ensure()
+    schemas.forget()
+    return clean_redis
+
+
+@pytest.fixture
+def send(stream: "redis.Redis") -> Send:
+    """Bring calls as Segment's libraries do."""
+
+    def bring(*calls: dict[str, Any], source: EventSource = WEB, **more: Any) -> int:
+        return body_accept(source=source, shape="segment", body=orjson.dumps({"batch": list(calls), **more}))
+
+    return bring
+
+
+@pytest.fixture
+def take(stream: "redis.Redis") -> Take:
+    """Write down what waits."""
+    consumer = Consumer(seconds=0.0)
+
+    def turn() -> Recorded:
+        return consumer.turn()
+
+    return turn
