@@ -236,6 +236,15 @@ EXPORT_KEEP_DAYS = env.int("EXPORT_KEEP_DAYS", 7)
 RIGHTS_REQUEST_KEEP_DAYS = env.int("RIGHTS_REQUEST_KEEP_DAYS", 1095)
 """How long requests that were answered are kept, to be able to show it."""
 
+ADDRESS_CHANGE_DAYS = env.int("ADDRESS_CHANGE_DAYS", 2)
+"""Within which a new address is confirmed by the mail to it."""
+ADDRESS_TAKE_BACK_DAYS = env.int("ADDRESS_TAKE_BACK_DAYS", 7)
+"""Within which the holder of the old address can take a change back."""
+ADDRESS_CHANGES_PER_DAY = env.int("ADDRESS_CHANGES_PER_DAY", 3)
+"""Mails that ask for such a confirmation which one person, and which one address, gets in a day."""
+ADDRESS_CHANGE_KEEP_DAYS = env.int("ADDRESS_CHANGE_KEEP_DAYS", 30)
+"""After which a change of address that is over is forgotten, with the old address."""
+
 EVENT_KEEP_DAYS = env.int("EVENT_KEEP_DAYS", 1095)
 """Events are deleted so long after they were written down."""
 ORDER_KEEP_DAYS = env.int("ORDER_KEEP_DAYS", 0)

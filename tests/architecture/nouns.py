@@ -76,6 +76,7 @@ NOUNS: dict[str, dict[str, str]] = {
     "data/privacy": {
         "carrying.py": "carrying out a request in the background, by its kind",
         "consents.py": "consent's part in exports, erasures and the register",
+        "address_changes.py": "a new address, confirmed and taken back",
         "correcting.py": "correction",
         "deadlines.py": "telling staff of what is due",
         "erasing.py": "the steps of an erasure, one after the other",
@@ -281,6 +282,7 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "surfaces/preferences": {
         "rights.py": "a copy of one's data, and the other rights",
+        "addresses.py": "the pages behind the mails about a new address",
         "aged.py": "a link to the preferences that has become old",
         "finding.py": "the page where an address is typed in",
         "confirming.py": "the page by which somebody confirms what they asked for",

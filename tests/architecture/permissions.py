@@ -33,6 +33,8 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "x/<str:token>": TOKEN,
     "u/<str:token>": TOKEN,
     "c/<str:token>": TOKEN,
+    "n/<str:token>": TOKEN,
+    "b/<str:token>": TOKEN,
     ".well-known/gpc.json": PUBLIC,
     "hooks/consent/<uuid:platform_id>": PUBLIC,  # and a signature
     "t/<str:token>": TOKEN,

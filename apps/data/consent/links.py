@@ -1,6 +1,6 @@
 """Signed links from a message to its person's choices. No personal data is in them, only ids."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from uuid import UUID
 
@@ -18,6 +18,8 @@ class LinkScope(StrEnum):
     CONFIRM = "c"
     EXPORT = "x"
     ANSWER = "a"
+    NEW_ADDRESS = "n"
+    TAKE_BACK = "b"
 
 
 _BY_NAME = {
@@ -25,6 +27,8 @@ _BY_NAME = {
     "preferences": (LinkScope.PREFERENCES, ""),
     "confirm": (LinkScope.CONFIRM, ""),
     "export": (LinkScope.EXPORT, ""),
+    "new_address": (LinkScope.NEW_ADDRESS, ""),
+    "take_back": (LinkScope.TAKE_BACK, ""),
     "answer_1": (LinkScope.ANSWER, "/1"),
     "answer_2": (LinkScope.ANSWER, "/2"),
     "answer_3": (LinkScope.ANSWER, "/3"),
@@ -57,6 +61,20 @@ def links_named(
         scope, tail = _BY_NAME[name]
         made[name] = link_url(scope, profile_id=profile_id, message_id=message_id, key_id=key_id) + tail
     return made
+
+
+_FOR_EVERYBODY = frozenset({"unsubscribe", "preferences"})
+
+
+def links_elsewhere(links: Mapping[str, str]) -> dict[str, str]:
+    """The links of a message to an address that is not the person's main one: whoever reads it may be a stranger.
+
+    Those that act for the person lead to where one types in one's own address instead.
+    """
+    return {
+        name: f"{settings.BASE_URL}/{LinkScope.PREFERENCES}/" if name in _FOR_EVERYBODY else url
+        for name, url in links.items()
+    }
 
 
 def link_read(scope: LinkScope, token: str) -> tuple[int, UUID]:

@@ -1,16 +1,21 @@
 """Reads about consent."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 from django.db import connection
 
 from apps.foundation.core.clock import now
+from apps.foundation.core.signing import address_digests
 from apps.foundation.core.wall_clock import Quiet
 
 from .asking import AGREED_AT, NEW_MEANING
 from .contracts import GateAnswer
-from .models import Channel
+from .models import Channel, Suppression
+
+K = TypeVar("K", bound=Hashable)
 
 ADDRESS_KIND = {Channel.EMAIL: "email", Channel.SMS: "phone"}
 """The kind of identifier that a message of the channel goes to."""
@@ -102,6 +107,28 @@ def gate_read(
             zone=chosen or known if quiet is not None else "",
         )
     return answers
+
+
+def gate_elsewhere(answers: Mapping[K, tuple[GateAnswer, str]]) -> dict[K, GateAnswer]:
+    """The gate's answers for messages that go to another address than the person's main one.
+
+    answers: of `gate_read`, each with that address (an e-mail, normalized), "" where there is none. Suppression is
+    asked of that address.
+    """
+    digests = {key: address_digests("email", address) for key, (_, address) in answers.items() if address}
+    every = [digest for held in digests.values() for digest in held]
+    suppressed = {
+        bytes(digest) for digest in Suppression.objects.filter(digest__in=every).values_list("digest", flat=True)
+    }
+    found = {}
+    for key, (answer, _) in answers.items():
+        reason = "" if answer.reason in ("suppressed", "invalid_address") else answer.reason
+        held = digests.get(key, [])
+        if not reason:
+            reason = "invalid_address" if not held else "suppressed" if suppressed & set(held) else ""
+        digest = held[0] if held else b""
+        found[key] = replace(answer, allowed=not reason, reason=reason, identifier_id=None, digest=digest, sealed=b"")
+    return found
 
 
 def _reason(

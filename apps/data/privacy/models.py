@@ -86,6 +86,52 @@ class RightsRequest(models.Model):
         return self.state in (self.State.OPEN, self.State.WORKING)
 
 
+class AddressChange(models.Model):
+    """A new e-mail address that somebody typed in on their page, and what came of it (`address_changes.py`).
+
+    new, old: sealed; `old` is empty until it was confirmed, and for who had none. had_new: the new one was theirs
+    before. undo_until: until when the holder of the old one can take it back.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending", "waits for confirmation"
+        DROPPED = "dropped", "given up for a later one"
+        CONFIRMED = "confirmed", "confirmed"
+        TAKEN_BACK = "taken_back", "taken back by the old address"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="address_changes", db_index=False)
+    new = models.BinaryField()
+    old = models.BinaryField(default=b"")
+    forget_old = models.BooleanField(default=False)
+    had_new = models.BooleanField(default=False)
+    old_verified = models.BooleanField(default=False)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    shown_by = models.CharField("identity shown by", max_length=200)
+    asked_at = models.DateTimeField(default=now)
+    expires_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    undo_until = models.DateTimeField(null=True, blank=True)
+    taken_back_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["profile"], condition=Q(state="pending"), name="address_change_one_pending"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["pending", "dropped"], confirmed_at=None)
+                | Q(state__in=["confirmed", "taken_back"], confirmed_at__isnull=False, undo_until__isnull=False),
+                name="address_change_confirmed_has_its_moments",
+            ),
+        ]
+        indexes = [models.Index(fields=["profile", "-asked_at"], name="address_change_of_person")]
+
+    def __str__(self) -> str:
+        return f"New address of profile {self.profile_id}: {self.get_state_display()}"
+
+
 class ExportFile(models.Model):
     """An export that lies ready, sealed with a key that is sealed with the person's: without theirs nobody reads it.
 

@@ -9,8 +9,9 @@ from apps.data.profiles.models import Identifier, LinkAsked, Profile, ProfileKey
 from apps.data.profiles.vault import key_destroy
 from apps.foundation.core.clock import now
 
+from .address_changes import address_changes_forget, address_of
 from .exporting import exports_forget, exports_of_person_remove
-from .models import ExportFile, RightsRequest
+from .models import AddressChange, ExportFile, RightsRequest
 from .registry import (
     Because,
     Forgotten,
@@ -96,6 +97,22 @@ def _requests(profile_id: int) -> Iterator[Row]:
         }
 
 
+def _address_changes(profile_id: int) -> Iterator[Row]:
+    for one in AddressChange.objects.filter(profile_id=profile_id).order_by("asked_at"):
+        yield {
+            "new": address_of(one, "new"),
+            "old": address_of(one, "old"),
+            "state": one.get_state_display(),
+            "asked_at": one.asked_at,
+            "confirmed_at": one.confirmed_at,
+            "taken_back_at": one.taken_back_at,
+        }
+
+
+def _forget_address_changes(person: Person) -> Forgotten:
+    return Forgotten(AddressChange.objects.filter(profile_id=person.profile_id).delete()[0])
+
+
 def _forget_requests(person: Person) -> Forgotten:
     """What staff wrote about somebody may name them."""
     own = RightsRequest.objects.filter(profile_id=person.profile_id)
@@ -145,11 +162,31 @@ def people_register() -> None:
             "closed_at": _("Answered"),
         },
     )
+    export_part(
+        "address_changes",
+        _("Changes of your address"),
+        _address_changes,
+        words={
+            "new": _("New address"),
+            "old": _("Old address"),
+            "state": _("State"),
+            "asked_at": _("Asked"),
+            "confirmed_at": _("Confirmed"),
+            "taken_back_at": _("Taken back"),
+        },
+    )
+    erase_step("address_changes", _forget_address_changes, title="Changes of their address")
     erase_step("requests", _forget_requests, title="Notes of staff in their rights requests", phase=Phase.LAST)
     erase_step("profile", _forget_profile, title="Name, attributes, addresses and numbers", phase=Phase.LAST)
     erase_step("key", _destroy_key, title="Their key, and exports made for them", phase=Phase.LAST)
     retention_rule("exports", "Exports that were made and not fetched in time", "EXPORT_KEEP_DAYS", exports_forget)
     retention_rule("requests", "Rights requests that were answered", "RIGHTS_REQUEST_KEEP_DAYS", requests_forget)
+    retention_rule(
+        "address_changes",
+        "Changes of an address, with the old one, from when they can't be taken back any more",
+        "ADDRESS_CHANGE_KEEP_DAYS",
+        address_changes_forget,
+    )
     known = Because("Kept for as long as the person is a customer, until they are erased.")
     processing_declare(
         Profile,
@@ -178,6 +215,16 @@ def people_register() -> None:
         kept="requests",
         exported="requests",
         erased="requests",
+    )
+    processing_declare(
+        AddressChange,
+        purpose="Changing the address of a person, so that nobody else can, and taking it back",
+        lawful_basis="legal obligation (GDPR, Articles 16 and 32)",
+        categories=("new and old e-mail address, sealed", "when it was asked for, confirmed and taken back"),
+        recipients=("the mail relay, which delivers messages",),
+        kept="address_changes",
+        exported="address_changes",
+        erased="address_changes",
     )
     processing_declare(
         ExportFile,

@@ -176,6 +176,23 @@ def identifier_verify(*, profile_id: int, identifier_id: int) -> bool:
     return Identifier.objects.filter(pk=identifier_id, profile_id=profile_id).update(verified=True) > 0
 
 
+def identifier_lead(*, profile_id: int, identifier_id: int) -> None:
+    """Make an identifier of a person the main one of its kind, verified, in the caller's transaction."""
+    Profile.objects.select_for_update(no_key=True).get(pk=profile_id)  # one writer a person
+    found = Identifier.objects.get(pk=identifier_id, profile_id=profile_id)
+    Identifier.objects.filter(profile_id=profile_id, kind=found.kind, main=True).exclude(pk=found.pk).update(main=False)
+    Identifier.objects.filter(pk=found.pk).update(main=True, verified=True)
+
+
+def identifier_drop(*, profile_id: int, kind: str, value: str) -> bool:
+    """Let a person not be known by this value (normalized) any more. False when they were not, or it is the main one.
+
+    In the caller's transaction. Suppression of an address stays.
+    """
+    held = Identifier.objects.filter(profile_id=profile_id, kind=kind, digest__in=address_digests(kind, value))
+    return held.filter(main=False).delete()[0] > 0
+
+
 def identifiers_add(identifiers: Iterable[NewIdentifier]) -> int:
     """Add many identifiers that nobody has yet, in the caller's transaction. Returns how many.
 

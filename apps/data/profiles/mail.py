@@ -4,6 +4,7 @@ Down here it is only wanted. Who carries it (the published playbook of its kind,
 any message) is set from above, in `ready()`.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -17,6 +18,8 @@ class MailKind(StrEnum):
     LINK = "link"
     WELCOME = "welcome"
     EXPORT = "export"
+    ADDRESS = "address"
+    MOVED = "moved"
 
 
 class MailCarrier(Protocol):
@@ -52,6 +55,31 @@ def mail_want(*, kind: str, profile_id: int, key: str) -> None:
         raise Invalid("mail_key", "Name what the mail is about in 1 to 120 characters")
     for carrier in _carriers:
         carrier.want(kind=MailKind(kind), profile_id=profile_id, key=key)
+
+
+About = tuple[int, str]
+"""Whom a mail is wanted for (the profile's id), and its key."""
+AddressFinder = Callable[[Sequence[About]], Mapping[About, str]]
+_finders: dict[str, AddressFinder] = {}
+
+
+def mail_goes_elsewhere(kind: MailKind, finder: AddressFinder) -> None:
+    """Have mails of a kind go to an address that is not the person's main one, in an app's `ready()`.
+
+    finder: the address (an e-mail, normalized) of each mail that should still go out; asked under the gate. Such mails
+    hold no link by which their reader could act for the person (`consent.links.links_elsewhere`).
+    """
+    _finders[kind] = finder
+
+
+def mail_is_elsewhere(kind: str) -> bool:
+    """Whether mails of a kind go to another address than the person's main one."""
+    return kind in _finders
+
+
+def mail_addresses(kind: str, about: Sequence[About]) -> Mapping[About, str]:
+    """The addresses that mails of such a kind go to; without those that should not go out any more."""
+    return _finders[kind](about)
 
 
 def mail_ready(kind: str) -> bool:

@@ -73,7 +73,7 @@ class Problem:
 
 LINKS: Final = ("unsubscribe", "preferences")
 """Links that every message has."""
-SYSTEM_LINKS: Final = ("confirm", "export", "answer_1", "answer_2", "answer_3")
+SYSTEM_LINKS: Final = ("confirm", "export", "new_address", "take_back", "answer_1", "answer_2", "answer_3")
 """Links that only certain messages have: whoever publishes one says which (`LinkTerms`)."""
 
 

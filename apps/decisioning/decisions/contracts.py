@@ -17,8 +17,8 @@ class DispatchTerms:
     """The terms under which a run's messages go out.
 
     occasion: playbook, step, channel and key, as one text: one person gets one message for it;
-    topic: what it is about, "" for none; needs_consent: False for a transactional purpose; cap_count, cap_days: None
-    without a cap.
+    topic: what it is about, "" for none; mail_kind: which system mail it is, "" for none;
+    needs_consent: False for a transactional purpose; cap_count, cap_days: None without a cap.
     """
 
     run_id: int
@@ -26,6 +26,7 @@ class DispatchTerms:
     occasion: str
     purpose: str
     topic: str
+    mail_kind: str
     needs_consent: bool
     channel: str
     from_name: str

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from apps.data.consent.models import Purpose
+from apps.data.profiles.mail import mail_addresses
 from apps.data.profiles.vault import Tampered
 from apps.decisioning.audiences.rules import rule_parse, rule_reading
 from apps.decisioning.content.models import BlockVersion
@@ -62,6 +63,7 @@ def dispatch_terms(*, run_id: int) -> DispatchTerms:
         occasion=f"playbook:{run.playbook_id}:{run.step or ONLY}:{spec['channel']}:{run.occasion_key}",
         purpose=spec["purpose"],
         topic=spec.get("topic", ""),
+        mail_kind=spec.get("mail_kind", ""),
         needs_consent=_needs_consent(spec["purpose"]),
         channel=spec["channel"],
         from_name=brand["from_name"],
@@ -82,6 +84,26 @@ def occasion_of(*, message_id: UUID, profile_id: int) -> Occasion | None:
     )
     found = wanted.values_list("kind", "key").first()
     return None if found is None else Occasion(*found)
+
+
+def addresses_elsewhere(*, mail_kind: str, message_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The addresses that messages of a system mail go to which goes elsewhere than to main addresses, normalized.
+
+    Without those that should not go out any more (`profiles.mail.mail_goes_elsewhere`).
+    """
+    about = {}
+    of_people = Decision.objects.filter(pk__in=list(message_ids)).values_list("pk", "run", "profile")
+    wants = {
+        (run, profile): key
+        for run, profile, key in MailWant.objects.filter(
+            kind=mail_kind, run__in={row[1] for row in of_people}, profile__in={row[2] for row in of_people}
+        ).values_list("run", "profile", "key")
+    }
+    for message_id, run, profile in of_people:
+        if (run, profile) in wants:
+            about[message_id] = (profile, wants[run, profile])
+    found = mail_addresses(mail_kind, list(about.values()))
+    return {message_id: found[one] for message_id, one in about.items() if one in found}
 
 
 def runs_unplanned() -> list[int]:

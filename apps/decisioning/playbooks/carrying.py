@@ -13,7 +13,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from apps.data.profiles.mail import MailKind
+from apps.data.profiles.mail import MailKind, mail_is_elsewhere
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import DomainError
 
@@ -112,6 +112,8 @@ def _layers(cursor: CursorWrapper, version: PlaybookVersion, wants: Sequence[Mai
     if not wants:
         return []
     stem = f"{at.astimezone(UTC):%Y-%m-%d %H}:00 UTC, v{version.number}"
+    if mail_is_elsewhere(version.mail_kind):  # few, and their addresses are not the people's: a run for each
+        return [_Layer(f"{stem}, no. {want.pk}", wants=[want]) for want in wants]
     people = sorted({want.profile_id for want in wants})
     cursor.execute(_MARKS, [people])
     marks: dict[int, set[Any]] = {profile_id: {profile_id} for profile_id in people}

@@ -31,6 +31,8 @@ class Playbook(models.Model):
         LINK = MailKind.LINK.value, "link to the preferences, for somebody who asked for it"
         WELCOME = MailKind.WELCOME.value, "welcome after a sign-up"
         EXPORT = MailKind.EXPORT.value, "link to what is known about a person, for that person"
+        ADDRESS = MailKind.ADDRESS.value, "confirmation of a new address, to that address"
+        MOVED = MailKind.MOVED.value, "news to the old address that messages go to a new one"
 
     class Budget(models.TextChoices):
         TRANSACTIONAL = "transactional", "transactional"

@@ -42,7 +42,7 @@ _ORDER = {
         "high_value_at_risk",
         "win_back",
     ),
-    SYSTEM: ("system_confirm", "system_link", "system_welcome", "system_export"),
+    SYSTEM: ("system_confirm", "system_link", "system_welcome", "system_export", "system_address", "system_moved"),
 }
 _TEMPLATES = {LIFE: "ready_made", SYSTEM: "system_mail"}
 """Codes of the templates that the playbooks of a group use."""

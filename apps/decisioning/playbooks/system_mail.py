@@ -12,14 +12,17 @@ from .steps import steps_walk
 EVERYBODY: Final[dict[str, Any]] = {"all": []}
 """The rule of an audience that leaves nobody out."""
 _WHERE: Final = (
-    "The system mail “confirm” has links.confirm, “export” has links.export, “welcome” has links.answer_1 to "
-    "links.answer_3; every message has links.preferences and links.unsubscribe."
+    "The system mail “confirm” has links.confirm, “export” has links.export, “address” has links.new_address, “moved” "
+    "has links.take_back, “welcome” has links.answer_1 to links.answer_3; every message has links.preferences and "
+    "links.unsubscribe."
 )
 _ANSWERS: Final = frozenset({"answer_1", "answer_2", "answer_3"})
 _LINKS: Final = {
     MailKind.CONFIRM: LinkTerms(frozenset({"confirm"}), frozenset({"confirm"}), _WHERE),
     MailKind.LINK: LinkTerms(frozenset(), frozenset({"preferences"}), _WHERE),
     MailKind.EXPORT: LinkTerms(frozenset({"export"}), frozenset({"export"}), _WHERE),
+    MailKind.ADDRESS: LinkTerms(frozenset({"new_address"}), frozenset({"new_address"}), _WHERE),
+    MailKind.MOVED: LinkTerms(frozenset({"take_back"}), frozenset({"take_back"}), _WHERE),
     MailKind.WELCOME: LinkTerms(_ANSWERS, frozenset(), _WHERE),
 }
 

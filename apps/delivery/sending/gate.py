@@ -24,9 +24,11 @@ from django.db.models.functions import Now
 
 from apps.data.consent.contracts import GateAnswer
 from apps.data.consent.models import Channel
-from apps.data.consent.selectors import ADDRESS_KIND, TRACKING, gate_read, granted_read
+from apps.data.consent.selectors import ADDRESS_KIND, TRACKING, gate_elsewhere, gate_read, granted_read
 from apps.data.consent.services import gate_lock
 from apps.data.profiles.addresses import addresses_open
+from apps.data.profiles.mail import mail_is_elsewhere
+from apps.decisioning.decisions.selectors import addresses_elsewhere
 from apps.foundation.core.errors import PermanentError
 from apps.foundation.core.wall_clock import quiet_until, zone_choose
 
@@ -192,13 +194,14 @@ def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
         late=ExpressionWrapper(Q(not_after__lte=Now()), output_field=BooleanField()), read_at=Now()
     )
     dispatches = {row.pk: row for row in rows}
-    groups: defaultdict[tuple[str, str, bool, str], list[Prepared]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str, bool, str, str], list[Prepared]] = defaultdict(list)
     for item in items:
         dispatch = dispatches[item.claimed.dispatch_id]
-        groups[dispatch.purpose, dispatch.channel, dispatch.needs_consent, dispatch.topic].append(item)
+        terms = dispatch.purpose, dispatch.channel, dispatch.needs_consent, dispatch.topic, dispatch.mail_kind
+        groups[terms].append(item)
     answers: dict[UUID, GateAnswer] = {}
     addresses: dict[UUID, str] = {}
-    for (purpose, channel, needs_consent, topic), group in groups.items():
+    for (purpose, channel, needs_consent, topic, mail_kind), group in groups.items():
         by_person = gate_read(
             profile_ids=sorted({item.claimed.profile_id for item in group}),
             purpose=purpose,
@@ -207,6 +210,12 @@ def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
             topic=topic,
         )
         answers.update({item.claimed.id: by_person[item.claimed.profile_id] for item in group})
+        if mail_is_elsewhere(mail_kind):
+            goes_to = addresses_elsewhere(mail_kind=mail_kind, message_ids=[item.claimed.id for item in group])
+            own = {item.claimed.id: (answers[item.claimed.id], goes_to.get(item.claimed.id, "")) for item in group}
+            answers.update(gate_elsewhere(own))
+            addresses |= goes_to
+            continue
         held = {person: (answer.digest, answer.sealed) for person, answer in by_person.items() if answer.allowed}
         opened = addresses_open(ADDRESS_KIND.get(Channel(channel), ""), held)
         addresses |= {

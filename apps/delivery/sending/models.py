@@ -21,6 +21,9 @@ class Dispatch(models.Model):
     occasion = models.CharField(max_length=300, unique=True)
     purpose = models.CharField(max_length=32)
     topic = models.CharField(max_length=32, blank=True, default="", db_default="")
+    mail_kind = models.CharField(
+        max_length=10, blank=True, default="", db_default="", help_text="which system mail it is, if it is one"
+    )
     needs_consent = models.BooleanField()
     channel = models.CharField(max_length=8)
     from_name = models.CharField(max_length=120)

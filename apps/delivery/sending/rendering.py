@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from apps.data.consent.links import links_named
+from apps.data.consent.links import links_elsewhere, links_named
 from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
 from apps.data.profiles.addresses import address_by_digest
+from apps.data.profiles.mail import mail_is_elsewhere
 from apps.data.profiles.vault import Tampered
 from apps.decisioning.content.contracts import LINKS
 from apps.decisioning.content.errors import RenderError
@@ -85,16 +86,17 @@ def _content(
     tracked: bool,
 ) -> bytes:
     """The bytes. Raises as `message_make`, and BadToken when the key is gone."""
+    links = links_named(
+        (*LINKS, *(() if compiled_id is None else system_links(compiled_load(compiled_id)))),
+        profile_id=profile_id,
+        message_id=message_id,
+        key_id=key_id,
+    )
     made = message_make(
         message_id=message_id,
         compiled_id=compiled_id,
         inputs=inputs,
-        links=links_named(
-            (*LINKS, *(() if compiled_id is None else system_links(compiled_load(compiled_id)))),
-            profile_id=profile_id,
-            message_id=message_id,
-            key_id=key_id,
-        ),
+        links=links_elsewhere(links) if mail_is_elsewhere(dispatch.mail_kind) else links,
         terms=LetterTerms(
             from_name=dispatch.from_name,
             from_email=dispatch.from_email,
@@ -117,6 +119,8 @@ def message_prepare(
 
     Opens and clicks are followed of whom it was so decided, and only if `may_track`. Raises as `_content`.
     """
+    # whoever reads a mail that goes elsewhere may be a stranger, whom the person's consent does not cover
+    may_track = may_track and not mail_is_elsewhere(dispatch.mail_kind)
     tracked = may_track and claimed.inputs.get("tracked") is True
     key_id = claimed.key_id or signing_key_id()
     dated_at = claimed.dated_at or at

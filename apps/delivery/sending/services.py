@@ -7,6 +7,7 @@ from django.db import connection, transaction
 
 from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
+from apps.data.profiles.mail import mail_is_elsewhere
 from apps.decisioning.decisions.selectors import dispatch_terms
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
@@ -72,7 +73,10 @@ def dispatch_take_up(*, run_id: int, first_id: UUID | None = None) -> int:
         cursor.execute(
             _TAKE_UP,
             {
-                "kind": ADDRESS_KIND.get(Channel(dispatch.channel), ""),
+                # a mail that goes elsewhere gets its address at the gate
+                "kind": ""
+                if mail_is_elsewhere(dispatch.mail_kind)
+                else ADDRESS_KIND.get(Channel(dispatch.channel), ""),
                 "run": run_id,
                 "first": first_id,
                 "dispatch": dispatch.pk,
@@ -107,6 +111,7 @@ def _dispatch_locked(run_id: int) -> Dispatch:
                 occasion=terms.occasion,
                 purpose=terms.purpose,
                 topic=terms.topic,
+                mail_kind=terms.mail_kind,
                 needs_consent=terms.needs_consent,
                 channel=terms.channel,
                 from_name=terms.from_name,

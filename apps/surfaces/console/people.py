@@ -23,7 +23,7 @@ from apps.data.consent.models import (
 from apps.data.consent.preferences import preferences_read
 from apps.data.consent.selectors import gate_read
 from apps.data.events.models import Event, Order
-from apps.data.privacy.models import RightsRequest
+from apps.data.privacy.models import AddressChange, RightsRequest
 from apps.data.profiles.addresses import addresses_read, value_mask
 from apps.data.profiles.errors import MasterKeyMissing
 from apps.data.profiles.models import Identifier, Profile
@@ -138,6 +138,7 @@ class PersonShown:
     journeys: Sequence[JourneyLine] | None
     happenings: Sequence[Happening] | None
     requests: Sequence[RightsRequest] | None
+    address_changes: Sequence[AddressChange] | None
 
     @property
     def said(self) -> str:
@@ -159,6 +160,9 @@ def person_shown(profile: Profile, may: May) -> PersonShown:
         journeys=_journeys(profile.pk) if may("playbooks.view_run") else None,
         happenings=_happenings(profile.pk) if may("events.view_event") and may("events.view_order") else None,
         requests=list(RightsRequest.objects.filter(profile=profile)[:LATELY])
+        if may("privacy.view_rightsrequest")
+        else None,
+        address_changes=list(AddressChange.objects.filter(profile=profile).order_by("-asked_at")[:LATELY])
         if may("privacy.view_rightsrequest")
         else None,
     )

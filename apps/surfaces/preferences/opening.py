@@ -98,7 +98,8 @@ def by_link(scope: LinkScope) -> Callable[[PersonView], View]:
     return decorate
 
 
-_UNHEEDED = (LinkScope.UNSUBSCRIBE, LinkScope.TEST)  # a GET of the one changes nothing; the other is nobody's
+# A GET of these changes nothing, or they are nobody's; the last two lie in mailboxes that may be a stranger's.
+_UNHEEDED = (LinkScope.UNSUBSCRIBE, LinkScope.TEST, LinkScope.NEW_ADDRESS, LinkScope.TAKE_BACK)
 
 
 def _gpc(request: HttpRequest, scope: LinkScope, profile_id: int, message_id: UUID) -> str:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.data.consent.links import LinkScope, preferences_url
+from apps.data.privacy.address_changes import Asked, address_change_ask, address_changes_offered
 from apps.data.privacy.correcting import correction_make
 from apps.data.privacy.erasing import erasure_ask
 from apps.data.privacy.exporting import MAIL, export_ask, export_fetch, export_of, request_of_mail
@@ -25,12 +26,12 @@ from apps.data.privacy.models import RightsRequest
 from apps.data.privacy.selectors import requests_running
 from apps.data.profiles.countries import COUNTRY_NAMES
 from apps.data.profiles.mail import MailKind, mail_ready, mail_want
-from apps.data.profiles.models import Profile
+from apps.data.profiles.models import Identifier, Profile
 from apps.data.profiles.vault import Erased
 from apps.decisioning.decisions.selectors import occasion_of
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
-from apps.foundation.core.limits import allowed
+from apps.foundation.core.limits import allowed, visitor_network
 
 from .forms import body_read, fields_read
 from .opening import bad_link, bad_request, by_link, see_other
@@ -50,6 +51,13 @@ SAID: Final[Mapping[str, Any]] = {
     "export_by_staff": gettext_lazy("Done: we got your request for a copy, and answer it within a month."),
     "correct": gettext_lazy("Done: we know you by what you wrote from now on."),
     "same": gettext_lazy("Nothing was changed: that is what we know already."),
+    "address": gettext_lazy(
+        "Done: we wrote to the new address. Open that message and confirm there; until then nothing changes."
+    ),
+    "address_same": gettext_lazy("Nothing was changed: that is your address already."),
+    "address_link": gettext_lazy(
+        "Done: we mailed a link to your present address. Open it within a day, and change your address there."
+    ),
     "marketing": gettext_lazy("Done: no news or offers come to you any more."),
     "profiling": gettext_lazy("Done: nothing is fitted to you, measured or learnt from your data any more."),
     "restrict": gettext_lazy("Done: we keep your data, and do nothing else with it."),
@@ -76,7 +84,13 @@ def data(request: HttpRequest, token: str, profile_id: int, message_id: UUID) ->
 
 
 def _shown(
-    request: HttpRequest, token: str, profile_id: int, message_id: UUID, *, wrong: Mapping[str, str] | None = None
+    request: HttpRequest,
+    token: str,
+    profile_id: int,
+    message_id: UUID,
+    *,
+    wrong: Mapping[str, str] | None = None,
+    typed: str = "",
 ) -> HttpResponse:
     profile = Profile.objects.get(pk=profile_id)
     context = {
@@ -88,6 +102,8 @@ def _shown(
         "person": profile,
         "running": [] if profile.erased_at else requests_running().filter(profile_id=profile_id),
         "fresh": _fresh(profile_id, message_id),
+        "address_change": address_changes_offered() and mail_ready(MailKind.LINK),
+        "typed": typed[:320],
         "sure": request.GET.get("sure") == "erase",
         "languages": _LANGUAGES,
         "countries": sorted(((code, country_name(code)) for code in COUNTRY_NAMES), key=lambda pair: pair[1]),
@@ -98,12 +114,14 @@ def _shown(
 
 
 def _fresh(profile_id: int, message_id: UUID) -> bool:
-    """Whether the link came by a mail that was asked for lately."""
+    """Whether the link came by a mail that was asked for lately, to the address that is the person's by now."""
     occasion = occasion_of(message_id=message_id, profile_id=profile_id)
     message = message_of(profile_id=profile_id, message_id=message_id)
     if occasion is None or occasion.kind != MailKind.LINK or message is None or message.sending_at is None:
         return False
-    return message.sending_at > now() - FRESH
+    main = Identifier.objects.filter(profile_id=profile_id, kind=Identifier.Kind.EMAIL, main=True)
+    came_here = main.filter(digest=bytes(message.address_digest or b"")).exists()
+    return came_here and message.sending_at > now() - FRESH
 
 
 def _do(request: HttpRequest, token: str, profile_id: int, message_id: UUID) -> HttpResponse:
@@ -112,10 +130,11 @@ def _do(request: HttpRequest, token: str, profile_id: int, message_id: UUID) -> 
     if deed is None:
         return bad_request(request)
     try:
-        done = deed(fields, profile_id, message_id)
+        done = deed({**fields, "network": visitor_network(request)}, profile_id, message_id)
     except Invalid as problem:
         name = str(problem.extra.get("field", ""))
-        return _shown(request, token, profile_id, message_id, wrong={name: _("This can't be right: look at it again.")})
+        wrong = {name: _("This can't be right: look at it again.")}
+        return _shown(request, token, profile_id, message_id, wrong=wrong, typed=fields.get("email", ""))
     except (Conflict, NotFound):  # erased, or lifted, meanwhile: the page says what is
         done = ""
     return see_other(f"{request.path}?done={done}" if done else request.path)
@@ -139,6 +158,27 @@ def _correct(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> st
         values["language"] = known  # the page offers languages without their countries
     made = correction_make(profile_id=profile_id, values=values, shown_by=_how(message_id))
     return "same" if made is None else "correct"
+
+
+def _address(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> str:
+    """Write to a new address; by a link that may have been passed on, mail a fresh one to the present address."""
+    if not address_changes_offered():
+        return ""
+    if not _fresh(profile_id, message_id):
+        if not mail_ready(MailKind.LINK):
+            return ""
+        if not allowed(name="rights.address", who=str(profile_id), count=3, seconds=86_400):
+            return "often"
+        mail_want(kind=MailKind.LINK, profile_id=profile_id, key=f"address:{now():%Y%m%d%H%M}")
+        return "address_link"
+    asked = address_change_ask(
+        profile_id=profile_id,
+        address=fields.get("email", ""),
+        forget_old=fields.get("forget") == "old",
+        shown_by=_how(message_id),
+        network=fields["network"],
+    )
+    return {Asked.MAILED: "address", Asked.SAME: "address_same", Asked.OFTEN: "often"}[asked]
 
 
 def _object(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> str:
@@ -173,6 +213,7 @@ def _erase(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> str:
 _DEEDS: Final[Mapping[str, Callable[[Mapping[str, str], int, UUID], str]]] = {
     "export": _export,
     "correct": _correct,
+    "address": _address,
     "object": _object,
     "restrict": _restrict,
     "lift": _lift,

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import confirming, finding, looking, platforms, rights, signing_up, surveys, views, well_known
+from . import addresses, confirming, finding, looking, platforms, rights, signing_up, surveys, views, well_known
 
 app_name = "preferences"
 urlpatterns = [
@@ -12,6 +12,8 @@ urlpatterns = [
     path("hooks/consent/<uuid:platform_id>", platforms.platform_hook, name="consent-platform"),
     path(".well-known/gpc.json", well_known.gpc_support, name="gpc"),
     path("c/<str:token>", confirming.confirm, name="confirm"),
+    path("n/<str:token>", addresses.new_address, name="new-address"),
+    path("b/<str:token>", addresses.take_back, name="take-back"),
     path("look/<str:accent>.css", looking.look, name="look"),
     path("t/<str:token>", views.trial, name="trial"),
     path("sign-up/<slug:code>", signing_up.sign_up, name="sign-up"),

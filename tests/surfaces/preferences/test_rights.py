@@ -13,8 +13,9 @@ from apps.data.consent.links import LinkScope, link_url
 from apps.data.consent.models import ConsentRecord, ConsentState
 from apps.data.privacy.erasing import erasure_run
 from apps.data.privacy.exporting import export_build, mail_key
-from apps.data.privacy.models import ExportFile, RightsRequest
+from apps.data.privacy.models import AddressChange, ExportFile, RightsRequest
 from apps.data.profiles import mail
+from apps.data.profiles.addresses import addresses_read
 from apps.data.profiles.mail import MailKind, mail_carrier_set
 from apps.data.profiles.models import Profile
 from apps.decisioning.playbooks.models import MailWant, Run
@@ -205,3 +206,38 @@ def test_a_link_of_another_scope_opens_nothing(client: Client) -> None:
 
     assert client.get(f"/p/{token.rpartition('/')[2]}/data").status_code == 404
     assert client.get(f"/x/{token.rpartition('/')[2]}").status_code == 404
+
+
+def test_a_new_address_is_typed_in_by_a_fresh_link_and_an_older_one_gets_a_fresh_one(client: Client) -> None:
+    old, fresh = make_message(), system_mail("link", "found:1")
+    assert 'name="email"' not in client.get(path_of(old)).content.decode()
+    assert post(client, old, "do=address&email=new@example.org") == "address_link"
+    assert not AddressChange.objects.exists()
+    assert MailWant.objects.filter(kind="link", profile=old.profile, run=None).count() == 1
+
+    assert 'name="email"' in client.get(path_of(fresh)).content.decode()
+    assert post(client, fresh, "do=address&email=new@example.org&forget=old") == "address"
+
+    change = AddressChange.objects.get()
+    assert (change.profile_id, change.forget_old, change.state) == (fresh.profile_id, True, "pending")
+    own = addresses_read(profile_ids=[fresh.profile_id], kind="email")[fresh.profile_id]
+    assert post(client, fresh, f"do=address&email={own}") == "address_same"
+
+
+def test_what_is_no_address_stands_at_its_field_as_it_was_typed(client: Client) -> None:
+    fresh = system_mail("link", "found:1")
+    answer = client.post(path_of(fresh), "do=address&email=no address", content_type=FORM)
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert 'value="no address"' in page
+    assert 'aria-invalid="true" aria-describedby="wrong"' in page
+    assert not AddressChange.objects.exists()
+
+
+def test_without_both_mails_no_change_of_address_is_offered(client: Client, carrier: _Carrier) -> None:
+    fresh = system_mail("link", "found:1")
+    carrier.goes_out = False
+    assert 'value="address"' not in client.get(path_of(fresh)).content.decode()
+    answer = client.post(path_of(fresh), "do=address&email=new@example.org", content_type=FORM)
+    assert (answer.status_code, answer["Location"]) == (303, path_of(fresh))
+    assert not AddressChange.objects.exists()
