@@ -27,7 +27,7 @@ from .words import OUTCOMES, reason_in_words, state_in_words
 SOURCE_LIMIT = 300_000
 """Characters of the source that the page shows."""
 
-_ACTING_LINK = re.compile(r"(/[upcxal]/[A-Za-z0-9]{1,20}\.)[A-Za-z0-9_=-]{20,}")
+_ACTING_LINK = re.compile(r"(/[upcxalnb]/[A-Za-z0-9]{1,20}\.)[A-Za-z0-9_=-]{20,}")
 """The token of a link by which the person acts, or that tells that they did."""
 
 
