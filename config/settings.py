@@ -7,7 +7,7 @@ Defaults are those of production; the demo and the tests change values, never co
 from pathlib import Path
 
 from celery.schedules import crontab
-from environs import Env
+from environs import Env, validate
 
 from .keys import lookup_keys_read, master_keys_read
 from .languages import languages_read
@@ -194,6 +194,7 @@ CELERY_BEAT_SCHEDULE = {
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "tend the tables of events": {"task": "apps.data.events.tasks.partitions_tend", "schedule": 3600.0},
     "take up imports": {"task": "apps.data.imports.tasks.imports_sweep", "schedule": 60.0},
+    "look for digests": {"task": "apps.decisioning.decisions.tasks.digests_tick", "schedule": 30.0},
     "re-drive decisions": {"task": "apps.decisioning.decisions.tasks.decisions_sweep", "schedule": 10.0},
     "record awaited withdrawals": {"task": "apps.data.consent.tasks.awaited_apply", "schedule": 60.0},
     "link the consent ledger": {"task": "apps.data.consent.tasks.ledger_link", "schedule": 10.0},
@@ -312,6 +313,20 @@ TRIGGER_OVERLAP_MINUTES = env.int("TRIGGER_OVERLAP_MINUTES", 60)
 """How far back of the last look events are looked for: a transaction that takes longer to record one is too late."""
 TRIGGER_AUDIENCE_MINUTES = env.int("TRIGGER_AUDIENCE_MINUTES", 5)
 """Minutes between two looks at who entered an audience."""
+
+# --- digests ---
+DIGEST_HOUR = env.int("DIGEST_HOUR", 9, validate=validate.Range(min=0, max=23))
+"""The hour, from 0 to 23 on the person's wall, at which digests go out."""
+DIGEST_WEEKDAY = env.str(
+    "DIGEST_WEEKDAY", "thu", validate=validate.OneOf(["mon", "tue", "wed", "thu", "fri", "sat", "sun"])
+)
+"""The day of weekly digests: mon, tue, wed, thu, fri, sat or sun."""
+DIGEST_PIECES = env.int("DIGEST_PIECES", 8)
+"""Messages that one digest shows at most, the newest; the others are left out, with the reason."""
+DIGEST_KEEP_HOURS = env.int("DIGEST_KEEP_HOURS", 192)
+"""Hours for which a collected message is good, at least; longer where its run may send for longer."""
+DIGEST_PIECE_KEEP_DAYS = env.int("DIGEST_PIECE_KEEP_DAYS", 90)
+"""Days after which it is forgotten what became of a collected message; the decision about it stays."""
 
 PREFERENCES_LINK_DAYS = env.int("PREFERENCES_LINK_DAYS", 90)
 """Days for which the link of a message opens the preferences; a link to unsubscribe never ends."""

@@ -16,7 +16,8 @@ class GateAnswer:
     allowed: whether a message may go out; reason: `""`, `no_consent`, `withdrawn`, `wording_outdated`, `restricted`,
     `channel_off`, `topic_off`, `paused`, `suppressed` or `invalid_address`; identifier_id, digest, sealed: the main
     identifier of the channel's kind (None, b"", b"" without one), which `profiles.addresses.addresses_open` opens;
-    quiet: the hours in which it must wait, on the wall in `zone`.
+    quiet: the hours in which it must wait, on the wall in `zone`; frequency: how often they want messages that need
+    consent, of `Preference.Frequency`.
     """
 
     allowed: bool
@@ -26,6 +27,7 @@ class GateAnswer:
     sealed: bytes
     quiet: Quiet | None = None
     zone: str = ""
+    frequency: str = "each"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ A change locks the gate of the person first, as an opt-out does: so it commits b
 after the message was in `sending`. It is one row of `PreferenceChange`, by which it can be undone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
@@ -181,6 +181,19 @@ def preference_undo(
     return undone
 
 
+Listener = Callable[[int, Sequence[PreferenceChange]], None]
+_listeners: list[Listener] = []
+
+
+def preferences_listen(listener: Listener) -> None:
+    """Have `listener` called with a profile's id and what was changed, in the transaction of the change.
+
+    For apps above this one, in their `ready()`: what follows from a choice holds with it, or neither does.
+    """
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
 def change_newest(*, profile_id: int, kind: str, subject: str) -> PreferenceChange | None:
     """The last change of one preference."""
     return PreferenceChange.objects.filter(profile_id=profile_id, kind=kind, subject=subject).order_by("-id").first()
@@ -218,6 +231,8 @@ def _told(row: Preference, made: Sequence[PreferenceChange]) -> None:
     row.changed_at = now()
     row.save()
     gate_turn([row.pk])
+    for listener in _listeners:
+        listener(row.pk, made)
     outbox_put(
         "preference.changed",
         [

@@ -37,7 +37,8 @@ SELECT person.id, state.granted, {AGREED_AT.format(state="state", record="record
             WHEN preference.paused_until > %(at)s THEN 'paused'
             ELSE '' END,
        address.id, address.digest, address.sealed, suppression.id,
-       preference.quiet_start, preference.quiet_end, preference.time_zone, profile.time_zone
+       preference.quiet_start, preference.quiet_end, preference.time_zone, profile.time_zone,
+       preference.frequency
 FROM new_meaning CROSS JOIN unnest(%(people)s::bigint[]) AS person(id)
 JOIN profiles_profile AS profile ON profile.id = person.id
 LEFT JOIN consent_preference AS preference ON preference.profile_id = person.id
@@ -93,8 +94,8 @@ def gate_read(
         )
         rows = cursor.fetchall()
     answers = {}
-    for person, granted, outdated, left_elsewhere, held, *found, suppression_id, start, end, chosen, known in rows:
-        identifier_id, digest, sealed = found
+    for person, granted, outdated, left_elsewhere, held, *found, start, end, chosen, known, frequency in rows:
+        identifier_id, digest, sealed, suppression_id = found
         reason = _reason(granted and not left_elsewhere, outdated, needs_consent, held, identifier_id, suppression_id)
         quiet = Quiet(start, end) if needs_consent and start is not None else None
         answers[person] = GateAnswer(
@@ -105,6 +106,7 @@ def gate_read(
             sealed=bytes(sealed or b""),
             quiet=quiet,
             zone=chosen or known if quiet is not None else "",
+            frequency=frequency if needs_consent and frequency else "each",
         )
     return answers
 

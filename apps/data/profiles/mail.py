@@ -20,6 +20,7 @@ class MailKind(StrEnum):
     EXPORT = "export"
     ADDRESS = "address"
     MOVED = "moved"
+    DIGEST = "digest"
 
 
 class MailCarrier(Protocol):

@@ -22,7 +22,7 @@ CHANNELS: Final = ("email", "sms", "push", "web")
 PARTS: Final = ("subject", "html", "text")
 MAX_CASES: Final = 200
 MAX_ITEMS: Final = 24
-_ITEM_KEYS = ("sku", "title", "price", "url", "image_url")
+_ITEM_KEYS = ("sku", "title", "price", "text", "url", "image_url")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ PERSONAL: Final = frozenset({"personal", "category"})
 """Tiers that are chosen by what the person bought or looked at: not for who withdrew `PERSONALISATION`."""
 PERSONALISATION: Final = "personalisation"
 """The purpose that says so."""
+COLLECTED: Final = "digest"
+"""The list of what was collected for a person's digest: shown whatever there is of it, one thing at least."""
 
 _MOST_LEAVES = 4
 """Leaves of a rule that are kept as the reason; a rule of two hundred must not make a decision of 20 kB."""
@@ -103,7 +105,7 @@ def tier_choose(
         chosen: dict[str, Any] = {"block": tier.block, "tier": tier.tier}
         if tier.source is not None:
             given = cards.get(tier.source, ())
-            if len(given) < tier.count:
+            if len(given) < (1 if tier.source == COLLECTED else tier.count):
                 passed.append({"items": len(given), "of": tier.count})
                 continue
             chosen["items"] = list(given[: tier.count])

@@ -223,6 +223,7 @@ def _items(items: object, compiled: CompiledSources) -> list[tuple[int, dict[str
             "sku": _goods(item.get("sku")) or "",
             "title": title,
             "price": _goods(item.get("price")) or "",
+            "text": _goods(item.get("text")) or "",
             "url": _link_of(item.get("url"), compiled.link_hosts, compiled.shop_url),
             "image_url": _link_of(item.get("image_url"), compiled.link_hosts, ""),
         }
@@ -304,6 +305,17 @@ def system_links(compiled: CompiledSources) -> tuple[str, ...]:
 def render_ready(compiled: CompiledSources) -> None:
     """Make the functions of a message, as its first renders would. Raises RenderError."""
     _program_traced(compiled)
+
+
+def render_subject(compiled: CompiledSources, context: Mapping[str, Any]) -> str:
+    """The subject that a message has by itself; context: as for `render`. Raises RenderError."""
+    try:
+        subject = header_line(_program(compiled).subject.render(context_plain(compiled, context)))
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+        raise RenderError("template_misbehaved", f"The template failed: {type(error).__name__}") from None
+    if is_blank(subject):
+        raise RenderError("message_blank", "The subject of the message would be blank")
+    return subject
 
 
 def render(compiled: CompiledSources, context: Mapping[str, Any]) -> Rendered:

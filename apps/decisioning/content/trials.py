@@ -77,7 +77,7 @@ def sample_items(shop_url: str) -> list[dict[str, str]]:
 def item_lists(shop_url: str) -> dict[str, list[dict[str, str]]]:
     """Lists of items by what they are tried for: none, one of which all is known, few, and as many as are shown."""
     few = sample_items(shop_url)
-    whole = {**few[0], "image_url": f"{shop_url.rstrip('/')}/sample.png"}
+    whole = {**few[0], "text": "A line about it", "image_url": f"{shop_url.rstrip('/')}/sample.png"}
     return {
         "no products": [],
         "one product": [whole],

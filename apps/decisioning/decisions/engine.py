@@ -5,14 +5,14 @@ there are experiments. Not sending is an outcome with a reason.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from apps.decisioning.audiences.contracts import PersonFacts, Rule
 from apps.decisioning.audiences.rules import rule_parse
-from apps.decisioning.content.choosing import PERSONAL, Tier, Validity, language_choose, tier_choose
+from apps.decisioning.content.choosing import COLLECTED, PERSONAL, Tier, Validity, language_choose, tier_choose
 from apps.decisioning.content.contracts import tier_block
 from apps.decisioning.playbooks.contracts import CapSpec, PlaybookSpec
 from apps.decisioning.playbooks.rules import leading_slot
@@ -23,6 +23,9 @@ from apps.foundation.core.wall_clock import Quiet, quiet_of, zone_choose
 SEND = "send"
 FREQUENCY_CAP = "frequency_cap"
 NO_CONSENT = "no_consent"
+DIGEST = "digest"
+DIGEST_EMPTY = "digest_empty"
+DIGEST_CHANGED = "digest_changed"
 
 _LONGEST_VALUE = 500
 
@@ -36,7 +39,8 @@ class Plan:
 
     compiled: id of the compiled template by language; tokens: names of the profile values it prints, by language;
     leading: the slot whose tier stands for the message; zone: for the quiet hours of people whose own is not known;
-    topic: what it is about, "" for none.
+    topic: what it is about, "" for none; collects: whether it is a digest, which shows what was collected;
+    system: whether it is system mail.
     """
 
     slots: tuple[tuple[str, tuple[Tier, ...]], ...]
@@ -51,6 +55,8 @@ class Plan:
     rules: tuple[Rule, ...] = ()
     sources: tuple[str, ...] = ()
     most_items: int = 0
+    collects: bool = False
+    system: bool = False
 
     @property
     def personal(self) -> bool:
@@ -64,7 +70,9 @@ class Person:
 
     gate: "" when a message may go out, else why not, None when the gate gave no answer; messages: how many of the
     purpose they got within the cap's days; values: of the profile, by name; cards: by source, best first;
-    impersonal: they withdrew personalisation; tracked: they agreed that opens and clicks are followed.
+    impersonal: they withdrew personalisation; tracked: they agreed that opens and clicks are followed; frequency: that
+    of their digest where the message is collected for it, "" where it comes by itself; collected: for a digest, what
+    was weighed for it, as its reasons keep it.
     """
 
     gate: str | None
@@ -75,6 +83,8 @@ class Person:
     cards: Mapping[str, Sequence[ItemCard]] = field(default_factory=dict)
     impersonal: bool = False
     tracked: bool = False
+    frequency: str = ""
+    collected: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +130,10 @@ def plan_make(spec: PlaybookSpec, compiled: Mapping[str, int], tokens: Mapping[s
         zone=zone_choose("", spec.get("time_zone", "")),
         topic=spec.get("topic", ""),
         rules=tuple(tier.rule for tier in tiers if tier.rule is not None),
-        sources=tuple(dict.fromkeys(tier.source for tier in tiers if tier.source is not None)),
+        sources=tuple(dict.fromkeys(tier.source for tier in tiers if tier.source not in (None, COLLECTED))),
         most_items=max((tier.count for tier in tiers), default=0),
+        system=bool(spec.get("mail_kind")),
+        collects=any(tier.source == COLLECTED for tier in tiers),
     )
 
 
@@ -134,6 +146,18 @@ def withheld_because(plan: Plan, person: Person) -> tuple[str, dict[str, Any]]:
     if plan.cap is not None and person.messages >= plan.cap["count"]:
         return FREQUENCY_CAP, {"cap": {"got": person.messages, **plan.cap}}
     return "", {}
+
+
+def _digest_of(plan: Plan, person: Person, verdict: Verdict) -> Verdict:
+    """What becomes of a message that would go out, where there are digests: it is one, or is kept for one."""
+    if plan.collects:
+        reasons = {**verdict.reasons, "digest": dict(person.collected)}
+        if not person.cards.get(COLLECTED):
+            return Verdict(DIGEST_EMPTY, None, "", {}, {"digest": dict(person.collected)})
+        return replace(verdict, reasons=reasons)
+    if person.frequency:
+        return replace(verdict, outcome=DIGEST, reasons={**verdict.reasons, "frequency": person.frequency})
+    return verdict
 
 
 def decide(plan: Plan, person: Person, moment: datetime | None = None) -> Verdict:
@@ -158,7 +182,7 @@ def decide(plan: Plan, person: Person, moment: datetime | None = None) -> Verdic
     reasons = {"slots": explained}
     if person.language and person.language != language:
         reasons["language"] = person.language[:40]
-    return Verdict(SEND, plan.compiled[language], leading, inputs, reasons)
+    return _digest_of(plan, person, Verdict(SEND, plan.compiled[language], leading, inputs, reasons))
 
 
 def _tokens(names: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:

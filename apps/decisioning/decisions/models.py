@@ -1,6 +1,7 @@
 """What was decided for each person, and why."""
 
 from django.db import models
+from django.db.models import Q
 
 from apps.data.profiles.models import Profile
 from apps.decisioning.content.models import CompiledTemplate
@@ -32,3 +33,46 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"Decision {self.pk}"
+
+
+class DigestPiece(models.Model):
+    """A decision to write to somebody that is kept for their digest, and what became of it (`digests.py`).
+
+    Its content is the decision's, read when the digest is decided. due_at: when its person's digest is looked at;
+    good_until: it is left out after; digest: the decision of the digest that showed it, or weighed it and left it out;
+    reason: why it was left out.
+    """
+
+    class State(models.TextChoices):
+        KEPT = "kept", "kept for the digest"
+        SHOWN = "shown", "in a digest"
+        LEFT_OUT = "left_out", "left out"
+
+    decision = models.OneToOneField(Decision, primary_key=True, on_delete=models.CASCADE, related_name="piece")
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="digest_pieces", db_index=False)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.KEPT)
+    reason = models.CharField(max_length=20, blank=True)
+    due_at = models.DateTimeField()
+    good_until = models.DateTimeField()
+    digest = models.ForeignKey(Decision, null=True, on_delete=models.CASCADE, related_name="digest_pieces")
+    kept_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state="kept", reason="", settled_at=None)
+                | Q(state="shown", reason="", settled_at__isnull=False, digest__isnull=False)
+                | Q(state="left_out", settled_at__isnull=False) & ~Q(reason=""),
+                name="digest_piece_says_what_became_of_it",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state="kept"), name="digest_piece_due"),
+            models.Index(fields=["profile", "-kept_at"], name="digest_piece_of_person"),
+            models.Index(fields=["settled_at"], condition=~Q(state="kept"), name="digest_piece_over"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_state_display()}: {self.decision_id}"

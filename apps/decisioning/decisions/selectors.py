@@ -22,7 +22,7 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.errors import NotFound
 
 from .contracts import DispatchTerms, Occasion
-from .engine import SEND, Verdict
+from .engine import DIGEST, DIGEST_CHANGED, DIGEST_EMPTY, SEND, Verdict
 from .models import Decision
 from .sealing import Kept, decisions_open
 
@@ -43,6 +43,13 @@ OUTCOMES: dict[str, str] = {
     "frequency_cap": "had enough messages lately",
     "quiet_hours": "quiet hours that end too late",
     "too_late": "it was too late to send it",
+    DIGEST: "kept for their digest",
+    DIGEST_EMPTY: "nothing of what was collected can be shown any more",
+    DIGEST_CHANGED: "a topic in it was switched off meanwhile; the rest comes in another digest",
+    "digest_full": "other pieces came first in the digest",
+    "out_of_date": "what it shows is over, or not there any more",
+    "cancelled": "its run was cancelled",
+    "unreadable": "what it was made of can't be read any more",
 }
 """Outcomes and their words for people."""
 
@@ -282,6 +289,8 @@ def verdict_summary(decision: Verdict) -> str:
         return f"Withheld: got {cap['got']} within {cap['days']} days already, and at most {cap['count']} are allowed."
     if decision.reasons.get("gate") == "no answer":
         return "Withheld: the gate gave no answer, and then nothing is sent."
+    if decision.outcome == DIGEST:
+        return "Kept for the digest that they chose."
     return f"Withheld: {OUTCOMES.get(decision.outcome, decision.outcome)}."
 
 

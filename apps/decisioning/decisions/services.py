@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
+from apps.data.consent.contracts import GateAnswer
 from apps.data.consent.models import Purpose
 from apps.data.consent.preferences import languages_chosen, quiet_read, zones_read
 from apps.data.consent.selectors import TRACKING, gate_read, granted_read, withdrawn_read
@@ -18,7 +19,7 @@ from apps.data.features.selectors import features_read
 from apps.data.profiles.vault import Vault, keys_make, vault_open
 from apps.decisioning.audiences.contracts import PROFILE_COLUMNS
 from apps.decisioning.audiences.selectors import facts_load
-from apps.decisioning.content.choosing import PERSONALISATION
+from apps.decisioning.content.choosing import COLLECTED, PERSONALISATION
 from apps.decisioning.content.models import CompiledTemplate
 from apps.decisioning.playbooks.contracts import PlaybookSpec
 from apps.decisioning.playbooks.engine import QUIET_HOURS
@@ -35,11 +36,24 @@ from apps.foundation.core.live import live_publish
 from apps.foundation.core.postgres import copy_rows
 from apps.foundation.core.wall_clock import quiet_both_until
 
-from .engine import NO_CONSENT, SEND, Person, Plan, Verdict, decide, plan_make, withheld_because
+from .digests import digest_terms, pieces_keep, pieces_settle
+from .engine import (
+    DIGEST,
+    DIGEST_EMPTY,
+    NO_CONSENT,
+    SEND,
+    Person,
+    Plan,
+    Verdict,
+    decide,
+    plan_make,
+    withheld_because,
+)
 from .models import Decision
 from .registry import message_counters
 from .sealing import Kept, decision_seal
 from .signals import decisions_made
+from .weighing import Weighed, pieces_weigh
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +144,7 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
         _, people, withheld = batch
         verdicts: list[tuple[int, Verdict]] = []
         set_id: int | None = None
+        plan = _plan(occasion.version_id, occasion.digest, occasion.step)
         if withheld:
             verdicts = [
                 (profile_id, Verdict(withheld, None, "", {}, {})) for profile_id in _still_there(cursor, people)
@@ -138,7 +153,7 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
             now_on, verdicts = _quiet_sort(cursor, occasion, people, decided_at)
             decided = people_decide(
                 cursor,
-                plan=_plan(occasion.version_id, occasion.digest, occasion.step),
+                plan=plan,
                 purpose=occasion.purpose,
                 channel=occasion.channel,
                 profile_ids=now_on,
@@ -156,11 +171,26 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
             _row(vault, occasion.run_id, profile_id, verdict, set_id, decided_at) for profile_id, verdict in verdicts
         ]
         copy_rows(cursor, Decision._meta.db_table, _COLUMNS, rows)
+        _digests_follow(plan, rows, dict(verdicts), deadline=occasion.deadline, at=decided_at)
         cursor.execute("UPDATE playbooks_runbatch SET decided_at = %s WHERE id = %s", [decided_at, batch_id])
         first_id = min((row[0] for row in rows), default=None)
         transaction.on_commit(lambda: _decisions_tell(occasion.run_id, first_id))
     run_finish(run_id=occasion.run_id)
     return len(rows)
+
+
+def _digests_follow(
+    plan: Plan, rows: Sequence[tuple[Any, ...]], verdicts: Mapping[int, Verdict], *, deadline: datetime, at: datetime
+) -> None:
+    """What was kept for digests becomes pieces; what a digest weighed is settled. In the decisions' transaction."""
+    if plan.collects:
+        weighed = {
+            row[2]: (row[0], row[3], verdicts[row[2]].reasons.get("digest") if row[3] in (SEND, DIGEST_EMPTY) else None)
+            for row in rows
+        }
+        pieces_settle(weighed, at=at)
+    else:
+        pieces_keep([(row[0], row[2]) for row in rows if row[3] == DIGEST], deadline=deadline, at=at)
 
 
 def _still_there(cursor: CursorWrapper, profile_ids: Sequence[int]) -> list[int]:
@@ -282,6 +312,8 @@ def people_decide(
     rest = [profile_id for profile_id in may if not withheld_because(plan, people[profile_id])[0]]
     facts = facts_load(rules=plan.rules, profile_ids=rest, as_of=as_of) if plan.rules and rest else {}
     cards, set_id = _cards_read(plan, rest, values, as_of)
+    frequencies = _collected_for(plan, purpose, channel, gate)
+    weighed = pieces_weigh(cursor, profile_ids=rest, at=at) if plan.collects and rest else {}
     impersonal: set[int] = set()
     if plan.personal and rest:
         impersonal = withdrawn_read(profile_ids=rest, purpose=PERSONALISATION, channel=channel)
@@ -293,14 +325,29 @@ def people_decide(
             language=values[profile_id]["language"],
             values=values[profile_id],
             facts=facts.get(profile_id),
-            cards=cards.get(profile_id, {}),
+            cards={**cards.get(profile_id, {}), **_cards_of(weighed.get(profile_id))},
             impersonal=profile_id in impersonal,
             tracked=profile_id in tracked,
+            frequency=frequencies.get(profile_id, ""),
+            collected=weighed[profile_id].told() if profile_id in weighed else {},
         )
     return Decided(
         verdicts=[(profile_id, decide(plan, people[profile_id], at)) for profile_id in ids],
         set_id=set_id,
     )
+
+
+def _collected_for(plan: Plan, purpose: str, channel: str, gate: Mapping[int, GateAnswer]) -> dict[int, str]:
+    """Who wants such a message in a digest, with how often. Nobody without a published digest; system mail never is."""
+    wanted = {profile_id: answer.frequency for profile_id, answer in gate.items() if answer.frequency != "each"}
+    if not wanted or plan.system:
+        return {}
+    terms = digest_terms()
+    return wanted if terms is not None and (terms.purpose, terms.channel) == (purpose, channel) else {}
+
+
+def _cards_of(weighed: Weighed | None) -> dict[str, list[Any]]:
+    return {} if weighed is None or not weighed.cards else {COLLECTED: weighed.cards}
 
 
 def _profiles_read(cursor: CursorWrapper, profile_ids: Sequence[int], plan: Plan) -> dict[int, dict[str, Any]]:

@@ -5,7 +5,7 @@ from celery import shared_task
 from apps.decisioning.playbooks.tasks import run_plan
 from apps.foundation.core.queue import enqueue_on_commit
 
-from . import selectors, services
+from . import digests, selectors, services
 
 
 @shared_task
@@ -18,6 +18,12 @@ def run_decide(run_id: int) -> None:
 def mail_decide(run_id: int) -> None:
     """Decide what is open in a run of system mail: of its own queue, because one person waits for it."""
     services.run_decide(run_id=run_id)
+
+
+@shared_task
+def digests_tick() -> None:
+    """Want the digests whose moment has come. Safe to run twice, and to lose: the next one finds what is due."""
+    digests.digests_want()
 
 
 @shared_task

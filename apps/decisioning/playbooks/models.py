@@ -33,6 +33,7 @@ class Playbook(models.Model):
         EXPORT = MailKind.EXPORT.value, "link to what is known about a person, for that person"
         ADDRESS = MailKind.ADDRESS.value, "confirmation of a new address, to that address"
         MOVED = MailKind.MOVED.value, "news to the old address that messages go to a new one"
+        DIGEST = MailKind.DIGEST.value, "digest of what was collected for somebody"
 
     class Budget(models.TextChoices):
         TRANSACTIONAL = "transactional", "transactional"

@@ -19,6 +19,7 @@ from django.db import transaction
 from apps.data.events.models import Event, Order
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.services import audience_create
+from apps.decisioning.content.choosing import COLLECTED
 from apps.decisioning.content.models import Block, BlockType, Brand, Market, Template
 from apps.decisioning.content.selectors import markets_of
 from apps.decisioning.content.services import block_create, block_type_create, template_create
@@ -42,7 +43,15 @@ _ORDER = {
         "high_value_at_risk",
         "win_back",
     ),
-    SYSTEM: ("system_confirm", "system_link", "system_welcome", "system_export", "system_address", "system_moved"),
+    SYSTEM: (
+        "system_confirm",
+        "system_link",
+        "system_welcome",
+        "system_export",
+        "system_address",
+        "system_moved",
+        "system_digest",
+    ),
 }
 _TEMPLATES = {LIFE: "ready_made", SYSTEM: "system_mail"}
 """Codes of the templates that the playbooks of a group use."""
@@ -285,6 +294,9 @@ def _step(step: dict[str, Any], data: dict[str, Any], template: Template, blocks
         return copied
     slots = {line: [{"tier": "static", "block": blocks[f"{step['id']} {line}"]}] for line in (*_LINES, "hero")}
     slots["legal"] = [{"tier": "static", "block": blocks[data.get("legal", "legal")]}]
+    if (collected := data.get("collected")) is not None:
+        shown = {"tier": "site", "name": "what was collected", "source": COLLECTED, "count": collected["count"]}
+        slots["hero"] = [{**shown, "block": blocks[collected["block"]]}, *slots["hero"]]
     if "note" not in blocks:
         return {**copied, "template": template.pk, "slots": slots}
     products: list[dict[str, Any]] = [{"tier": "static", "block": blocks["note"]}]

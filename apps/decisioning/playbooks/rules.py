@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apps.decisioning.audiences.rules import rule_parse
+from apps.decisioning.content.choosing import COLLECTED
 from apps.foundation.core.errors import Invalid
 
 from .contracts import GuardrailSpec, PlaybookSpec
@@ -26,6 +27,7 @@ SOURCES: dict[str, str] = {
     "category": "best sellers of their top category",
     "country": "best sellers of their country",
     "shop": "best sellers of the shop",
+    COLLECTED: "collected for their digest",
 }
 """Lists of recommendations and their words for people."""
 

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from apps.data.profiles.mail import MailKind
+from apps.decisioning.content.choosing import COLLECTED
 from apps.decisioning.content.contracts import LinkTerms
 
 from .errors import Problem
@@ -23,6 +24,7 @@ _LINKS: Final = {
     MailKind.EXPORT: LinkTerms(frozenset({"export"}), frozenset({"export"}), _WHERE),
     MailKind.ADDRESS: LinkTerms(frozenset({"new_address"}), frozenset({"new_address"}), _WHERE),
     MailKind.MOVED: LinkTerms(frozenset({"take_back"}), frozenset({"take_back"}), _WHERE),
+    MailKind.DIGEST: LinkTerms(where=_WHERE),
     MailKind.WELCOME: LinkTerms(_ANSWERS, frozenset(), _WHERE),
 }
 
@@ -34,10 +36,18 @@ def link_terms(mail_kind: str) -> LinkTerms:
 
 def mail_problems(playbook: Playbook) -> list[Problem]:
     """What keeps a playbook from being the system mail that it says it is."""
-    if not playbook.mail_kind:
-        return []
-    asked_for = playbook.mail_kind != MailKind.WELCOME
+    is_digest = playbook.mail_kind == MailKind.DIGEST
     problems = []
+    if _collects(playbook) != is_digest:
+        why = (
+            f"A digest shows what was collected: give one slot a tier with the list “{COLLECTED}”"
+            if is_digest
+            else f"Only a digest shows what was collected: take the list “{COLLECTED}” out"
+        )
+        problems.append(Problem("slots", why))
+    if not playbook.mail_kind:
+        return problems
+    asked_for = playbook.mail_kind not in (MailKind.WELCOME, MailKind.DIGEST)
     if playbook.audience.rule != EVERYBODY:
         why = "System mail goes to whoever it is wanted for: choose an audience of everybody"
         problems.append(Problem("audience", why))
@@ -47,7 +57,7 @@ def mail_problems(playbook: Playbook) -> list[Problem]:
         why = (
             "Somebody asked for this mail, so it needs no consent: choose a purpose that needs none"
             if asked_for
-            else "A welcome is marketing: choose a purpose that people agree to"
+            else "A welcome or a digest is marketing: choose a purpose that people agree to"
         )
         problems.append(Problem("purpose", why))
     if asked_for and playbook.cap_count is not None:
@@ -55,6 +65,19 @@ def mail_problems(playbook: Playbook) -> list[Problem]:
     if asked_for and playbook.quiet_start is not None:
         problems.append(Problem("quiet_start", "Who asked for this mail waits for it: take the quiet hours out"))
     return problems
+
+
+def _collects(playbook: Playbook) -> bool:
+    """Whether any of its messages shows what was collected for a person."""
+    messages = [step["slots"] for _, step in steps_walk(playbook.steps) if step.get("kind") == "message"]
+    return any(
+        isinstance(tier, dict) and tier.get("source") == COLLECTED
+        for slots in [playbook.slots, *messages]
+        if isinstance(slots, dict)
+        for tiers in slots.values()
+        if isinstance(tiers, list)
+        for tier in tiers
+    )
 
 
 def mail_published(mail_kind: str) -> PlaybookVersion | None:

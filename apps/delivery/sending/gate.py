@@ -10,7 +10,7 @@ lock was granted, so it sees all that committed before. If anything here fails, 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -27,7 +27,15 @@ from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND, TRACKING, gate_elsewhere, gate_read, granted_read
 from apps.data.consent.services import gate_lock
 from apps.data.profiles.addresses import addresses_open
-from apps.data.profiles.mail import mail_is_elsewhere
+from apps.data.profiles.mail import MailKind, mail_is_elsewhere
+from apps.decisioning.decisions.digests import (
+    DigestTerms,
+    digest_terms,
+    digests_changed,
+    digests_reopen,
+    singles_keep,
+)
+from apps.decisioning.decisions.engine import DIGEST, DIGEST_CHANGED
 from apps.decisioning.decisions.selectors import addresses_elsewhere
 from apps.foundation.core.errors import PermanentError
 from apps.foundation.core.wall_clock import quiet_until, zone_choose
@@ -138,7 +146,7 @@ def gate_pass(*, sender_id: UUID, items: Sequence[Prepared]) -> list[Passed]:
         _caps_hold(cursor, items, found, verdicts)
         going = [item for item in items if item.claimed.id not in verdicts]
         numbers = _into_sending(cursor, sender_id, going, found)
-        _turn_away(cursor, items, verdicts, source=State.CLAIMED)
+        _digests_follow(_turn_away(cursor, items, verdicts, source=State.CLAIMED), verdicts)
     return [Passed(item, numbers[item.claimed.id]) for item in going if item.claimed.id in numbers]
 
 
@@ -155,6 +163,7 @@ def gate_ask_again(*, items: Sequence[Passed]) -> list[Passed]:
             if one.claimed.id not in verdicts and not _still_so(one, found):
                 verdicts[one.claimed.id] = Verdict(State.QUEUED)
         taken_back = _turn_away(cursor, prepared, verdicts, source=State.SENDING)
+        _digests_follow(taken_back, verdicts)
         back = [item for item in items if item.prepared.claimed.id in taken_back]
         if back:
             cursor.execute(_NOT_TRIED, [[item.prepared.claimed.id for item in back], [item.number for item in back]])
@@ -173,8 +182,9 @@ def gate_ask_again(*, items: Sequence[Passed]) -> list[Passed]:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What was read under the locks: when, the dispatches, which of them are late, each message's answer, the
-    addresses that open, and which of the messages may tell that they were opened and clicked."""
+    """What was read under the locks: when, the dispatches, which of them are late, each message's answer, the addresses
+    that open, which of the messages may tell that they were opened and clicked, the terms of digests where somebody
+    wants one, and digests that show what was switched off since."""
 
     at: datetime
     dispatches: Mapping[int, Dispatch]
@@ -182,6 +192,8 @@ class _Found:
     answers: Mapping[UUID, GateAnswer]
     addresses: Mapping[UUID, str]
     trackable: frozenset[UUID]
+    digest: DigestTerms | None
+    changed: Set[UUID]
 
 
 def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
@@ -222,8 +234,18 @@ def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
             item.claimed.id: opened[item.claimed.profile_id] for item in group if item.claimed.profile_id in opened
         }
     late = frozenset(pk for pk, row in dispatches.items() if row.late)
-    read_at = max(row.read_at for row in dispatches.values())
-    return _Found(read_at, dict(dispatches), late, answers, addresses, _trackable(items, dispatches))
+    some_collect = any(answer.frequency != "each" for answer in answers.values())
+    digests = [item.claimed.id for item in items if dispatches[item.claimed.dispatch_id].mail_kind == MailKind.DIGEST]
+    return _Found(
+        at=max(row.read_at for row in dispatches.values()),
+        dispatches=dict(dispatches),
+        late=late,
+        answers=answers,
+        addresses=addresses,
+        digest=digest_terms() if some_collect else None,
+        changed=digests_changed(digests),
+        trackable=_trackable(items, dispatches),
+    )
 
 
 def _trackable(items: Sequence[Prepared], dispatches: Mapping[int, Dispatch]) -> frozenset[UUID]:
@@ -262,6 +284,8 @@ def _verdicts(items: Sequence[Prepared], found: _Found) -> dict[UUID, Verdict]:
             verdicts[item.claimed.id] = Verdict(State.WITHHELD, "too_late")
         elif not answer.allowed:
             verdicts[item.claimed.id] = Verdict(State.WITHHELD, answer.reason)
+        elif why := _digest_reason(item, dispatch, answer, found):
+            verdicts[item.claimed.id] = Verdict(State.WITHHELD, why)
         elif until := quiet_until(answer.quiet, at=found.at, zone=zone_choose(answer.zone, "")):
             in_time = until <= dispatch.not_after
             verdicts[item.claimed.id] = (
@@ -270,6 +294,26 @@ def _verdicts(items: Sequence[Prepared], found: _Found) -> dict[UUID, Verdict]:
         elif item.claimed.id not in found.addresses:
             verdicts[item.claimed.id] = Verdict(State.WITHHELD, "sealed_address")
     return verdicts
+
+
+def _digest_reason(item: Prepared, dispatch: Dispatch, answer: GateAnswer, found: _Found) -> str:
+    """Why a message does not go out for the sake of digests, "" where it does: its person wants it in one by now; or it
+    is one, and shows what they have switched off since."""
+    if item.claimed.id in found.changed:
+        return DIGEST_CHANGED
+    terms = found.digest
+    if terms is None or dispatch.mail_kind or answer.frequency == "each":
+        return ""
+    return DIGEST if (terms.purpose, terms.channel) == (dispatch.purpose, dispatch.channel) else ""
+
+
+def _digests_follow(moved: Set[UUID], verdicts: Mapping[UUID, Verdict]) -> None:
+    """What does not go out by itself any more is kept for the digest; what a digest showed is weighed again."""
+    withheld = {message_id: verdicts[message_id].reason for message_id in moved}
+    if kept := [message_id for message_id, reason in withheld.items() if reason == DIGEST]:
+        singles_keep(kept)
+    if again := [message_id for message_id, reason in withheld.items() if reason == DIGEST_CHANGED]:
+        digests_reopen(again)
 
 
 def _as_it_is_now(

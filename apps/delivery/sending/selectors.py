@@ -74,6 +74,12 @@ def run_counts(run_id: int) -> RunCounts:
     )
 
 
+def runs_paused(*, run_ids: Sequence[int]) -> set[int]:
+    """Which of these runs are paused."""
+    rows = Dispatch.objects.filter(run_id__in=list(run_ids), state=Dispatch.State.PAUSED)
+    return set(rows.values_list("run_id", flat=True))
+
+
 def messages_count(*, profile_ids: Sequence[int], purpose: str, since: datetime) -> dict[int, int]:
     """How many messages of a purpose each person got since a moment, may have got, or is about to get.
 

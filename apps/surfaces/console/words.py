@@ -28,6 +28,12 @@ REASONS: Mapping[str, Any] = {
     "retries_exhausted": _("The mail server put it off too often"),
     "uncertain": _("Handed over, and no answer came"),
     "cancelled": _("The run was cancelled"),
+    "digest": _("Kept for the digest that they chose"),
+    "digest_empty": _("Nothing of what was collected can be shown any more"),
+    "digest_changed": _("They switched off a topic in it meanwhile; the rest comes in another digest"),
+    "digest_full": _("Newer ones came first in the digest"),
+    "out_of_date": _("What it shows is over, or not there any more"),
+    "unreadable": _("What it was made of can’t be read any more"),
 }
 
 TIERS: Mapping[str, Any] = {

@@ -11,10 +11,11 @@ from django.db import transaction
 from django.utils.translation import get_language
 
 from apps.data.consent.contracts import Circumstances, Origin
-from apps.data.consent.models import Channel, ConsentRecord, ConsentState, PreferenceChange, Purpose
+from apps.data.consent.models import Channel, ConsentRecord, ConsentState, Preference, PreferenceChange, Purpose
 from apps.data.consent.preferences import Wanted, preference_undo, preferences_change
 from apps.data.consent.services import consent_grant, consent_withdraw, consent_withdraw_all
 from apps.data.consent.wordings import circumstances_of, wording_read
+from apps.data.profiles.mail import MailKind, mail_ready
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict
 
@@ -129,6 +130,10 @@ def _wanted(do: str, fields: Fields) -> list[Wanted] | None:
     value = _one(fields, "value")
     if do in _SWITCHES:
         return [Wanted(Kind(do), value == "on", _one(fields, "subject"))] if value in ("on", "off") else None
+    if do == Kind.FREQUENCY:
+        # what is not offered is not taken: without a digest its messages would be kept for nothing
+        offered = value == Preference.Frequency.EACH or mail_ready(MailKind.DIGEST)
+        return [Wanted(Kind.FREQUENCY, value)] if offered else None
     if do == Kind.LANGUAGE or do == Kind.TIME_ZONE:
         return [Wanted(Kind(do), value)]
     if do == Kind.QUIET:

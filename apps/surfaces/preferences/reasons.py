@@ -15,6 +15,7 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_matches, rule_parse
 from apps.decisioning.audiences.selectors import facts_load
+from apps.decisioning.decisions.digests import digest_told
 from apps.decisioning.decisions.engine import SEND
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.selectors import made_by_model
@@ -54,6 +55,7 @@ class Why:
     chosen_by_model: bool
     written_by_model: bool
     here: bool
+    collected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def _why(decision: Decision, sent_at: datetime | None, choices: Sequence[Choice]
         chosen_by_model=chosen,
         written_by_model=written,
         here=here,
+        collected=tuple(dict.fromkeys(piece.playbook for piece in digest_told(decision.pk).pieces if not piece.reason)),
     )
 
 

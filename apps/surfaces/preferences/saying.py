@@ -12,7 +12,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
-from apps.data.consent.models import Channel, ConsentState, Interest, PreferenceChange, Purpose, Topic
+from apps.data.consent.models import Channel, ConsentState, Interest, Preference, PreferenceChange, Purpose, Topic
 from apps.data.consent.offering import words_in
 from apps.data.consent.preferences import change_newest
 
@@ -92,6 +92,8 @@ def _change_said(change: PreferenceChange) -> str:
             return _("Done: no quiet hours any more.")
         hours = {"start": str(after["start"]), "end": str(after["end"])}
         return _("Done: it is quiet from %(start)s to %(end)s.") % hours
+    if change.kind == Kind.FREQUENCY:
+        return _often_said(change)
     if change.kind == Kind.TIME_ZONE:
         return _("Done: your time zone is %(zone)s.") % {"zone": after.replace("_", " ") or "UTC"}
     if change.kind == Kind.LANGUAGE:
@@ -103,6 +105,14 @@ def _change_said(change: PreferenceChange) -> str:
         day = date_format(localtime(datetime.fromisoformat(after)), str(DAY))
         return _("Done: nothing comes until %(day)s, but what belongs to your orders.") % {"day": day}
     return _("Done: it holds from now on.")
+
+
+def _often_said(change: PreferenceChange) -> str:
+    if change.after == Preference.Frequency.DAILY:
+        return _("Done: they come collected, once a day.")
+    if change.after == Preference.Frequency.WEEKLY:
+        return _("Done: they come collected, once a week.")
+    return _("Done: each message comes by itself. What was collected comes at once, in a last collected message.")
 
 
 def _switch_said(change: PreferenceChange) -> str:

@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.utils.dates import WEEKDAYS
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -21,9 +23,11 @@ from apps.data.profiles.errors import MasterKeyMissing
 from apps.data.profiles.models import Profile
 from apps.decisioning.content.models import Brand
 from apps.decisioning.content.page_look import words_of
-from apps.decisioning.decisions.models import Decision
+from apps.decisioning.decisions.digests import digest_terms
+from apps.decisioning.decisions.models import Decision, DigestPiece
 from apps.delivery.sending.models import Message
 from apps.foundation.core.clock import now
+from apps.foundation.core.wall_clock import WEEKDAYS as WEEKDAY_CODES
 from apps.foundation.core.wall_clock import zone_names
 
 from .speaking import Tongue, language_of_person, tongues
@@ -82,6 +86,17 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class DigestOffer:
+    """That messages of a purpose can come in a digest. name: of the purpose; at: its time of day; day: its weekday, in
+    words; waiting: how many are collected at present."""
+
+    name: str
+    at: time
+    day: str
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """What every page of a person shows around it, and their choices.
 
@@ -100,7 +115,8 @@ class Frame:
 @dataclass(frozen=True, slots=True)
 class PreferencePage(Frame):
     """All that can be chosen. always_on: name and description of purposes that need no consent; zone: the person's
-    time zone, "" when it is not known; language: of these pages, in which messages come where they can.
+    time zone, "" when it is not known; often: what can come in a digest, None while there is none; language: of these
+    pages, in which messages come where they can.
     """
 
     always_on: Sequence[tuple[str, str]] = ()
@@ -111,6 +127,7 @@ class PreferencePage(Frame):
     paused: bool = False
     zone: str = ""
     language: str = ""
+    often: DigestOffer | None = None
     tongues: Sequence[Tongue] = ()
 
 
@@ -216,7 +233,21 @@ def page_read(*, profile_id: int, message_id: UUID) -> PreferencePage:
         paused=chosen.paused_until is not None and chosen.paused_until > now(),
         zone=str(zone) if zone is not None else "",
         language=language_of_person(profile_id),
+        often=_digest_offer(profile_id),
         tongues=tongues(),
+    )
+
+
+def _digest_offer(profile_id: int) -> DigestOffer | None:
+    """What digests collect, None while there are none."""
+    terms = digest_terms()
+    if terms is None:
+        return None
+    return DigestOffer(
+        name=purpose_words(Purpose.objects.get(pk=terms.purpose))[0],
+        at=time(settings.DIGEST_HOUR),
+        day=str(WEEKDAYS[WEEKDAY_CODES.index(settings.DIGEST_WEEKDAY)]),
+        waiting=DigestPiece.objects.filter(profile_id=profile_id, state=DigestPiece.State.KEPT).count(),
     )
 
 

@@ -30,7 +30,7 @@ from .state import State
 _KNOWN: Final = (
     "use profile.NAME, slots.NAME.items, links.unsubscribe, links.preferences, in system mail "
     f"{', '.join(f'links.{name}' for name in SYSTEM_LINKS)}, a name that is set before on every "
-    "path, or in a loop an item's sku, title, price, url, image_url"
+    "path, or in a loop an item's sku, title, price, text, url, image_url"
 )
 _MAX_TOP: Final = 24
 

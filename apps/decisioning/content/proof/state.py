@@ -37,6 +37,7 @@ ITEM = Value(
         "sku": _DETAIL,
         "title": _TITLE,
         "price": _DETAIL,
+        "text": _DETAIL,
         "url": _LINK,
         "image_url": replace(_LINK, shapes=Shape.EMPTY | Shape.SURE),
     },
