@@ -18,6 +18,7 @@ from apps.decisioning.content.services import block_create, block_type_create, b
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.sealing import Kept, decision_seal, decisions_open
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
+from apps.decisioning.playbooks.ready_made import ready_made_copy
 from apps.decisioning.playbooks.rights import SHARED
 from apps.decisioning.playbooks.services import playbook_create, playbook_publish, playbook_submit
 from apps.foundation.accounts.models import User
@@ -235,6 +236,22 @@ def make_published(**fields: Any) -> Playbook:
     playbook_publish(version_id=version.pk, by=playbook.owner)
     playbook.refresh_from_db()
     return playbook
+
+
+def make_system_mail(code: str) -> Playbook:
+    """A ready-made system mail, taken as it is and published. code: such as system_link."""
+    make_purposes()
+    make_paths()
+    root = User.objects.create_superuser(f"mail-{next(_number)}@staff.example", "a long enough password")
+    playbook = ready_made_copy(code=code, brand=make_brand(by=root), name="", by=root)
+    playbook_publish(version_id=approve(playbook_submit(playbook_id=playbook.pk, by=root)).pk, by=root)
+    playbook.refresh_from_db()
+    return playbook
+
+
+def make_digest() -> Playbook:
+    """A published digest."""
+    return make_system_mail("system_digest")
 
 
 def make_block(*, by: User | None = None, tags: tuple[str, ...] = (), words: str = "New teas", **fields: Any) -> Block:

@@ -239,6 +239,8 @@ NOUNS: dict[str, dict[str, str]] = {
         "triggers.py": "events, entries and calls that begin journeys",
     },
     "decisioning/decisions": {
+        "digests.py": "what is collected for digests, and when they go out",
+        "weighing.py": "what of it a digest shows",
         "privacy.py": "what it tells of the personal data it holds",
         "registry.py": "what decisions ask of higher floors, filled in their ready()",
         "sealing.py": "what a decision keeps of its person, sealed with their key",

@@ -1,18 +1,21 @@
 """The customers' pages in a browser: phone first, with scripts and without."""
 
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from playwright.sync_api import Page, expect
 
-from apps.data.consent.links import preferences_url, unsubscribe_url
+from apps.data.consent.links import LinkScope, link_url, preferences_url, unsubscribe_url
 from apps.data.consent.models import ConsentState, Interest, Topic
 from apps.data.consent.preferences import preferences_read
+from apps.data.privacy.models import AddressChange
 from apps.data.profiles.models import Profile
+from apps.decisioning.playbooks.models import MailWant
+from apps.foundation.core.clock import now
 from tests.browser.accessibility import overflow, violations
-from tests.factories import make_profile
-from tests.surfaces.ledger import make_message
+from tests.factories import make_digest, make_profile, make_system_mail
+from tests.surfaces.ledger import make_decision, make_message, make_run
 
 
 def on(profile: Profile) -> set[str]:
@@ -170,3 +173,58 @@ def test_ones_rights_on_a_phone(phone: Page) -> None:
     phone.get_by_role("link", name="No, go back").tap()
     expect(phone.get_by_role("heading", level=1)).to_have_text("Your data and your rights")
     assert phone.context.cookies() == []
+
+
+def test_how_often_is_chosen_on_a_phone_with_and_without_scripts(phone: Page, phone_without_scripts: Page) -> None:
+    make_digest()
+    for page in (phone, phone_without_scripts):
+        profile = make_profile(consent=("marketing",))
+        page.goto(urlsplit(preferences_url(profile_id=profile.pk, message_id=uuid4())).path)
+        often = page.get_by_label("How often “News and offers” comes")
+
+        often.select_option("weekly")
+        page.get_by_role("button", name="Save how often").click()
+
+        expect(page.get_by_role("status")).to_have_text("Done: they come collected, once a week.")
+        expect(often).to_have_value("weekly")
+        assert preferences_read(profile_ids=[profile.pk])[profile.pk].frequency == "weekly"
+        if page is phone:
+            assert (violations(page), overflow(page)) == ([], 0)
+
+        page.get_by_role("button", name="Undo").click()
+
+        expect(often).to_have_value("each")
+        assert preferences_read(profile_ids=[profile.pk])[profile.pk].frequency == "each"
+
+
+def _mail_about(kind: str, key: str, profile: Profile) -> UUID:
+    """A system mail that somebody got."""
+    decision = make_decision(run=make_run(), profile=profile)
+    carried = {"run": decision.run, "settled_at": now()}
+    MailWant.objects.update_or_create(kind=kind, profile=profile, key=key, defaults=carried)
+    return decision.pk
+
+
+def test_a_new_address_is_asked_for_confirmed_and_taken_back_on_a_phone(phone: Page) -> None:
+    for code in ("system_link", "system_address", "system_moved"):
+        make_system_mail(code)
+    fresh = make_message()
+    person = fresh.profile
+    MailWant.objects.create(kind="link", profile=person, key="asked:1", run_id=fresh.dispatch.run_id, settled_at=now())
+    phone.goto(urlsplit(preferences_url(profile_id=person.pk, message_id=fresh.pk)).path + "/data")
+    phone.get_by_label("New e-mail address").fill("new@example.org")
+    assert (violations(phone), overflow(phone)) == ([], 0)
+    phone.get_by_role("button", name="Write to the new address").click()
+    expect(phone.get_by_role("status")).to_contain_text("we wrote to the new address")
+
+    change = AddressChange.objects.get()
+    for scope, kind, button, heading in (
+        (LinkScope.NEW_ADDRESS, "address", "Yes, use this address", "Thank you, that is confirmed"),
+        (LinkScope.TAKE_BACK, "moved", "It was not me: take it back", "Taken back"),
+    ):
+        message_id = _mail_about(kind, str(change.pk), person)
+        phone.goto(urlsplit(link_url(scope, profile_id=person.pk, message_id=message_id)).path)
+        assert (violations(phone), overflow(phone)) == ([], 0)
+        phone.get_by_role("button", name=button).click()
+        expect(phone.get_by_role("heading", level=1)).to_have_text(heading)
+        assert violations(phone) == []

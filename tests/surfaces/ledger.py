@@ -28,7 +28,7 @@ def make_run(*, purpose: str = "marketing", name: str = "Win-back", people: int 
     number = next(_number)
     owner = owner or make_user("publisher")
     brand = Brand.objects.create(
-        code=f"brand-{number}",
+        code=f"brand-of-run-{number}",
         owner=owner,
         name="Fern & Field",
         from_name="Fern & Field",

@@ -4,9 +4,20 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
 
-from apps.data.privacy.registry import Because, Row, export_part, processing_declare
+from apps.data.privacy.registry import (
+    Because,
+    Forgotten,
+    Person,
+    Phase,
+    Row,
+    erase_step,
+    export_part,
+    processing_declare,
+    retention_rule,
+)
 
-from .models import Decision
+from .digests import digests_forget
+from .models import Decision, DigestPiece
 from .selectors import decision_explain
 
 
@@ -27,8 +38,53 @@ def _decisions(profile_id: int) -> Iterator[Row]:
         }
 
 
+def _pieces(profile_id: int) -> Iterator[Row]:
+    rows = DigestPiece.objects.filter(profile_id=profile_id).select_related("decision__run__playbook")
+    for one in rows.order_by("kept_at", "pk").iterator(chunk_size=500):
+        yield {
+            "what": one.decision.run.playbook.name,
+            "state": one.get_state_display(),
+            "why_not": one.reason,
+            "kept": one.kept_at,
+            "settled": one.settled_at,
+        }
+
+
+def _pieces_drop(person: Person) -> Forgotten:
+    """Nothing that was collected comes any more."""
+    return Forgotten(DigestPiece.objects.filter(profile_id=person.profile_id).delete()[0])
+
+
 def privacy_register() -> None:
     """Say what this app holds."""
+    export_part(
+        "digest_pieces",
+        _("What was collected for your digest"),
+        _pieces,
+        words={
+            "what": _("What"),
+            "state": _("State"),
+            "why_not": _("Why not"),
+            "kept": _("Kept"),
+            "settled": _("When it was decided"),
+        },
+    )
+    erase_step("digest_pieces", _pieces_drop, title="What was collected for their digest", phase=Phase.STOP)
+    retention_rule(
+        "digest_pieces",
+        "What became of messages that were collected for a digest, from when it was known",
+        "DIGEST_PIECE_KEEP_DAYS",
+        digests_forget,
+    )
+    processing_declare(
+        DigestPiece,
+        purpose="Collecting messages for people who want a digest, each shown once",
+        lawful_basis="consent",
+        categories=("which decision was kept, until when, and what became of it",),
+        kept="digest_pieces",
+        exported="digest_pieces",
+        erased="digest_pieces",
+    )
     export_part(
         "decisions",
         _("What was decided for you, and why"),

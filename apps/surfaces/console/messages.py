@@ -12,6 +12,7 @@ from uuid import UUID
 from apps.data.consent.models import ConsentRecord
 from apps.data.profiles.addresses import value_mask
 from apps.data.profiles.models import Profile
+from apps.decisioning.decisions.digests import DigestTold, PieceTold, digest_told
 from apps.decisioning.decisions.selectors import ERASED, Explanation, SlotExplained, decision_explain
 from apps.decisioning.playbooks.models import PlaybookVersion, Run
 from apps.delivery.sending.models import DeliveryAttempt, Message
@@ -71,8 +72,10 @@ class MessageShown:
     message: Message | None
     state: str
     state_words: str
+    reason: str
     reason_words: str
     explanation: Explanation
+    digest: DigestTold
     as_sent: AsSent | None
     problem: str
     attempts: Sequence[Attempt]
@@ -83,6 +86,16 @@ class MessageShown:
     def erased(self) -> bool:
         """Whether the person was erased, and the message with them."""
         return self.explanation.gone == ERASED
+
+    @property
+    def digest_reason(self) -> str:
+        """Why a digest left it out, in words, "" where none did."""
+        return reason_in_words(self.digest.reason) if self.digest.reason else ""
+
+    @property
+    def pieces(self) -> list[tuple[PieceTold, str]]:
+        """For a digest, what was collected, each with why it was left out, in words, "" where it is shown."""
+        return [(piece, reason_in_words(piece.reason) if piece.reason else "") for piece in self.digest.pieces]
 
     @property
     def chosen(self) -> list[SlotExplained]:
@@ -117,8 +130,10 @@ def message_shown(decision_id: UUID, *, whole: bool = True) -> MessageShown:
         message=message,
         state=state,
         state_words=state_in_words(state),
+        reason=reason,
         reason_words=reason_in_words(reason) if reason else "",
         explanation=explanation,
+        digest=digest_told(decision_id),
         as_sent=as_sent,
         problem=problem,
         attempts=[_attempt(attempt) for attempt in message.delivery_attempts.order_by("number")] if message else [],

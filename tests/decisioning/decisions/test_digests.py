@@ -29,10 +29,7 @@ from apps.decisioning.decisions.services import run_decide
 from apps.decisioning.playbooks.carrying import mails_carry
 from apps.decisioning.playbooks.errors import PlaybookInvalid
 from apps.decisioning.playbooks.models import MailWant, Playbook, PlaybookVersion, Run
-from apps.decisioning.playbooks.ready_made import ready_made_copy
 from apps.decisioning.playbooks.services import (
-    playbook_publish,
-    playbook_submit,
     playbook_update,
     playbook_withdraw,
     run_cancel,
@@ -44,9 +41,8 @@ from apps.delivery.sending.gate import gate_pass
 from apps.delivery.sending.models import Dispatch, Message
 from apps.delivery.sending.rendering import messages_prepare
 from apps.delivery.sending.services import dispatch_pause, dispatch_take_up
-from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
-from tests.factories import approve, kept_by, make_brand, make_paths, make_profile, make_published, make_purposes
+from tests.factories import kept_by, make_digest, make_profile, make_published
 
 pytestmark = pytest.mark.django_db
 Kind = PreferenceChange.Kind
@@ -73,10 +69,8 @@ def made(django_db_setup: None, django_db_blocker: Any) -> Iterator[Shop]:
     """The shop, made once; each test runs in a savepoint behind it."""
     with django_db_blocker.unblock(), transaction.atomic():
         compiled_load.cache_clear()  # rows of other tests had the same ids
-        make_purposes()
-        make_paths()
         topic = Topic.objects.create(code="teas", name="Teas")
-        yield Shop(digest_publish(), make_published(), make_published(topic=topic))
+        yield Shop(make_digest(), make_published(), make_published(topic=topic))
         transaction.set_rollback(True)
 
 
@@ -84,15 +78,6 @@ def made(django_db_setup: None, django_db_blocker: Any) -> Iterator[Shop]:
 def shop(made: Shop, db: None) -> Shop:
     """The shop, as a test may change it."""
     return made
-
-
-def digest_publish() -> Playbook:
-    """The ready-made digest, taken as it is."""
-    root = User.objects.create_superuser(f"root-{uuid4()}@staff.example", "a long enough password")
-    playbook = ready_made_copy(code="system_digest", brand=make_brand(by=root), name="", by=root)
-    playbook_publish(version_id=approve(playbook_submit(playbook_id=playbook.pk, by=root)).pk, by=root)
-    playbook.refresh_from_db()
-    return playbook
 
 
 def choose(profile: Profile, kind: PreferenceChange.Kind, value: Any, subject: str = "") -> PreferenceChange | None:
