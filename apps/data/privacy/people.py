@@ -183,7 +183,7 @@ def people_register() -> None:
     retention_rule("requests", "Rights requests that were answered", "RIGHTS_REQUEST_KEEP_DAYS", requests_forget)
     retention_rule(
         "address_changes",
-        "Changes of an address, with the old one, from when they can't be taken back any more",
+        "Changes of an address, with the old one, from when nobody can take them back any more",
         "ADDRESS_CHANGE_KEEP_DAYS",
         address_changes_forget,
     )

@@ -39,7 +39,8 @@ class Plan:
 
     compiled: id of the compiled template by language; tokens: names of the profile values it prints, by language;
     leading: the slot whose tier stands for the message; zone: for the quiet hours of people whose own is not known;
-    topic: what it is about, "" for none; collects: whether it is a digest, which shows what was collected;
+    topic: what it is about, "" for none; collecting: the slots of a digest that show what was
+    collected;
     system: whether it is system mail.
     """
 
@@ -55,8 +56,13 @@ class Plan:
     rules: tuple[Rule, ...] = ()
     sources: tuple[str, ...] = ()
     most_items: int = 0
-    collects: bool = False
+    collecting: frozenset[str] = frozenset()
     system: bool = False
+
+    @property
+    def collects(self) -> bool:
+        """Whether it is a digest, which shows what was collected."""
+        return bool(self.collecting)
 
     @property
     def personal(self) -> bool:
@@ -133,7 +139,7 @@ def plan_make(spec: PlaybookSpec, compiled: Mapping[str, int], tokens: Mapping[s
         sources=tuple(dict.fromkeys(tier.source for tier in tiers if tier.source not in (None, COLLECTED))),
         most_items=max((tier.count for tier in tiers), default=0),
         system=bool(spec.get("mail_kind")),
-        collects=any(tier.source == COLLECTED for tier in tiers),
+        collecting=frozenset(name for name, of_slot in slots if any(tier.source == COLLECTED for tier in of_slot)),
     )
 
 
@@ -151,10 +157,11 @@ def withheld_because(plan: Plan, person: Person) -> tuple[str, dict[str, Any]]:
 def _digest_of(plan: Plan, person: Person, verdict: Verdict) -> Verdict:
     """What becomes of a message that would go out, where there are digests: it is one, or is kept for one."""
     if plan.collects:
-        reasons = {**verdict.reasons, "digest": dict(person.collected)}
         if not person.cards.get(COLLECTED):
             return Verdict(DIGEST_EMPTY, None, "", {}, {"digest": dict(person.collected)})
-        return replace(verdict, reasons=reasons)
+        if not any(name in plan.collecting and slot.get("items") for name, slot in verdict.inputs["slots"].items()):
+            return Verdict(DIGEST_EMPTY, None, "", {}, {"digest": {"shown": [], "left": []}})  # its block is over
+        return replace(verdict, reasons={**verdict.reasons, "digest": dict(person.collected)})
     if person.frequency:
         return replace(verdict, outcome=DIGEST, reasons={**verdict.reasons, "frequency": person.frequency})
     return verdict

@@ -313,7 +313,7 @@ def people_decide(
     facts = facts_load(rules=plan.rules, profile_ids=rest, as_of=as_of) if plan.rules and rest else {}
     cards, set_id = _cards_read(plan, rest, values, as_of)
     frequencies = _collected_for(plan, purpose, channel, gate)
-    weighed = pieces_weigh(cursor, profile_ids=rest, at=at) if plan.collects and rest else {}
+    weighed = pieces_weigh(cursor, profile_ids=rest, at=at, most=plan.most_items) if plan.collects and rest else {}
     impersonal: set[int] = set()
     if plan.personal and rest:
         impersonal = withdrawn_read(profile_ids=rest, purpose=PERSONALISATION, channel=channel)

@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 
 from apps.data.catalog.models import Item
-from apps.data.consent.selectors import gate_read
+from apps.data.consent.selectors import gate_read, withdrawn_read
 from apps.data.profiles.vault import Erased, Tampered, Vault, vault_open
-from apps.decisioning.content.choosing import Validity
+from apps.decisioning.content.choosing import PERSONAL, PERSONALISATION, Validity
 from apps.decisioning.content.contracts import CHOSEN_MARK, TierSpec, tier_block
 from apps.decisioning.content.errors import RenderError
 from apps.decisioning.content.models import BlockVersion
@@ -40,6 +41,7 @@ CANCELLED: Final = "cancelled"
 FULL: Final = "digest_full"
 LATE: Final = "too_late"
 OUT_OF_DATE: Final = "out_of_date"
+WITHDRAWN: Final = "withdrawn"
 UNREADABLE: Final = "unreadable"
 _TRIGGERED: Final = ("triggered", "transactional")
 _LINE: Final = 160
@@ -89,10 +91,11 @@ class _Piece:
         )
 
 
-def pieces_weigh(cursor: CursorWrapper, *, profile_ids: Sequence[int], at: datetime) -> dict[int, Weighed]:
+def pieces_weigh(cursor: CursorWrapper, *, profile_ids: Sequence[int], at: datetime, most: int) -> dict[int, Weighed]:
     """Weigh what is kept for these people, and hold it until the caller's transaction ends.
 
-    A piece of a run that is paused stays where it is, for the next digest.
+    most: of what the digest's slot shows; DIGEST_PIECES may be fewer. A piece of a run that is paused stays where it
+    is, for the next digest.
     """
     cursor.execute(_PIECES, [list(profile_ids)])
     rows = {row[0]: row[1:] for row in cursor.fetchall()}
@@ -112,11 +115,12 @@ def pieces_weigh(cursor: CursorWrapper, *, profile_ids: Sequence[int], at: datet
     pieces = [piece for piece in pieces if piece.decision.run_id not in held]
     gates = _gates(pieces, at)
     caps = _caps(pieces, at)
+    impersonal = _impersonal(pieces)
     goods = _goods_there(pieces)
     blocks = _blocks_of(pieces)
     by_person: defaultdict[int, list[_Piece]] = defaultdict(list)
     for piece in pieces:
-        why = _left_because(piece, at, gates, caps)
+        why = _left_because(piece, at, gates, caps) or (WITHDRAWN if piece.decision.pk in impersonal else "")
         if why:
             found[piece.decision.profile_id].left.append([str(piece.decision.pk), why])
         else:
@@ -127,7 +131,7 @@ def pieces_weigh(cursor: CursorWrapper, *, profile_ids: Sequence[int], at: datet
             card = _card(piece, goods, blocks)
             if card is None:
                 weighed.left.append([str(piece.decision.pk), OUT_OF_DATE])
-            elif len(weighed.cards) >= settings.DIGEST_PIECES:
+            elif len(weighed.cards) >= min(most, settings.DIGEST_PIECES):
                 weighed.left.append([str(piece.decision.pk), FULL])
             else:
                 weighed.cards.append(card)
@@ -173,6 +177,25 @@ def _terms(piece: _Piece) -> tuple[str, str, str]:
     return piece.spec["purpose"], piece.spec["channel"], piece.spec.get("topic", "")
 
 
+def _impersonal(pieces: Sequence[_Piece]) -> set[UUID]:
+    """Pieces that were chosen by what their people did, who do not want that any more."""
+    groups: defaultdict[str, set[int]] = defaultdict(set)
+    chosen = [piece for piece in pieces if any(slot.get("tier") in PERSONAL for slot in _slots(piece).values())]
+    for piece in chosen:
+        groups[piece.spec["channel"]].add(piece.decision.profile_id)
+    out = {
+        (channel, profile_id)
+        for channel, people in groups.items()
+        for profile_id in withdrawn_read(profile_ids=sorted(people), purpose=PERSONALISATION, channel=channel)
+    }
+    return {piece.decision.pk for piece in chosen if (piece.spec["channel"], piece.decision.profile_id) in out}
+
+
+def _slots(piece: _Piece) -> Mapping[str, Mapping[str, Any]]:
+    slots: Mapping[str, Mapping[str, Any]] = piece.inputs.get("slots", {})
+    return slots
+
+
 def _caps(pieces: Sequence[_Piece], at: datetime) -> Mapping[tuple[str, int], Mapping[int, int]]:
     """How many messages people got, by purpose and days of a cap, then by person."""
     groups: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
@@ -206,7 +229,7 @@ def _left_because(piece: _Piece, at: datetime, gates: _Gates, caps: Mapping[tupl
 
 def _is_over(piece: _Piece, at: datetime) -> bool:
     """Whether a block that it was decided with may not be shown any more."""
-    for slot, chosen in piece.inputs.get("slots", {}).items():
+    for slot, chosen in _slots(piece).items():
         tier = _tier_of(piece.spec, slot, chosen)
         valid = Validity.of(tier) if tier is not None else None
         if valid is not None and valid.fault(at):
@@ -220,8 +243,7 @@ def _tier_of(spec: PlaybookSpec, slot: str, chosen: Mapping[str, Any]) -> TierSp
 
 def _leading(piece: _Piece) -> Mapping[str, Any]:
     """What its leading slot shows."""
-    slots: Mapping[str, Mapping[str, Any]] = piece.inputs.get("slots", {})
-    return slots.get(leading_slot(piece.spec), {}) if piece.spec["slots"] else {}
+    return _slots(piece).get(leading_slot(piece.spec), {}) if piece.spec["slots"] else {}
 
 
 def _goods_there(pieces: Sequence[_Piece]) -> Mapping[str, bool]:

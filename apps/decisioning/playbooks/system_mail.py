@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from apps.data.profiles.mail import MailKind
-from apps.decisioning.content.choosing import COLLECTED
+from apps.decisioning.content.choosing import COLLECTED, PERSONAL
 from apps.decisioning.content.contracts import LinkTerms
 
 from .errors import Problem
@@ -36,13 +36,14 @@ def link_terms(mail_kind: str) -> LinkTerms:
 
 def mail_problems(playbook: Playbook) -> list[Problem]:
     """What keeps a playbook from being the system mail that it says it is."""
-    is_digest = playbook.mail_kind == MailKind.DIGEST
     problems = []
-    if _collects(playbook) != is_digest:
+    lists, is_digest = _collecting(playbook), playbook.mail_kind == MailKind.DIGEST
+    if lists and not is_digest:
+        problems.append(Problem("slots", f"Only a digest shows what was collected: take the list “{COLLECTED}” out"))
+    if is_digest and lists != [(0, True)]:
         why = (
-            f"A digest shows what was collected: give one slot a tier with the list “{COLLECTED}”"
-            if is_digest
-            else f"Only a digest shows what was collected: take the list “{COLLECTED}” out"
+            f"A digest shows what was collected: give one slot, as its first tier, the list “{COLLECTED}”, without a "
+            "rule, and not as a personal or category tier, which some people don't want"
         )
         problems.append(Problem("slots", why))
     if not playbook.mail_kind:
@@ -67,17 +68,20 @@ def mail_problems(playbook: Playbook) -> list[Problem]:
     return problems
 
 
-def _collects(playbook: Playbook) -> bool:
-    """Whether any of its messages shows what was collected for a person."""
+def _collecting(playbook: Playbook) -> list[tuple[int, bool]]:
+    """The tiers of its message that show what was collected: the place of each in its slot, and whether it is shown to
+    everybody for whom something was."""
     messages = [step["slots"] for _, step in steps_walk(playbook.steps) if step.get("kind") == "message"]
-    return any(
-        isinstance(tier, dict) and tier.get("source") == COLLECTED
-        for slots in [playbook.slots, *messages]
-        if isinstance(slots, dict)
+    slots = messages[0] if messages else playbook.slots
+    if not isinstance(slots, dict):
+        return []
+    return [
+        (place, tier.get("when") is None and tier.get("tier") not in PERSONAL)
         for tiers in slots.values()
         if isinstance(tiers, list)
-        for tier in tiers
-    )
+        for place, tier in enumerate(tiers)
+        if isinstance(tier, dict) and tier.get("source") == COLLECTED
+    ]
 
 
 def mail_published(mail_kind: str) -> PlaybookVersion | None:

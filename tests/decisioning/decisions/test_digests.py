@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 from pytest_django import Settings
@@ -18,12 +18,13 @@ from apps.data.consent.models import Channel, ConsentRecord, PreferenceChange, T
 from apps.data.consent.preferences import preference_change, preference_undo
 from apps.data.consent.services import consent_withdraw
 from apps.data.profiles.models import Profile
-from apps.data.profiles.vault import key_destroy
+from apps.data.profiles.vault import key_destroy, vault_open
 from apps.decisioning.content.models import BlockVersion
 from apps.decisioning.content.rendering import render
 from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.decisions.digests import digest_moment, digest_told, digests_forget, digests_want
 from apps.decisioning.decisions.models import Decision, DigestPiece
+from apps.decisioning.decisions.sealing import Kept, decision_seal
 from apps.decisioning.decisions.selectors import decision_explain
 from apps.decisioning.decisions.services import run_decide
 from apps.decisioning.playbooks.carrying import mails_carry
@@ -310,6 +311,32 @@ def test_a_digest_shows_so_many_the_newest_and_says_so_of_the_others(shop: Shop,
     assert [pieces()[pk] for pk in ids] == [("left_out", "digest_full")] * 2 + [("shown", "")] * 2
 
 
+def test_what_was_chosen_by_what_they_did_is_not_shown_to_who_withdrew_that(shop: Shop) -> None:
+    profile = somebody()
+    decision = Decision.objects.get(run=decide(shop.plain))
+    kept = kept_by(decision)
+    slots = {name: {**slot, "tier": "personal"} for name, slot in kept.inputs["slots"].items()}
+    put_sealed_anew(decision, Kept({**kept.inputs, "slots": slots}, kept.reasons))
+    consent_withdraw(
+        profile_id=profile.pk,
+        purpose="personalisation",
+        channel="email",
+        method=ConsentRecord.Method.PREFERENCES,
+        source="test",
+    )
+    moment_comes()
+    assert pieces() == {decision.pk: ("left_out", "withdrawn")}
+    assert [one.outcome for one in digests()] == ["digest_empty"]
+
+
+def put_sealed_anew(decision: Decision, kept: Kept) -> None:
+    """As if it had been decided so."""
+    sealed = decision_seal(
+        vault_open([decision.profile_id]), decision_id=decision.pk, profile_id=decision.profile_id, kept=kept
+    )
+    Decision.objects.filter(pk=decision.pk).update(sealed=sealed)
+
+
 def test_the_cap_of_a_playbook_holds_for_its_piece(shop: Shop) -> None:
     profile = make_profile(consent=("marketing",))
     playbook = make_published(cap_count=1, cap_days=7)
@@ -365,6 +392,11 @@ def test_only_a_digest_may_show_what_was_collected(shop: Shop) -> None:
     static = {name: tiers[-1:] for name, tiers in slots.items()}
     with pytest.raises(PlaybookInvalid, match="A digest shows"):
         playbook_update(playbook_id=digest.pk, by=digest.owner, slots=static)
+    ruled = {**slots, "hero": [{**slots["hero"][0], "when": {"attribute": "country", "is": "FR"}}, slots["hero"][-1]]}
+    personal = {**slots, "hero": [{**slots["hero"][0], "tier": "personal"}, slots["hero"][-1]]}
+    for wrong in (ruled, personal):
+        with pytest.raises(PlaybookInvalid, match="A digest shows"):
+            playbook_update(playbook_id=digest.pk, by=digest.owner, slots=wrong)
     with pytest.raises(PlaybookInvalid, match="a purpose that people agree to"):
         playbook_update(playbook_id=digest.pk, by=digest.owner, purpose="transactional")
 
@@ -458,7 +490,11 @@ def _tried_and_undone(shop: Shop, steps: list[str]) -> None:
         transaction.set_rollback(True)
 
 
-@tried(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@example(steps=["message", "weekly", "gate"])
+@example(steps=["message", "daily", "gate", "moment", "gate", "each"])
+@example(steps=["weekly", "message", "message", "moment", "topic off", "gate", "sweep", "gate"])
+@example(steps=["weekly", "message", "moment", "moment", "gate", "each", "sweep"])
+@tried(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(steps=_STEPS)
 def test_whatever_the_order_each_is_shown_once_and_none_by_itself(shop: Shop, steps: list[str]) -> None:
     _tried_and_undone(shop, steps)
