@@ -352,6 +352,8 @@ SEND_RETRY_SECONDS = env.int("SEND_RETRY_SECONDS", 60)
 """Pause before the second try; it doubles with each, up to an hour."""
 
 # --- what comes back ---
+BOUNCE_DOMAIN = env.str("BOUNCE_DOMAIN", "")
+"""Domain of the return paths, whose mail comes here; empty: bounces go to each brand's sender."""
 TRACKING_SETTLE_SECONDS = env.float("TRACKING_SETTLE_SECONDS", 15.0)
 """Seconds that clicks and opens wait, so that machines can be told from people by what else they do."""
 SOFT_BOUNCES = env.int("SOFT_BOUNCES", 5)

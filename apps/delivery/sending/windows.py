@@ -32,6 +32,7 @@ from .gate import GATE_SECONDS, gate_ask_again, gate_pass
 from .models import DeliveryAttempt, Dispatch
 from .rendering import messages_prepare
 from .results import faults_record, results_record
+from .returns import return_path
 from .sender import SenderProcess, boottime
 
 logger = logging.getLogger(__name__)
@@ -191,7 +192,11 @@ class SendLoop:
             return self._held_back(item)
         claimed = item.prepared.claimed
         envelope = Envelope(
-            sender=self._dispatches[claimed.dispatch_id].from_email,
+            sender=return_path(
+                message_id=claimed.id,
+                key_id=item.prepared.key_id,
+                otherwise=self._dispatches[claimed.dispatch_id].from_email,
+            ),
             recipient=item.prepared.address,
             content=item.prepared.content,
         )
