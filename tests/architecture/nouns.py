@@ -247,6 +247,8 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "delivery/channels": {
         "addresses.py": "addresses as they go over the wire",
+        "bounces.py": "reading mail that comes back; pure",
+        "verdicts.py": "what a refusal says of an address; pure",
         "breaker.py": "leaving a failing provider alone for a while",
         "mime.py": "the bytes of a message",
         "smtp.py": "hand-over by SMTP: one file for each channel",
@@ -264,6 +266,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "recovery.py": "the sweep",
         "rendering.py": "a person's message as bytes, now and again later",
         "reports.py": "what is heard of messages afterwards, and what follows",
+        "returns.py": "signed return paths",
         "traces.py": "what the links of a message begin with that are followed",
         "results.py": "recording what came of hand-overs",
         "sender.py": "the process that sends",
@@ -272,6 +275,8 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "surfaces/tracking": {
         "following.py": "the addresses behind a message's links",
+        "listening.py": "the LMTP listener for mail that comes back",
+        "receiving.py": "taking mail that comes back",
         "stream.py": "what was seen, between the request and the ledger",
     },
     "surfaces/signups": {

@@ -23,6 +23,7 @@ class Accepted:
     message_id: str
     recipient: str
     content: bytes
+    sender: str | None = None
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Relay:
         content = envelope.original_content or b""
         head = content.partition(b"\r\n\r\n")[0].decode()
         line = next(one for one in head.split("\r\n") if one.lower().startswith("message-id:"))
-        one = Accepted(line.partition("<")[2].partition("@")[0], envelope.rcpt_tos[0], content)
+        one = Accepted(line.partition("<")[2].partition("@")[0], envelope.rcpt_tos[0], content, envelope.mail_from)
         self.accepted.append(one)
         if self.on_accept is not None:
             self.on_accept(one)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_bytes, policy
+from email.errors import MessageError
 from email.message import Message
 from html import unescape
 from typing import Final
@@ -80,7 +81,7 @@ def bounce_read(content: bytes) -> list[Heard]:
     """All that a message says of messages before it; empty when it says nothing of the kind, or can't be read."""
     try:
         return _read(content[:MOST])
-    except (RecursionError, LookupError, ValueError):
+    except (RecursionError, LookupError, ValueError, MessageError):
         return []  # what Python's parser makes of broken MIME; nothing of it can be believed
 
 
@@ -127,7 +128,8 @@ def _raw(part: Message) -> str:
     """A part of fields as text; the parser makes a message of each group."""
     payload = part.get_payload()
     if isinstance(payload, list):
-        return "\n\n".join(group.as_string() for group in payload if isinstance(group, Message))
+        groups = [group for group in payload if isinstance(group, Message)]
+        return "\n\n".join("\n".join(f"{name}: {value}" for name, value in group.items()) for group in groups)
     decoded = part.get_payload(decode=True)
     return decoded.decode("utf-8", "replace") if isinstance(decoded, bytes) else str(payload or "")
 
