@@ -12,6 +12,7 @@ from environs import Env, validate
 from .keys import lookup_keys_read, master_keys_read
 from .languages import languages_read
 from .naming import patterns_read
+from .providers import mail_hooks_read
 from .unfold import UNFOLD as UNFOLD
 
 env = Env()
@@ -354,6 +355,8 @@ SEND_RETRY_SECONDS = env.int("SEND_RETRY_SECONDS", 60)
 # --- what comes back ---
 BOUNCE_DOMAIN = env.str("BOUNCE_DOMAIN", "")
 """Domain of the return paths, whose mail comes here; empty: bounces go to each brand's sender."""
+MAIL_HOOKS = mail_hooks_read(env.json("MAIL_HOOKS", {}))
+"""Mail providers that report by webhook, and by what each is known."""
 TRACKING_SETTLE_SECONDS = env.float("TRACKING_SETTLE_SECONDS", 15.0)
 """Seconds that clicks and opens wait, so that machines can be told from people by what else they do."""
 SOFT_BOUNCES = env.int("SOFT_BOUNCES", 5)

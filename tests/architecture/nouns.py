@@ -248,6 +248,8 @@ NOUNS: dict[str, dict[str, str]] = {
     "delivery/channels": {
         "addresses.py": "addresses as they go over the wire",
         "bounces.py": "reading mail that comes back; pure",
+        "fetching.py": "getting a small file by HTTPS",
+        "provider_reports.py": "what mail providers report by webhook",
         "verdicts.py": "what a refusal says of an address; pure",
         "breaker.py": "leaving a failing provider alone for a while",
         "mime.py": "the bytes of a message",
@@ -275,6 +277,7 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "surfaces/tracking": {
         "following.py": "the addresses behind a message's links",
+        "hooks.py": "mail providers' webhooks",
         "listening.py": "the LMTP listener for mail that comes back",
         "receiving.py": "taking mail that comes back",
         "stream.py": "what was seen, between the request and the ledger",

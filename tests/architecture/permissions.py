@@ -48,6 +48,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "live/p/<str:token>": TOKEN,
     "l/<str:token>/<int:number>": TOKEN,
     "l/<str:token>/o.gif": TOKEN,
+    "hooks/mail/<slug:provider>": PUBLIC,  # and a signature, or the provider's secret
     "live/run/<int:run_id>/": _RUNS,
     "live/person/<int:profile_id>/": ("profiles.view_profile",),
     "live/notices/": _REVIEWS,

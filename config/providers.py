@@ -1,0 +1,36 @@
+"""Mail providers as the settings name them. Pure; loud about what can't be meant."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from environs import EnvError
+
+HOOKS: Final = {
+    "ses": "topics of Amazon SNS, such as arn:aws:sns:eu-west-1:123456789012:mail, with | between them",
+    "sendgrid": "the verification key that SendGrid shows",
+    "postmark": "user:password, as in the address that Postmark was given",
+    "mailjet": "user:password, as in the address that Mailjet was given",
+}
+"""Providers whose reports can be taken, and what makes known that it is them."""
+
+
+def mail_hooks_read(given: object) -> dict[str, str]:
+    """MAIL_HOOKS: provider → what makes it known. Raises EnvError, never with a secret in it."""
+    if not isinstance(given, Mapping):
+        raise EnvError('MAIL_HOOKS: give JSON such as {"postmark": "user:password"}')
+    read: dict[str, str] = {}
+    for provider, secret in given.items():
+        if provider not in HOOKS:
+            raise EnvError(f"MAIL_HOOKS: there is no provider {provider!r}; there are {', '.join(HOOKS)}")
+        if not _fits(provider, secret):
+            raise EnvError(f"MAIL_HOOKS: {provider} needs {HOOKS[provider]}")
+        read[provider] = secret
+    return read
+
+
+def _fits(provider: str, secret: Any) -> bool:
+    if not isinstance(secret, str) or len(secret) < 12:
+        return False
+    if provider == "ses":
+        return all(topic.startswith("arn:aws") for topic in secret.split("|"))
+    return provider == "sendgrid" or ":" in secret
