@@ -9,6 +9,7 @@ from pathlib import Path
 from celery.schedules import crontab
 from environs import Env, validate
 
+from .counts import counts_read
 from .keys import lookup_keys_read, master_keys_read
 from .languages import languages_read
 from .naming import patterns_read
@@ -86,6 +87,7 @@ INSTALLED_APPS = [
     "apps.surfaces.signups",
     "apps.surfaces.preferences",
     "apps.surfaces.console",
+    "apps.surfaces.api",
 ]
 
 MIDDLEWARE = [
@@ -328,6 +330,35 @@ DIGEST_KEEP_HOURS = env.int("DIGEST_KEEP_HOURS", 192)
 """Hours for which a collected message is good, at least; longer where its run may send for longer."""
 DIGEST_PIECE_KEEP_DAYS = env.int("DIGEST_PIECE_KEEP_DAYS", 90)
 """Days after which it is forgotten what became of a collected message; the decision about it stays."""
+# --- the API ---
+API_PER_MINUTE = env.int("API_PER_MINUTE", 1200)
+"""Requests that a client may make in one scope within a minute, where nothing else is said."""
+API_PER_MINUTE_OF = counts_read(
+    "API_PER_MINUTE_OF", env.json("API_PER_MINUTE_OF", {"events:write": 600_000, "decisions:make": 600_000})
+)
+"""The same for single scopes."""
+ANSWER_KEEP_DAYS = env.int("ANSWER_KEEP_DAYS", 1)
+"""Days for which answers to requests with an Idempotency-Key are kept; they are given again for 24 hours."""
+REST_FRAMEWORK: dict[str, object] = {
+    "DEFAULT_SCHEMA_CLASS": "apps.surfaces.api.schema.ApiSchema",
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+}
+SPECTACULAR_SETTINGS: dict[str, object] = {
+    "TITLE": "Tessera",
+    "VERSION": "1",
+    "DESCRIPTION": "People, what they agreed to, and what they get. `docs/how-it-works/api.md` says more.",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.surfaces.api.schema.document_complete",
+    ],
+    "DISABLE_ERRORS_AND_WARNINGS": False,
+}
 
 PREFERENCES_LINK_DAYS = env.int("PREFERENCES_LINK_DAYS", 90)
 """Days for which the link of a message opens the preferences; a link to unsubscribe never ends."""

@@ -19,5 +19,6 @@ urlpatterns = [
     path("live/dry-run/<uuid:dry_run_id>/", dry_run_stream, name="live-dry-run"),
     path("live/test/<uuid:test_send_id>/", test_sent_stream, name="live-test"),
     path("live/p/<str:token>", preferences_stream, name="live-preferences"),
+    path("api/v1/", include("apps.surfaces.api.urls")),
     path("admin/", admin.site.urls),
 ]

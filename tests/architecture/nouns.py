@@ -1,5 +1,12 @@
 """Files beside the usual ones of an app: each about one thing, which its name says. What is not listed here fails."""
 
+_OF_A_RESOURCE = {
+    "__init__.py": "a resource of the API",
+    "serializers.py": "what it looks like",
+    "urls.py": "its addresses",
+    "views.py": "its endpoints",
+}
+
 NOUNS: dict[str, dict[str, str]] = {
     "foundation/core": {
         "append_only.py": "tables that only grow, and the rights that keep them so",
@@ -20,6 +27,12 @@ NOUNS: dict[str, dict[str, str]] = {
         "wall_clock.py": "times of day where somebody is; pure",
     },
     "foundation/accounts": {
+        "acting.py": "the client of the API that a request comes from",
+        "api_admin.py": "clients of the API and their keys in the admin",
+        "api_clients.py": "writes about clients of the API and their keys",
+        "api_keys.py": "whose key this is, for every endpoint",
+        "api_reach.py": "what clients of the API may be limited to",
+        "api_scopes.py": "the table of scopes and kinds of clients",
         "guarding.py": "what the admin's pages ask before they show or change an object",
         "rights.py": "who may do what to which object",
         "roles.py": "the table of roles and their rights",
@@ -36,6 +49,25 @@ NOUNS: dict[str, dict[str, str]] = {
         "pages.py": "approval and history of an object in the admin",
         "registry.py": "what other apps tell of their objects",
         "workflow.py": "from draft to published",
+    },
+    "surfaces/api": {
+        "access.py": "who may ask, for what, and how often",
+        "bodies.py": "JSON in and out",
+        "describing.py": "the API's document, and the page that reads it to people",
+        "etags.py": "versions, and changes on the condition of one",
+        "idempotency.py": "what is sent again is made once",
+        "paging.py": "pages by key",
+        "privacy.py": "what it holds of people",
+        "problems.py": "what goes wrong, in one shape",
+        "schema.py": "what all operations of the API's document have",
+        "serializers.py": "what all serializers share, and rows in bulk",
+        "slim.py": "endpoints without DRF",
+        "v1/__init__.py": "the first version: a folder for each resource",
+        **{
+            f"v1/{resource}/{name}": f"{resource}: {about}"
+            for resource in ("clients", "items")
+            for name, about in _OF_A_RESOURCE.items()
+        },
     },
     "data/profiles": {
         "address_check.py": "an address looked at as it is typed",

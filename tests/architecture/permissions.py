@@ -80,6 +80,9 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "console/notices/unread/": _REVIEWS,
     "console/notices/mail/": _REVIEWS,
     "console/notices/<int:notice_id>/": _REVIEWS,
+    "api/v1/schema": PUBLIC,
+    "api/v1/docs": PUBLIC,
+    "api/v1/<path:rest>": PUBLIC,  # says that there is nothing
     "admin/": STAFF,
     "admin/login/": PUBLIC,
     "admin/logout/": PUBLIC,
@@ -112,6 +115,7 @@ _LEGAL = frozenset({"legal_approver"})
 _WORDERS = _LEGAL | _PUBLISHER | _ADMINISTRATOR
 
 ADMIN: dict[str, Kind] = {
+    "accounts.apiclient": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
     "accounts.user": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
     "audiences.audience": Kind(add=_PUBLISHER, change=_PUBLISHER),
     "catalog.item": Kind(),

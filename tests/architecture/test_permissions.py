@@ -12,6 +12,7 @@ from apps.foundation.accounts.models import User
 from apps.foundation.accounts.roles import ROLE_BY_CODE
 from tests.factories import make_user
 
+from .api_permissions import ENDPOINTS
 from .permissions import ADMIN, EVERY_ROLE, PUBLIC, ROUTES, STAFF, TOKEN, Kind
 
 REGISTERED = {f"{model._meta.app_label}.{model._meta.model_name}": model for model in admin.site._registry}
@@ -50,7 +51,7 @@ def address(route: str) -> str:
 
 
 ALL = sorted(set(routes()))
-OWN = [route for route in ALL if not kind_of(route)]
+OWN = [route for route in ALL if not kind_of(route) and route not in ENDPOINTS]
 GUARDED = [route for route in ALL if ROUTES.get(route, STAFF) not in (PUBLIC, TOKEN)]
 
 

@@ -21,6 +21,7 @@ from apps.data.privacy.registry import (
 from apps.data.profiles.models import Profile
 
 NOTHING_PERSONAL: dict[str, str] = {
+    "accounts.ApiClient": "a system",
     "audiences.Audience": "a rule over people, never who they are",
     "catalog.Item": "goods",
     "console.DryRun": "sums; the people are in its batches and samples",

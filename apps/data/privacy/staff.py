@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.db.models import Model
 
-from apps.foundation.accounts.models import User
+from apps.foundation.accounts.models import ApiKey, User
 from apps.foundation.governance.models import (
     Approval,
     AuditEntry,
@@ -26,6 +26,7 @@ def staff_register() -> None:
     account = Because("Kept for as long as they work here; a closed account stays, since the records name it.")
     models: Sequence[tuple[type[Model], str, Sequence[str], str]] = (
         (User, "Letting staff in, with the rights of their roles", ("name", "e-mail address", "roles"), account),
+        (ApiKey, "Letting systems in", ("who made a key, and when it was used",), account),
         (Notice, "Telling staff what waits for them", ("what was told to whom, and whether it was read",), account),
         (NoticeMute, "Telling staff what waits for them", ("which mails somebody does not want",), account),
         (AuditEntry, "Showing who did what", ("who did what, when",), _RECORD),

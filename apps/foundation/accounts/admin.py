@@ -18,11 +18,14 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from .api_admin import ApiClientAdmin
 from .models import User
 from .roles import ROLE_BY_CODE, ROLES
 from .scopes import SCOPES, ObjectScope
 from .services import role_codes, scope_ids, user_manage_refusal, user_roles_set, user_scope_set
 from .signals import user_changed
+
+__all__ = ["ApiClientAdmin", "UserAdmin"]
 
 _RIGHTS = "What they may do"
 

@@ -1,9 +1,16 @@
-"""Staff. A *user* is somebody who works in Tessera; a customer is a Profile."""
+"""Staff, and the clients of the API. A *user* is somebody who works in Tessera; a customer is a Profile."""
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
+from django.db.models import Q
+
+from apps.foundation.core.clock import now
+from apps.foundation.core.ids import uuid7
+
+from .api_scopes import KINDS_OF_CLIENTS
 
 
 class StaffManager(UserManager["User"]):
@@ -42,3 +49,58 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.get_full_name() or self.email
+
+
+class ApiClient(models.Model):
+    """A system that uses the API. It acts for its owner: what people need a right for, it may only if they may.
+
+    code: names what it writes, as the source `api:code`; scopes: of `api_scopes.py`; reach: what it is limited to and
+    trusted for, by the keys of `api_reach.py`, an absent one is no limit; per_minute: requests in each scope.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    code = models.SlugField(max_length=40, unique=True, help_text="stands as the source of what it writes")
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=16, choices=[(kind.code, kind.title) for kind in KINDS_OF_CLIENTS])
+    scopes = models.JSONField(default=list)
+    reach = models.JSONField(default=dict, blank=True)
+    per_minute = models.PositiveIntegerField(
+        "requests a minute", null=True, blank=True, help_text="in each scope; empty: what the installation allows"
+    )
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="api_clients")
+    active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=now, editable=False)
+
+    class Meta:
+        verbose_name = "API client"
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(per_minute__gt=0) | Q(per_minute=None), name="api_client_may_ask_at_least_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKey(models.Model):
+    """A key of a client: its digest, never the key itself, which is shown once. hint: its last four characters."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    client = models.ForeignKey(ApiClient, on_delete=models.CASCADE, related_name="keys")
+    digest = models.BinaryField(max_length=32)
+    hint = models.CharField(max_length=4)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=now)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="empty: it doesn't end by itself")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="to the minute")
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ["-created_at"]
+        constraints = [models.UniqueConstraint(fields=["digest"], name="api_key_opens_one_client")]
+
+    def __str__(self) -> str:
+        return f"…{self.hint} of {self.client_id}"

@@ -114,7 +114,7 @@ ROLES: tuple[Role, ...] = (
         (
             *_SEE,
             *_REHEARSE,
-            *_rights("accounts", "user", "view add change"),
+            *_rights("accounts", "user apiclient", "view add change"),
             "accounts.change_owner",
             *_rights("governance", "approvalpath", "add change"),
             *_rights("auth", "group", "view"),

@@ -9,6 +9,7 @@ to, and nobody may be kept from leaving because a cache is down. For the same re
 
 import hmac
 import logging
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
@@ -43,6 +44,38 @@ def allowed(*, name: str, who: str, count: int, seconds: int) -> bool:
     except redis.RedisError as error:
         logger.warning("tries of %s are not counted: %s", name, type(error).__name__)
         return True
+
+
+_TALLY = """
+local used = redis.call('INCRBY', KEYS[1], ARGV[1])
+if used == tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return {used, redis.call('PTTL', KEYS[1])}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one window has left. within: whether this one is still allowed; left: how many more are; resets_in: whole
+    seconds until the window is over."""
+
+    within: bool
+    left: int
+    resets_in: int
+
+
+def tally(*, name: str, who: str, count: int, seconds: int, weight: int = 1) -> Tally | None:
+    """Count `weight` for `who`, as `allowed` does, and tell what is left. None where Redis is away: nothing is counted.
+
+    who: an id of ours, which may be in Redis as it is.
+    """
+    try:
+        used, milliseconds = _client(settings.REDIS_URL).eval(
+            _TALLY, 1, f"limit:{name}:{who}", max(weight, 1), seconds * 1000
+        )
+    except redis.RedisError as error:
+        logger.warning("requests of %s are not counted: %s", name, type(error).__name__)
+        return None
+    return Tally(used <= count, max(count - used, 0), max(-(-milliseconds // 1000), 1))
 
 
 def visitor_ip(request: HttpRequest) -> str:

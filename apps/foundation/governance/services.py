@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, models, transaction
 
+from apps.foundation.accounts.acting import acting_client
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.services import role_codes
 from apps.foundation.core.clock import now
@@ -22,7 +23,12 @@ from .signals import review_closed
 def audit_record(
     *, action: str, actor: User | None, subject: models.Model | None = None, data: dict[str, Any] | None = None
 ) -> None:
-    """Append to the audit log, in the caller's transaction. `data` holds no personal data."""
+    """Append to the audit log, in the caller's transaction. `data` holds no personal data.
+
+    What a client of the API does for its owner says so: `client` in the data is its code.
+    """
+    client = acting_client()
+    said = {**(data or {}), "client": client.code} if client is not None else data or {}
     AuditEntry.objects.create(
         at=now(),
         actor=actor,
@@ -31,7 +37,7 @@ def audit_record(
         object_id=str(subject.pk) if subject is not None else "",
         object_label=str(subject)[:200] if subject is not None else "",
         request_id=request_id(),
-        data=data or {},
+        data=said,
     )
 
 

@@ -28,7 +28,7 @@ from apps.decisioning.content.models import Block, BlockType, Brand, Market, Per
 from apps.decisioning.playbooks.models import Playbook
 from apps.delivery.sending.models import Message, MessageEvent, Sender
 from apps.delivery.webhooks.models import WebhookEndpoint
-from apps.foundation.accounts.models import User
+from apps.foundation.accounts.models import ApiClient, User
 from apps.foundation.governance.models import ApprovalPath, AuditEntry
 from apps.surfaces.signups.models import SignUp, SignUpForm, Survey
 
@@ -111,6 +111,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, PrivacyPolicy, _("Privacy policies"), "policy"),
                 _model(request, ConsentPlatform, _("Consent platforms"), "handshake"),
                 _model(request, WebhookEndpoint, _("Webhooks"), "webhook"),
+                _model(request, ApiClient, _("API clients"), "api"),
                 _model(request, User, _("Users"), "manage_accounts"),
             ],
         ),

@@ -1,0 +1,15 @@
+"""Addresses of the API, below /api/v1/. Each resource keeps its own in its folder."""
+
+from django.urls import include, path
+
+from .describing import docs_page, schema_document
+from .views import nothing_here
+
+app_name = "api"
+urlpatterns = [
+    path("schema", schema_document, name="schema"),
+    path("docs", docs_page, name="docs"),
+    path("", include("apps.surfaces.api.v1.clients.urls")),
+    path("", include("apps.surfaces.api.v1.items.urls")),
+    path("<path:rest>", nothing_here, name="nothing"),
+]

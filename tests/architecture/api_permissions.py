@@ -1,0 +1,12 @@
+"""Which scope each address and method of the API asks for. What is not listed here fails."""
+
+ANY = "any"
+"""Whoever has a key that is good."""
+
+ENDPOINTS: dict[str, dict[str, str]] = {
+    "api/v1/client": {"get": ANY},
+    "api/v1/items": {"get": "items:read", "post": "items:write"},
+    "api/v1/items/bulk": {"post": "items:write"},
+    "api/v1/items/<int:item_id>": {"get": "items:read", "patch": "items:write"},
+}
+"""Route → method → scope. Every other method of a route is 405, for everybody."""

@@ -1,0 +1,120 @@
+"""The matrix of the API: kind of client, scope and method. Each cell has its outsider, who changes nothing."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.urls import resolve
+
+from apps.foundation.accounts.api_keys import keys_forget
+from apps.foundation.accounts.api_scopes import KINDS_OF_CLIENTS, SCOPE_BY_CODE, SCOPES_OF_API
+from tests.pristine import _tables
+from tests.surfaces.api.makers import Asker, make_asker
+
+from .api_permissions import ANY, ENDPOINTS
+from .permissions import ROUTES
+from .test_permissions import ALL, address
+
+pytestmark = pytest.mark.django_db
+METHODS = ("get", "post", "put", "patch", "delete", "options")
+CELLS = [(route, method, scope) for route, methods in ENDPOINTS.items() for method, scope in methods.items()]
+_QUIET = {"accounts_apikey"}  # when a key was used is written for whoever has one
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(clean_redis: object) -> Iterator[None]:
+    keys_forget()
+    yield
+    keys_forget()
+
+
+def test_every_address_of_the_api_is_listed() -> None:
+    found = {route for route in ALL if route.startswith("api/v1/")} - ROUTES.keys()
+
+    assert found - ENDPOINTS.keys() == set(), "list them in api_permissions.py"
+    assert ENDPOINTS.keys() - found == set(), "these are gone: take them out of api_permissions.py"
+
+
+def test_every_scope_is_known_and_opens_something() -> None:
+    asked = {scope for _, _, scope in CELLS} - {ANY}
+
+    assert asked - SCOPE_BY_CODE.keys() == set()
+    assert all(kind.scopes <= SCOPE_BY_CODE.keys() for kind in KINDS_OF_CLIENTS)
+
+
+@pytest.mark.parametrize("route", sorted(ENDPOINTS))
+def test_a_view_asks_for_what_is_listed(route: str) -> None:
+    view: Any = resolve(address(route)).func
+
+    assert dict(getattr(view, "view_class", view).scopes) == ENDPOINTS[route]
+
+
+@pytest.mark.parametrize("route", sorted(ENDPOINTS))
+def test_without_a_key_nothing_opens_and_nothing_changes(route: str) -> None:
+    asker = make_asker()
+    before = rows()
+
+    for method in METHODS:
+        answer = _ask(asker, route, method, Authorization="Bearer tessera_" + "A" * 43)
+        assert answer.status_code in (401, 405), method
+        assert answer["Content-Type"] == "application/problem+json"
+    assert rows() == before
+
+
+@pytest.mark.parametrize("kind", [kind.code for kind in KINDS_OF_CLIENTS])
+def test_a_client_opens_what_its_scopes_do_and_nothing_else(kind: str) -> None:
+    """Each kind, with all scopes that it may have: the cells without its scopes are outside, and change nothing."""
+    asker = make_asker(kind=kind, per_minute=100_000)
+    scopes = set(asker.client.scopes)
+    asker.get("client")  # the key's first use is written
+    before = rows()
+
+    for route, method, scope in CELLS:
+        if scope == ANY or scope in scopes:
+            continue
+        answer = _ask(asker, route, method)
+        assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing"), f"{method} {route}"
+    for route, methods in ENDPOINTS.items():
+        for method in set(METHODS) - methods.keys():
+            assert _ask(asker, route, method).status_code == 405, f"{method} {route}"
+    assert rows() == before
+
+
+@pytest.mark.parametrize("scope", [scope.code for scope in SCOPES_OF_API])
+def test_a_scope_alone_opens_its_cells(scope: str) -> None:
+    asker = make_asker(scope, per_minute=100_000)
+    asker.get("client")
+    before = rows()
+
+    for route, method, asked in CELLS:
+        if asked != scope and asked != ANY:
+            assert _ask(asker, route, method).status_code == 403, f"{method} {route}"
+    assert rows() == before
+    for route, method, asked in CELLS:
+        if asked == scope:
+            answer = _ask(asker, route, method)
+            code = answer.json().get("code", "") if answer.status_code >= 400 else ""
+            assert answer.status_code not in (401, 405, 500), f"{method} {route}"
+            assert code != "scope_missing", f"{method} {route}"
+
+
+def _ask(asker: Asker, route: str, method: str, **headers: str) -> Any:
+    body: Any = {} if method in ("post", "put", "patch") else None
+    return asker.ask(method.upper(), address(route).removeprefix("/api/v1/"), body, **headers)
+
+
+@cache
+def _statement() -> str:
+    """One statement that tells of every table what would differ after any change."""
+    told = "SELECT '{0}', count(*), coalesce(sum(hashtext(t::text)::bigint), 0) FROM \"{0}\" t"
+    parts = [told.format(table) for table in sorted(set(_tables()) - _QUIET)]
+    return " UNION ALL ".join(parts)
+
+
+def rows() -> list[tuple[str, int, int]]:
+    """What every table holds."""
+    with connection.cursor() as cursor:
+        cursor.execute(_statement())
+        return list(cursor.fetchall())
