@@ -12,6 +12,7 @@ from apps.data.consent.models import Purpose
 from apps.data.profiles.mail import mail_addresses
 from apps.data.profiles.vault import Tampered
 from apps.decisioning.audiences.rules import rule_parse, rule_reading
+from apps.decisioning.content.choosing import COLLECTED
 from apps.decisioning.content.models import BlockVersion
 from apps.decisioning.playbooks.contracts import PlaybookSpec, TierSpec
 from apps.decisioning.playbooks.models import MailWant, Run, RunBatch
@@ -337,7 +338,8 @@ def _wanted(tier: TierSpec) -> str:
     if tier["when"] is not None:
         parts.append(rule_reading(rule_parse(tier["when"])))
     if tier["source"] is not None:
-        parts.append(f"{tier['count']} items {SOURCES[tier['source']]}")
+        count = f"at most {tier['count']}" if tier["source"] == COLLECTED else str(tier["count"])
+        parts.append(f"{count} items {SOURCES[tier['source']]}")
     return " and ".join(parts) or "always"
 
 
