@@ -174,6 +174,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
 CELERY_TASK_ROUTES = {
     "apps.data.imports.*": {"queue": "ingest"},
+    "apps.data.profiles.tasks.attribute*": {"queue": "maintenance"},
     # What one person waits for is short, and must not wait behind a campaign.
     "apps.data.profiles.*": {"queue": "track"},
     "apps.decisioning.playbooks.tasks.mails_tick": {"queue": "track"},
@@ -193,6 +194,7 @@ CELERY_BEAT_SCHEDULE = {
     "start due runs": {"task": "apps.decisioning.playbooks.tasks.runs_start_due", "schedule": 15.0},
     "move journeys on": {"task": "apps.decisioning.playbooks.tasks.journeys_tick", "schedule": 10.0},
     "look up addresses": {"task": "apps.data.profiles.tasks.links_answer", "schedule": 10.0},
+    "seal attributes": {"task": "apps.data.profiles.tasks.attributes_sweep", "schedule": 60.0},
     "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "tend the tables of events": {"task": "apps.data.events.tasks.partitions_tend", "schedule": 3600.0},

@@ -4,9 +4,13 @@ Its lines come from strangers: a spreadsheet must show them, never compute them 
 """
 
 import csv
+import io
 import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
+
+from apps.foundation.core.masking import MASK
 
 from .rows import Fault
 
@@ -18,6 +22,17 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 def cell_defuse(text: str) -> str:
     """A cell that a spreadsheet takes for text: one that could be a formula gets an apostrophe in front."""
     return f"'{text}" if text.lstrip().startswith(_FORMULA) or text.startswith(_FORMULA) else text
+
+
+def line_mask(fields: Sequence[str] | None, places: Collection[int], raw: bytes) -> bytes:
+    """A line as it may be written down: without its sensitive fields. fields: None for one that could not be split."""
+    if not places:
+        return raw
+    if fields is None:
+        return b"(left out: the file has sensitive columns)"
+    line = io.StringIO()
+    csv.writer(line).writerow([MASK if place in places and text else text for place, text in enumerate(fields)])
+    return line.getvalue().rstrip("\r\n").encode()
 
 
 class FaultFile:

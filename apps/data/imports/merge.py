@@ -10,8 +10,10 @@ from typing import Any
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
+from apps.data.profiles.attributes import attributes_seen, shapes_read
+
 from .mapping import Mapping
-from .sealing import StagingKey, identifiers_renew, identifiers_write
+from .sealing import StagingKey, identifiers_renew, identifiers_write, sensitive_write
 
 # What the latest line with something in it says, for each person: a blank never erases.
 _PEOPLE = """
@@ -46,7 +48,7 @@ _ATTRIBUTES = """
 UPDATE merge_people AS people SET attributes = told.attributes
 FROM (SELECT key, jsonb_object_agg(pair.key_, pair.value ORDER BY seen_at NULLS FIRST, line) AS attributes
       FROM imports_stagedperson, LATERAL jsonb_each(attributes) AS pair(key_, value)
-      WHERE import_id = %(import)s GROUP BY key) AS told
+      WHERE import_id = %(import)s AND pair.key_ <> ALL (%(sensitive)s) GROUP BY key) AS told
 WHERE told.key = people.key
 """
 
@@ -362,6 +364,8 @@ def import_merge(*, import_id: int, mapping: Mapping, key: StagingKey, complete:
 
 
 def _people_merge(cursor: CursorWrapper, mapping: Mapping, key: StagingKey, terms: dict[str, Any]) -> dict[str, Any]:
+    shapes = shapes_read(mapping.attributes, locked=True) if mapping.attributes else {}
+    terms["sensitive"] = [name for name, shape in shapes.items() if shape.sensitive]
     cursor.execute(_PEOPLE, terms)
     if mapping.attributes:
         cursor.execute(_ATTRIBUTES, terms)
@@ -383,6 +387,9 @@ def _people_merge(cursor: CursorWrapper, mapping: Mapping, key: StagingKey, term
         for statement in _ADDRESSES:
             cursor.execute(statement.format(kind=kind, made=made))
     identifiers_write(cursor, key=key, source=mapping.source)
+    if mapping.attributes:
+        sensitive_write(cursor, import_id=terms["import"], key=key, shapes=shapes)
+        attributes_seen(list(mapping.attributes), source=mapping.source)
     for kind in ("email", "phone"):
         for statement in _ADDRESSES_MAIN:
             cursor.execute(statement.format(kind=kind))

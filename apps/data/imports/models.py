@@ -66,7 +66,7 @@ class StagedPerson(models.Model):
     """A person as a line of a file tells of them, until the import merges it. Unlogged: lost in a crash, read again.
 
     `key` is the digest of the first of customer number, address and phone that the line has; they themselves are
-    sealed with the import's key (`sealing.py`).
+    sealed with the import's key (`sealing.py`), and so are sensitive attributes, all of a line together.
     """
 
     import_id = models.BigIntegerField()
@@ -85,6 +85,7 @@ class StagedPerson(models.Model):
     language = models.CharField(max_length=20)
     time_zone = models.CharField(max_length=50)
     attributes = models.JSONField(default=dict)
+    sensitive = models.BinaryField(null=True)
     seen_at = models.DateTimeField(null=True)
     agreed = ArrayField(models.CharField(max_length=32), default=list)
     declined = ArrayField(models.CharField(max_length=32), default=list)

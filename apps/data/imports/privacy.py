@@ -17,10 +17,13 @@ from apps.data.privacy.registry import (
     processing_declare,
     retention_rule,
 )
+from apps.data.profiles.contracts import AttributeShape
 from apps.data.profiles.models import Identifier
+from apps.data.profiles.registry import sensitive_traces
 from apps.foundation.core.errors import Conflict
 
 from .models import Import, StagedLine, StagedPerson
+from .staging import staging_clear
 
 _RUNNING = (Import.State.WAITING, Import.State.READING, Import.State.MERGING)
 
@@ -122,8 +125,33 @@ def import_files_forget(before: datetime, limit: int) -> int:
     return gone
 
 
+def attribute_traces_remove(shape: AttributeShape) -> int:
+    """An attribute became sensitive: remove what files that came in hold of it. Returns how many were removed.
+
+    Errors files, and uploads that are done with; a stopped import reads its file anew.
+    Raises Conflict while an import is under way that brings it.
+    """
+    carrying = Import.objects.filter(mapping__attributes__has_key=shape.name)
+    if carrying.filter(state__in=_RUNNING).exists():
+        raise Conflict(
+            "import_running", "An import is under way that brings it: its files are looked at once it is done"
+        )
+    gone = 0
+    for job in carrying:
+        if job.state == Import.State.STOPPED and not job.progress.get("merged"):
+            staging_clear(job.pk)
+            Import.objects.filter(pk=job.pk).update(progress={})
+        uploaded = Path(job.path).parent == (Path(settings.DATA_DIR) / "uploads").resolve()
+        for path in [job.errors_path, job.path if uploaded and job.state != Import.State.STOPPED else ""]:
+            if path and Path(path).is_file():
+                Path(path).unlink()
+                gone += 1
+    return gone
+
+
 def privacy_register() -> None:
     """Say what this app holds."""
+    sensitive_traces.append(attribute_traces_remove)
     erase_step("imports", _forget, title="Their lines in files that came in")
     retention_rule("import_files", "Uploaded files, and lines of them that could not be read", "IMPORT_FILE_KEEP_DAYS",
                    import_files_forget)  # fmt: skip

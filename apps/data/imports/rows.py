@@ -1,12 +1,14 @@
 """From the fields of a record to rows for staging. Pure: no database, so hot that it makes no object for a line.
 
-Identifiers leave here sealed (`Sealer`: digest and value to what may be stored).
+Identifiers and sensitive attributes leave here sealed (`Sealer`: digest and value to what may be stored).
 
 A `Fault` with `whole_line` costs the line; any other costs the value only. What many lines share (an order's number,
 date and customer) is read once for each run of lines that say the same.
 """
 
+import json
 from collections.abc import Callable, Sequence
+from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +16,8 @@ from hashlib import sha256
 from operator import itemgetter
 from typing import Any
 
+from apps.data.profiles.attribute_values import reader_of
+from apps.data.profiles.contracts import AttributeShape
 from apps.data.profiles.normalize import (
     country_code,
     email_normalize,
@@ -33,12 +37,11 @@ from .values import LINE_TOTAL_LIMIT, amount_read, consent_read, quantity_read, 
 
 NAME_LIMIT = 120
 TITLE_LIMIT = 300
-ATTRIBUTE_LIMIT = 1000
 NUMBER_LIMIT = 80
 
 PERSON_COLUMNS = (
     "import_id", "line", "key", "external_id", "external_digest", "email", "email_digest", "email_made", "phone",
-    "phone_digest", "first_name", "last_name", "country", "language", "time_zone", "attributes",
+    "phone_digest", "first_name", "last_name", "country", "language", "time_zone", "attributes", "sensitive",
     "agreed", "declined", "agreed_at", "seen_at",
 )  # fmt: skip
 LINE_COLUMNS = (
@@ -74,16 +77,20 @@ def _getter(places: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ...]]
 
 
 Sealer = Callable[[bytes, str], bytes]
+Shapes = MappingABC[str, AttributeShape]
+SENSITIVE = b"sensitive"
+"""Goes before a person's key where their sensitive attributes are sealed."""
 
 
 class PersonReader:
     """Reads the person of a record."""
 
-    def __init__(self, mapping: Mapping, binding: Binding, import_id: int, seal: Sealer) -> None:
+    def __init__(self, mapping: Mapping, binding: Binding, import_id: int, seal: Sealer, shapes: Shapes) -> None:
         self._mapping = mapping
         self._binding = binding
         self._import_id = import_id
         self._seal = seal
+        self.defined(shapes)
         self._used = {name: places for name, places in binding.fields.items() if name in PERSON_FIELDS}
         self.places = sorted(
             {place for places in self._used.values() for place in places}
@@ -91,7 +98,18 @@ class PersonReader:
             | {place for place, _ in binding.consent.values()}
         )
         self._told_of = _getter(self.places)
+
+    def defined(self, shapes: Shapes) -> None:
+        """Read attributes by these definitions from now on."""
+        self._shapes = shapes
         self._known: dict[tuple[str, ...], tuple[bytes, str, list[Fault]]] = {}
+        self._attribute_readers = [
+            (name, place, shapes.get(name), reader_of(
+                shapes.get(name), date_format=self._mapping.date_format, time_zone=self._mapping.time_zone,
+                decimal=self._mapping.decimal,
+            ))
+            for name, place in self._binding.attributes.items()
+        ]  # fmt: skip
 
     def _text(self, fields: Sequence[str], name: str) -> str:
         for place in self._used.get(name, ()):
@@ -166,27 +184,33 @@ class PersonReader:
             first_name, _, last_name = short("full_name").partition(" ")
         agreed, declined, agreed_at = self._consent(fields, faults)
         key = external_digest or email_digest or phone_digest or b""
+        clear, sensitive = self._attributes(fields, faults)
         row: list[Any] = [
             key, self._sealed(external_digest, external), external_digest,
             self._sealed(email_digest, email), email_digest, made, self._sealed(phone_digest, phone),
             phone_digest, first_name, last_name, country, language_tag(self._text(fields, "language")),
-            time_zone_name(self._text(fields, "time_zone")), self._attributes(fields, faults),
-            agreed, declined, agreed_at,
+            time_zone_name(self._text(fields, "time_zone")), clear,
+            None if sensitive is None else self._seal(SENSITIVE + key, sensitive), agreed, declined, agreed_at,
         ]  # fmt: skip
         return key, "\t".join(map(copy_value, row)), faults
 
     def _sealed(self, digest: bytes | None, value: str) -> bytes | None:
         return None if digest is None else self._seal(digest, value)
 
-    def _attributes(self, fields: Sequence[str], faults: list[Fault]) -> dict[str, str]:
-        attributes = {}
-        for name, place in self._binding.attributes.items():
-            if text := text_clean(fields[place]):
-                if len(text) > ATTRIBUTE_LIMIT:
-                    faults.append(Fault(self._binding.header[place], f"longer than {ATTRIBUTE_LIMIT} characters"))
-                else:
-                    attributes[name] = text
-        return attributes
+    def _attributes(self, fields: Sequence[str], faults: list[Fault]) -> tuple[dict[str, Any], str | None]:
+        """What may be stored in clear, and the sensitive ones as JSON, None without any."""
+        clear: dict[str, Any] = {}
+        sensitive: dict[str, Any] = {}
+        for name, place, shape, read in self._attribute_readers:
+            try:
+                value = read(fields[place])
+                if value is not None:
+                    (sensitive if shape is not None and shape.sensitive else clear)[name] = value
+                elif shape is not None and shape.required:
+                    faults.append(Fault(self._binding.header[place], "is required, and empty"))
+            except ValueError as error:
+                faults.append(Fault(self._binding.header[place], str(error)))
+        return clear, json.dumps(sensitive, ensure_ascii=False) if sensitive else None
 
     def _consent(self, fields: Sequence[str], faults: list[Fault]) -> tuple[str, str, datetime | None]:
         """Purposes agreed to and declined (as arrays of PostgreSQL: codes are slugs), and when."""
@@ -220,8 +244,12 @@ def _external_id(text: str) -> str:
 class ProfileRows:
     """Records of a file of people."""
 
-    def __init__(self, mapping: Mapping, binding: Binding, import_id: int, seal: Sealer) -> None:
-        self._person = PersonReader(mapping, binding, import_id, seal)
+    def __init__(self, mapping: Mapping, binding: Binding, import_id: int, seal: Sealer, shapes: Shapes) -> None:
+        self._person = PersonReader(mapping, binding, import_id, seal, shapes)
+
+    def defined(self, shapes: Shapes) -> None:
+        """Read attributes by these definitions from now on."""
+        self._person.defined(shapes)
 
     def read(self, fields: list[str], line: int, faults: list[Fault]) -> tuple[str, str]:
         """The person's staging row, and no line. Raises LineLost."""
@@ -239,12 +267,18 @@ class OrderRows:
     """Records of a file of order lines."""
 
     def __init__(
-        self, mapping: Mapping, binding: Binding, import_id: int, seal: Sealer, carried: dict[str, str] | None = None
+        self,
+        mapping: Mapping,
+        binding: Binding,
+        import_id: int,
+        seal: Sealer,
+        shapes: Shapes,
+        carried: dict[str, str] | None = None,
     ) -> None:
         self._mapping = mapping
         self._binding = binding
         self._import_id = import_id
-        self._person = PersonReader(mapping, binding, import_id, seal)
+        self._person = PersonReader(mapping, binding, import_id, seal, shapes)
         get = binding.fields.get
         self._order = get("order", ())[0]
         head = {place for name in ORDER_FIELDS for place in get(name, ())} | set(self._person.places)
@@ -262,6 +296,11 @@ class OrderRows:
         self._numbers: dict[tuple[str, str], str] = {}
         self._goods: dict[tuple[str, ...], str] = {}
         self._goods_get = _getter(sorted({place for places in tail for place in places}))
+
+    def defined(self, shapes: Shapes) -> None:
+        """Read attributes by these definitions from now on."""
+        self._person.defined(shapes)
+        self._last_head = None
 
     def carried(self) -> dict[str, str]:
         """The order that was read last, to go on from after a stop: column's place → text."""
@@ -355,9 +394,14 @@ class OrderRows:
 
 
 def rows_reader(
-    mapping: Mapping, binding: Binding, import_id: int, seal: Sealer, carried: dict[str, str] | None = None
+    mapping: Mapping,
+    binding: Binding,
+    import_id: int,
+    seal: Sealer,
+    shapes: Shapes,
+    carried: dict[str, str] | None = None,
 ) -> ProfileRows | OrderRows:
-    """What reads the records of an import."""
+    """What reads the records of an import. shapes: of the attributes that are defined; `defined` gives newer ones."""
     if mapping.kind == "orders":
-        return OrderRows(mapping, binding, import_id, seal, carried)
-    return ProfileRows(mapping, binding, import_id, seal)
+        return OrderRows(mapping, binding, import_id, seal, shapes, carried)
+    return ProfileRows(mapping, binding, import_id, seal, shapes)

@@ -1,10 +1,13 @@
-"""Identifiers between a file and the people they belong to: sealed with a key of the import while they are staged.
+"""Identifiers and sensitive attributes between a file and the people they belong to: sealed with a key of the import
+while they are staged.
 
 The key is made when reading begins, kept wrapped with the import's progress, and forgotten with the merge. So no value
 is in the database in the clear, not for a moment, and what deleted rows leave in its files can't be read.
 """
 
+import json
 from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as MappingABC
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -13,12 +16,16 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from apps.data.profiles.addresses import COLUMNS
+from apps.data.profiles.attributes import attributes_write, sealed_write
+from apps.data.profiles.contracts import AttributeShape
 from apps.data.profiles.lookup import digests_came_in, identifiers_redigest, place_of
 from apps.data.profiles.vault import master_unwrap, master_wrap, vault_make
 from apps.foundation.core.clock import now
 from apps.foundation.core.crypto import binding, key_make, seal, unseal
 from apps.foundation.core.postgres import copy_rows
 from apps.foundation.core.signing import address_digests
+
+from .rows import SENSITIVE
 
 BATCH: Final = 5_000
 """Identifiers at a time, so that memory stays flat however many a file brings."""
@@ -43,6 +50,20 @@ _TOLD: Final = " UNION ALL ".join(
     f"SELECT '{kind}', {column}_digest, {column} FROM merge_people WHERE {column}_digest IS NOT NULL"  # noqa: S608
     for kind, column in (("external_id", "external"), ("email", "email"), ("phone", "phone"))
 ).replace("external_digest, external FROM", "external_digest, external_id FROM")
+
+
+# What lines say of sensitive attributes, the latest last; in clear what was staged before one became sensitive.
+_SENSITIVE: Final = """
+SELECT people.profile_id, staged.key, staged.sensitive, (
+  SELECT jsonb_object_agg(pair.key, pair.value)::text FROM jsonb_each(staged.attributes) AS pair
+  WHERE pair.key = ANY(%(names)s))
+FROM imports_stagedperson AS staged JOIN merge_people AS people USING (key)
+JOIN profiles_profile AS profile ON profile.id = people.profile_id
+WHERE staged.import_id = %(import)s AND profile.restricted_at IS NULL
+  AND (staged.sensitive IS NOT NULL OR jsonb_exists_any(staged.attributes, %(names)s))
+ORDER BY people.profile_id, staged.seen_at NULLS FIRST, staged.line
+"""
+_CHANGED: Final = "UPDATE profiles_profile SET updated_at = statement_timestamp() WHERE id = ANY(%s)"
 
 
 class StagingKey:
@@ -92,6 +113,50 @@ def identifiers_write(cursor: CursorWrapper, *, key: StagingKey, source: str) ->
             opened = [(*row[:2], key.open(bytes(row[3]), bytes(row[2])), *row[3:]) for row in rows]
             copy_rows(cursor, "profiles_identifier", COLUMNS, _sealed(opened, source))
             digests_came_in([row[:3] for row in opened])
+
+
+def sensitive_write(
+    cursor: CursorWrapper, *, import_id: int, key: StagingKey, shapes: MappingABC[str, AttributeShape]
+) -> None:
+    """Store the sensitive attributes of the merge, each sealed with the key of its person, in the caller's transaction.
+
+    What equals what is stored stays as it is. One that is sensitive no more since it was staged is stored in clear.
+    Raises Tampered.
+    """
+    terms: dict[str, Any] = {"import": import_id, "names": [name for name, shape in shapes.items() if shape.sensitive]}
+    with connection.chunked_cursor() as staged:
+        staged.execute(_SENSITIVE, terms)
+        told: dict[int, dict[str, Any]] = {}
+        while rows := staged.fetchmany(BATCH):
+            for profile_id, stored, sensitive, clear in rows:
+                if profile_id not in told and len(told) >= BATCH:  # a person's lines stand together
+                    _sensitive_store(cursor, told, shapes)
+                    told = {}
+                said = told.setdefault(profile_id, {})
+                if clear is not None:
+                    said |= json.loads(clear)
+                if sensitive is not None:
+                    said |= json.loads(key.open(SENSITIVE + bytes(stored), bytes(sensitive)))
+        _sensitive_store(cursor, told, shapes)
+
+
+def _sensitive_store(
+    cursor: CursorWrapper, told: MappingABC[int, dict[str, Any]], shapes: MappingABC[str, AttributeShape]
+) -> None:
+    sealing = [
+        (profile_id, shapes[name], value)
+        for profile_id, said in told.items()
+        for name, value in said.items()
+        if name in shapes and shapes[name].sensitive
+    ]
+    changed = sealed_write(sealing, equal_too=False)
+    cursor.execute(_CHANGED, [sorted(changed)])
+    clear = {
+        profile_id: rest
+        for profile_id, said in told.items()
+        if (rest := {name: value for name, value in said.items() if name not in shapes or not shapes[name].sensitive})
+    }
+    attributes_write(clear, shapes)
 
 
 def identifiers_renew(*, key: StagingKey) -> None:

@@ -43,6 +43,8 @@ def figures_list(counts: dict[str, Any]) -> list[tuple[str, str]]:
     listed += [
         (f"consents recorded for {purpose}", f"{count:,}") for purpose, count in counts.get("consents", {}).items()
     ]
+    if undefined := counts.get("undefined"):
+        listed.append(("attributes that nobody defined, kept as they came", ", ".join(undefined)))
     return listed
 
 

@@ -14,6 +14,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 
 from apps.data.consent.models import Channel, ConsentRecord, Purpose
 from apps.data.consent.services import consents_grant_new
+from apps.data.profiles.attributes import shapes_read
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
@@ -171,7 +172,10 @@ def _merge(job: Import, mapping: Mapping, progress: Progress) -> None:
                     "values_bad": progress.faults,
                     **figures,
                 }
-                job.progress = {**progress.as_json(), "merged": True, "carried": {}, "key": ""}
+                if mapping.attributes:
+                    defined = shapes_read(mapping.attributes)
+                    job.counts["undefined"] = sorted(set(mapping.attributes).difference(defined))
+                job.progress = {**progress.as_json(), "merged": True, "carried": "", "key": ""}
                 job.save(update_fields=["counts", "progress"])
             return
         except IntegrityError:

@@ -1,8 +1,9 @@
 """Reading a file into the staging tables, a chunk at a time, each committed together with how far it came."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 from django.db import DataError, connection, transaction
 from django.db.models import Q
 
+from apps.data.profiles.attributes import shapes_read
+from apps.data.profiles.contracts import AttributeShape
 from apps.data.profiles.errors import MasterKeyMissing
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.core.live import live_publish
 
-from .faults import FaultFile
+from .faults import FaultFile, line_mask
 from .lines import Bad, FileDamaged, LineFile, Record, records_read
 from .mapping import Binding, Mapping, header_bind, mapping_fits
 from .models import Import, StagedLine, StagedPerson
@@ -24,12 +27,16 @@ from .sealing import StagingKey
 
 CHUNK = 10_000
 """Lines in one transaction. A stop loses at most so many lines of work."""
+_CARRIED = b"carried"
 DELIMITERS = (",", ";", "\t", "|")
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far reading has come; kept in the Import row as JSON. key: what opens what is staged, wrapped."""
+    """How far reading has come; kept in the Import row as JSON.
+
+    key: what opens what is staged, wrapped; carried: of the order that was read last, sealed with it.
+    """
 
     key: str = ""
     offset: int = 0
@@ -40,7 +47,7 @@ class Progress:
     people: int = 0
     lines: int = 0
     errors_size: int = 0
-    carried: dict[str, str] = field(default_factory=dict)
+    carried: str = ""
     complete: bool = False
     damage: str = ""
 
@@ -106,9 +113,10 @@ def file_stage(job: Import, mapping: Mapping, *, told: Callable[[Import], None])
         progress = Progress(offset=offset, line=line, key=key.text)
     if progress.complete:
         return progress
-    reader = rows_reader(mapping, binding, job.pk, key.seal, progress.carried)
+    carried = json.loads(key.open(_CARRIED, bytes.fromhex(progress.carried))) if progress.carried else {}
+    reader = rows_reader(mapping, binding, job.pk, key.seal, {}, carried)
     with FaultFile(Path(job.errors_path), size=progress.errors_size) as faults:
-        stage = _Stage(job, file, progress, reader, faults, told)
+        stage = _Stage(job, file, progress, reader, faults, told, key, binding)
         records = records_read(
             file.blocks(progress.offset),
             offset=progress.offset,
@@ -145,6 +153,8 @@ class _Stage:
         reader: ProfileRows | OrderRows,
         faults: FaultFile,
         told: Callable[[Import], None],
+        key: StagingKey,
+        binding: Binding,
     ) -> None:
         self._job = job
         self._file = file
@@ -154,7 +164,21 @@ class _Stage:
         self._told = told
         self._people = StringIO()
         self._lines = StringIO()
+        self._key = key
+        self._attributes = binding.attributes
+        self._masked: set[int] = set()
+        self._shapes: dict[str, AttributeShape] = {}
         self.line = progress.line
+        self._define()
+
+    def _define(self) -> None:
+        """Go by the definitions of attributes as they are now: a chunk later one may have become sensitive."""
+        shapes = shapes_read(self._attributes) if self._attributes else {}
+        if shapes == self._shapes:
+            return
+        self._shapes = shapes
+        self._reader.defined(shapes)
+        self._masked = {place for name, place in self._attributes.items() if name in shapes and shapes[name].sensitive}
 
     def take(self, records: Iterator[Record]) -> None:
         """Stage the records, committing each full chunk. Hot: some microseconds for a line."""
@@ -167,13 +191,13 @@ class _Stage:
             progress.records += 1
             if isinstance(fields, Bad):
                 progress.bad += 1
-                errors.add(number, Fault("", fields.reason, True), raw)
+                errors.add(number, Fault("", fields.reason, True), line_mask(None, self._masked, raw))
             else:
                 try:
                     person_row, line_row = read(fields, number, found)
                 except LineLost as lost:
                     progress.bad += 1
-                    errors.add(number, lost.fault, raw)
+                    errors.add(number, lost.fault, line_mask(fields, self._masked, raw))
                 else:
                     if person_row:
                         people.write(person_row)
@@ -182,8 +206,9 @@ class _Stage:
                         lines.write(line_row)
                         progress.lines += 1
                 if found:
+                    shown = line_mask(fields, self._masked, raw)
                     for fault in found:
-                        errors.add(number, fault, raw)
+                        errors.add(number, fault, shown)
                     progress.faults += len(found)
                     found.clear()
             filled += 1
@@ -197,7 +222,8 @@ class _Stage:
     def commit(self) -> None:
         """COPY the chunk and record how far reading came, in one transaction."""
         job, progress = self._job, self._progress
-        progress.carried = self._reader.carried()
+        carried = self._reader.carried()
+        progress.carried = self._key.seal(_CARRIED, json.dumps(carried)).hex() if carried else ""
         before = job.progress
         job.lines_done = progress.records
         job.bytes_done = self._file.size if progress.complete else self._file.position
@@ -225,6 +251,7 @@ class _Stage:
         self._told(job)
         if Import.objects.filter(pk=job.pk, stop_wanted=True).exists():
             raise Stopped
+        self._define()
 
     def _lost(self, table: str, lost: list[tuple[int, str]]) -> None:
         progress = self._progress

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from apps.data.profiles.addresses import identifiers_read
-from apps.data.profiles.models import Identifier, LinkAsked, Profile, ProfileKey
+from apps.data.profiles.attributes import attributes_read, shapes_read
+from apps.data.profiles.models import Identifier, LinkAsked, Profile, ProfileKey, SealedAttribute, label_of
 from apps.data.profiles.vault import key_destroy
 from apps.foundation.core.clock import now
 
@@ -81,9 +83,11 @@ def _identifiers(profile_id: int) -> Iterator[Row]:
 
 
 def _attributes(profile_id: int) -> Iterator[Row]:
-    known = Profile.objects.values_list("attributes", flat=True).get(pk=profile_id)
-    for name in sorted(known):
-        yield {"name": name, "value": known[name]}
+    """Each with its label in the language of the export; sensitive ones opened: it is the person's copy."""
+    shapes, language = shapes_read(), get_language() or "en"
+    for name, value in sorted(attributes_read(profile_id=profile_id).items()):
+        shape = shapes.get(name)
+        yield {"name": name, "label": label_of(name, {} if shape is None else shape.labels, language), "value": value}
 
 
 def _requests(profile_id: int) -> Iterator[Row]:
@@ -124,6 +128,7 @@ def _forget_profile(person: Person) -> Forgotten:
     """The row is emptied and stays, since the consent ledger refers to it; identifiers go."""
     at = now()
     gone, _kinds = Identifier.objects.filter(profile_id=person.profile_id).delete()
+    sealed, _kinds = SealedAttribute.objects.filter(profile_id=person.profile_id).delete()
     Profile.objects.filter(pk=person.profile_id).update(
         first_name="",
         last_name="",
@@ -136,7 +141,7 @@ def _forget_profile(person: Person) -> Forgotten:
         erased_at=at,
         updated_at=at,
     )
-    return Forgotten(gone + 1, "An empty row with a number and its dates, to which the consent ledger refers.")
+    return Forgotten(gone + sealed + 1, "An empty row with a number and its dates, to which the consent ledger refers.")
 
 
 def _destroy_key(person: Person) -> Forgotten:
@@ -149,7 +154,12 @@ def people_register() -> None:
     """Say what profiles and this app hold."""
     export_part("profile", _("About you"), _profile, words=_ABOUT)
     export_part("identifiers", _("How we know you"), _identifiers, words=_KNOWN_BY)
-    export_part("attributes", _("What else we know"), _attributes, words={"name": _("Name"), "value": _("Value")})
+    export_part(
+        "attributes",
+        _("What else we know"),
+        _attributes,
+        words={"name": _("Name"), "label": _("What it is"), "value": _("Value")},
+    )
     export_part(
         "requests",
         _("What you asked of your rights"),
@@ -205,6 +215,15 @@ def people_register() -> None:
         recipients=("the mail relay, which delivers messages",),
         kept=known,
         exported="identifiers",
+        erased="profile",
+    )
+    processing_declare(
+        SealedAttribute,
+        purpose="Knowing of customers what they or the shop said in confidence, sealed with each person's own key",
+        lawful_basis="contract; consent, explicit where it is of a special category (GDPR, Article 9)",
+        categories=("attributes that are defined as sensitive",),
+        kept=known,
+        exported="attributes",
         erased="profile",
     )
     processing_declare(

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from unfold.admin import TabularInline
 
 from apps.foundation.core.admin import ReadOnlyAdmin
@@ -16,6 +16,7 @@ from apps.foundation.core.errors import Invalid
 from apps.foundation.core.signing import address_digests
 
 from .addresses import identifiers_read, value_mask
+from .attributes import attributes_shown
 from .errors import MasterKeyMissing
 from .models import Identifier, Profile
 from .normalize import email_normalize, external_id_normalize
@@ -77,16 +78,33 @@ class ProfileAdmin(ReadOnlyAdmin):
     search_help_text = "profile number, whole address, or customer number such as shop:123"
     ordering = ("-id",)
     inlines = (IdentifierInline,)
-    readonly_fields = ("page",)
+    readonly_fields = ("page", "attributes_known")
     fieldsets = (
         (None, {"fields": ("page", "first_name", "last_name", "country", "language", "time_zone")}),
-        ("More", {"fields": ("attributes", "source", "created_at", "updated_at")}),
+        ("More", {"fields": ("attributes_known", "source", "created_at", "updated_at")}),
     )
 
     @admin.display(description="Their page")
     def page(self, profile: Profile) -> str:
         """Where consent, messages and what they did are, and moves as they choose."""
         return format_html('<a href="{}">open</a>', reverse("console:person", args=[profile.pk]))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """With what may be shown of it to the one who asks."""
+        profile = super().get_object(request, object_id, from_field)
+        if profile is not None:
+            profile.shown_whole = request.user.has_perm("profiles.view_sealedattribute")
+        return profile
+
+    @admin.display(description="Attributes")
+    def attributes_known(self, profile: Any) -> str:
+        """Each on a line; sensitive ones for those who may see them."""
+        try:
+            shown = attributes_shown(profile_id=profile.pk, whole=profile.shown_whole)
+        except MasterKeyMissing as error:
+            return error.message
+        rows = [(one.label, one.value or "sensitive, hidden") for one in shown]
+        return format_html_join("", "<div><b>{}</b>: {}</div>", rows) or "none"
 
     @admin.display(description="Profile", ordering="id")
     def number(self, profile: Profile) -> str:

@@ -10,3 +10,4 @@ class ProfilesConfig(AppConfig):
     def ready(self) -> None:
         """Say where values of people are sealed here."""
         sealed_column("profiles_identifier", "sealed", row="kind || ':' || encode(digest, 'hex')")
+        sealed_column("profiles_sealedattribute", "sealed", row="definition_id::text")

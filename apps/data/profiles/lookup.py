@@ -15,7 +15,7 @@ from apps.foundation.core.signing import address_digests
 from .models import Identifier
 from .vault import Erased, Place, Tampered, Vault, vault_make
 
-_VERSION: Final = "CASE WHEN length({0}) = 32 THEN 1 ELSE get_byte({0}, 0) END"
+DIGEST_VERSION: Final = "CASE WHEN length({0}) = 32 THEN 1 ELSE get_byte({0}, 0) END"
 """SQL: the version of the key that made a digest."""
 
 
@@ -63,7 +63,7 @@ def lookup_newest() -> int:
 
 def digests_by_version(table: str, column: str, where: str = "") -> dict[int, int]:
     """How many digests a column has of each version. table, column, where: names and SQL of our own."""
-    version = _VERSION.format(column)
+    version = DIGEST_VERSION.format(column)
     only = f" AND {where}" if where else ""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -77,7 +77,7 @@ def digests_old(after: int, limit: int) -> list[tuple[int, bytes]]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, digest FROM profiles_identifier"  # noqa: S608
-            f" WHERE id > %s AND {_VERSION.format('digest')} <> %s ORDER BY id LIMIT %s",
+            f" WHERE id > %s AND {DIGEST_VERSION.format('digest')} <> %s ORDER BY id LIMIT %s",
             [after, lookup_newest(), limit],
         )
         return [(row[0], bytes(row[1])) for row in cursor.fetchall()]

@@ -1,5 +1,9 @@
 """Customers, and the identifiers by which they are known."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -19,7 +23,9 @@ class Profile(models.Model):
     country = models.CharField(max_length=2, blank=True, help_text="ISO 3166-1, two letters")
     language = models.CharField(max_length=20, blank=True, help_text="BCP 47, such as de or pt-BR")
     time_zone = models.CharField(max_length=50, blank=True, help_text="IANA, such as Europe/Vienna")
-    attributes = models.JSONField(default=dict, blank=True, help_text="whatever else is known, by name")
+    attributes = models.JSONField(
+        default=dict, blank=True, help_text="whatever else is known, by name, and is not sensitive (`attributes.py`)"
+    )
     source = models.CharField(max_length=60, blank=True, help_text="where the profile first came from")
     created_at = models.DateTimeField(default=now)
     updated_at = models.DateTimeField(default=now)
@@ -115,3 +121,110 @@ class KeyRotation(models.Model):
 
     def __str__(self) -> str:
         return f"Rotation of {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class AttributeDefinition(models.Model):
+    """What an attribute is: its kind, whether it is sensitive, what it may be. One that has none still comes in.
+
+    sensitive: its values are sealed with their person's key (`SealedAttribute`). moving: its values are being sealed,
+    or opened, until none is left where it was; sensitive all the while.
+    """
+
+    class Kind(models.TextChoices):
+        TEXT = "text", "text"
+        NUMBER = "number", "number"
+        BOOL = "bool", "yes or no"
+        DATE = "date", "date"
+        DATETIME = "datetime", "date and time"
+        CHOICE = "choice", "one of a list"
+        TEXTS = "texts", "list of texts"
+
+    class Moving(models.TextChoices):
+        NOT = "", "no"
+        SEALING = "sealing", "being sealed"
+        OPENING = "opening", "being made clear again"
+
+    name = models.CharField(max_length=120, unique=True, help_text="as files, programs and rules call it")
+    labels = models.JSONField(default=dict, blank=True, help_text="what customers read, by language")
+    description = models.TextField(blank=True, help_text="what it says and where it comes from, for staff")
+    kind = models.CharField("type", max_length=10, choices=Kind.choices, default=Kind.TEXT)
+    required = models.BooleanField(default=False, help_text="everybody should have it; nobody can empty it")
+    sensitive = models.BooleanField(default=False, help_text="sealed with the person's key, masked for most staff")
+    correctable = models.BooleanField(default=False, help_text="customers may correct it themselves")
+    allowed = models.JSONField("allowed values", default=list, blank=True, help_text="one a line")
+    fallback = models.JSONField(
+        null=True, blank=True, help_text="what reads well where nothing is known: offered to whoever writes a template"
+    )
+    fresh_days = models.PositiveIntegerField(
+        "fresh for days", null=True, blank=True, help_text="after so many days without news it counts as stale"
+    )
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    moving = models.CharField(max_length=8, choices=Moving.choices, blank=True, default=Moving.NOT)
+    moving_since = models.DateTimeField(null=True, blank=True)
+    moved = models.BigIntegerField(default=0, help_text="values sealed or opened so far")
+    created_at = models.DateTimeField(default=now)
+    updated_at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(moving="") | Q(sensitive=True), name="attribute_sensitive_while_values_move"
+            )
+        ]
+        permissions = [("open_attributedefinition", "Can make a sensitive attribute clear again")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def label_in(self, language: str) -> str:
+        """What customers read in a language."""
+        return label_of(self.name, self.labels, language)
+
+
+def label_of(name: str, labels: Mapping[str, Any], language: str) -> str:
+    """The label in a language, else in its main language, else in English, else the name made readable."""
+    for code in (language, language.partition("-")[0], "en"):
+        if text := labels.get(code):
+            return str(text)
+    return name.replace("_", " ").strip().capitalize() or name
+
+
+class SealedAttribute(models.Model):
+    """The value of a sensitive attribute of one person, JSON sealed with their key (`attributes.py` alone opens it).
+
+    digest: keyed, of what the value is; all that audiences ask. Empty for lists, which are only ever known.
+    """
+
+    profile = models.ForeignKey(
+        Profile, on_delete=models.CASCADE, related_name="sealed_attributes", db_index=False
+    )  # `sealed_attribute_once_per_person` begins with it
+    definition = models.ForeignKey(AttributeDefinition, on_delete=models.PROTECT, related_name="+", db_index=False)
+    sealed = models.BinaryField()
+    digest = models.BinaryField(max_length=33)
+    changed_at = models.DateTimeField(default=now)
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(fields=["profile", "definition"], name="sealed_attribute_once_per_person")
+        ]
+        indexes = [models.Index(fields=["definition", "digest"], name="sealed_attribute_lookup")]
+
+    def __str__(self) -> str:
+        return f"Sealed attribute {self.pk} of profile {self.profile_id}"
+
+
+class AttributeSeen(models.Model):
+    """That an attribute of this name came in, defined or not: none is dropped, and each is reported."""
+
+    name = models.TextField(primary_key=True)
+    first_at = models.DateTimeField(default=now)
+    last_at = models.DateTimeField(default=now, help_text="to the hour")
+    source = models.CharField(max_length=60, blank=True, help_text="where it came from last")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name

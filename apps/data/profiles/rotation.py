@@ -19,6 +19,7 @@ from psycopg2 import sql
 from apps.foundation.core.clock import now
 from apps.foundation.core.crypto import key_make
 
+from .attributes import attribute_digests_old, attributes_redigest
 from .lookup import digest_followers, digests_by_version, digests_old, identifiers_redigest, lookup_newest
 from .models import KeyRotation
 from .vault import Erased, Place, SealedColumn, Tampered, key_unwrap, key_wrap, sealed_columns, vault_open
@@ -141,6 +142,20 @@ def digests_rotate(progress: Progress) -> int:
     return done
 
 
+def attribute_digests_rotate(progress: Progress) -> int:
+    """Digest all sensitive attributes with the newest lookup key. Returns how many.
+
+    Lookups try the digests of all live versions meanwhile. A value that changes while it is digested is left.
+    """
+    done = after = 0
+    while rows := attribute_digests_old(after, BATCH):
+        after = rows[-1][0]
+        with transaction.atomic():
+            done += attributes_redigest(rows)
+        progress("sensitive attributes under the newest lookup key", done)
+    return done
+
+
 @dataclass(frozen=True, slots=True)
 class Left:
     """What still needs old keys. masters: data keys by master key; data_keys: old ones that are kept; digests: by who
@@ -160,6 +175,7 @@ def keys_left() -> Left:
         cursor.execute(_OUTLIVED.replace("newer.made_at < %s", "true"))
         old = len(cursor.fetchall())
     digests: dict[str, Mapping[int, int]] = {"identifiers": digests_by_version("profiles_identifier", "digest")}
+    digests["sensitive attributes"] = digests_by_version("profiles_sealedattribute", "digest")
     digests |= {follower.name: follower.versions() for follower in digest_followers()}
     untouched = [f"{one.table}.{one.column}" for one in sealed_columns() if not _may_change(one)]
     return Left(masters, old, digests, untouched)

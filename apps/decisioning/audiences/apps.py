@@ -5,8 +5,12 @@ class AudiencesConfig(AppConfig):
     name = "apps.decisioning.audiences"
 
     def ready(self) -> None:
+        from apps.data.profiles.registry import sensitive_objections
+
         from .governing import governing_register  # models are loaded only now
         from .rights import rights_declare
+        from .services import sensitive_objections_of
 
+        sensitive_objections.append(sensitive_objections_of)
         rights_declare()
         governing_register()

@@ -9,13 +9,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from apps.data.profiles.contracts import PROFILE_COLUMNS as PROFILE_COLUMNS
+
 Scalar = str | bool | int | Decimal
 """What a rule may compare with. A bool is never a number here."""
 
 Op = Literal["is", "is_not", "in", "contains", "gte", "lte", "known"]
-
-PROFILE_COLUMNS = ("first_name", "last_name", "country", "language", "time_zone", "source")
-"""Attributes that every profile has as a column. They hide free attributes of the same name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +100,20 @@ class Interest:
     chosen: bool
 
 
+SENSITIVE_OPS: tuple[Op, ...] = ("is", "is_not", "in", "known")
+"""What can be asked of a sensitive attribute: it is looked up by its digest, and never read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitive:
+    """A sensitive attribute that a person has, unread.
+
+    tokens: of the values that rules ask for, the one that it is (`attribute_values.token_of`), if any.
+    """
+
+    tokens: frozenset[str]
+
+
 Rule = All | AnyOf | Not | Attribute | Count | Consent | AskedAgain | Interest
 Leaf = Attribute | Count | Consent | AskedAgain | Interest
 
@@ -109,7 +122,7 @@ Leaf = Attribute | Count | Consent | AskedAgain | Interest
 class PersonFacts:
     """What rules look at, of one person.
 
-    attributes: by name, None where nothing is known, as JSON has it with numbers as int or Decimal;
+    attributes: by name, None where nothing is known, as JSON has it with numbers as int or Decimal, or `Sensitive`;
     counts: by what is counted; consents, asked: by purpose and channel; interests: by code. Asking for what was
     not loaded is a KeyError: it is a fault of the caller, and never "no".
     """

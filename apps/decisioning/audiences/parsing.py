@@ -1,5 +1,6 @@
 """Rules from JSON and back. A fault is told with its place: `all[1].orders.at_least must be…`."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
@@ -7,9 +8,12 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, NoReturn, cast
 
+from apps.data.profiles.attribute_values import token_of, value_read
+from apps.data.profiles.contracts import AttributeShape
 from apps.foundation.core.errors import Invalid
 
 from .contracts import (
+    SENSITIVE_OPS,
     All,
     AnyOf,
     AskedAgain,
@@ -40,12 +44,13 @@ _CHANNELS = ("email", "sms", "push", "web")  # those of data.consent; a test hol
 _INTEREST = re.compile(r"[-a-zA-Z0-9_]{1,32}")  # the shape of a code; which of them exist is asked by selectors
 
 
-def rule_parse(data: object) -> Rule:
+def rule_parse(data: object, *, sensitive: Mapping[str, AttributeShape] | None = None) -> Rule:
     """The rule that JSON (already read into Python) describes.
 
+    sensitive: attributes of which only that can be asked which their digests tell.
     Raises Invalid (`rule_invalid`) with the place and the mend in its message, and the place in extra["path"].
     """
-    return _Parser().rule(data, "", 1)
+    return _Parser(sensitive or {}).rule(data, "", 1)
 
 
 def rule_to_json(rule: Rule) -> dict[str, Any]:
@@ -122,8 +127,9 @@ def _beside(path: str, key: str) -> str:
 class _Parser:
     """Counts the rules while it reads them: one rule must not be a way to keep the database busy."""
 
-    def __init__(self) -> None:
+    def __init__(self, sensitive: Mapping[str, AttributeShape]) -> None:
         self.rules = 0
+        self._sensitive = sensitive
 
     def rule(self, data: object, path: str, depth: int) -> Rule:
         if not isinstance(data, Mapping):
@@ -176,6 +182,9 @@ class _Parser:
         if len(ops) != 1:
             _fault(path, f"must have one of {_words(_OPS)}" + (f", and has {' and '.join(ops)}" if ops else ""))
         op, value, here = ops[0], data[ops[0]], _beside(path, ops[0])
+        shape = self._sensitive.get(name)
+        if shape is not None:
+            _sensitive_check(shape, op, value, here)
         if op == "known":
             return Attribute(name, op, (_flag(value, here),))
         if op == "in":
@@ -237,6 +246,26 @@ class _Parser:
                 near = get_close_matches(shown, allowed, 1)
                 hint = f'is "{near[0]}" meant?' if near else f"{_words(allowed) if allowed[1:] else allowed[0]} may be"
                 _fault(_beside(path, shown), f"is not known here: {hint}")
+
+
+def _sensitive_check(shape: AttributeShape, op: Op, value: object, path: str) -> None:
+    """Refuse what no digest tells, and values that the attribute can't have: those would only ever be missed."""
+    if op not in SENSITIVE_OPS:
+        _fault(path, f'can\'t be asked of "{shape.name}", which is sensitive: is, is_not, in and known alone')
+    if op == "known":
+        return
+    if shape.kind == "texts":
+        _fault(path, f'can\'t be asked of "{shape.name}", which is a sensitive list: known alone')
+    values = value if op == "in" and isinstance(value, list) else [value]
+    for index, one in enumerate(values):
+        place = f"{path}[{index}]" if op == "in" else path
+        scalar = _scalar(one, place)
+        try:
+            read = value_read(shape, scalar)
+        except ValueError as error:
+            _fault(place, str(error))
+        if token_of(read) != token_of(scalar):
+            _fault(place, f"must be written as it is stored: {json.dumps(read, ensure_ascii=False)}")
 
 
 def _text(value: object, path: str) -> str:

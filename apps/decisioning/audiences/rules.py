@@ -5,7 +5,25 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from .contracts import All, AnyOf, AskedAgain, Attribute, Consent, Interest, Leaf, Match, Not, PersonFacts, Rule, Scalar
+from apps.data.profiles.attribute_values import token_of
+from apps.foundation.core.masking import MASK
+
+from .contracts import (
+    SENSITIVE_OPS,
+    All,
+    AnyOf,
+    AskedAgain,
+    Attribute,
+    Consent,
+    Interest,
+    Leaf,
+    Match,
+    Not,
+    PersonFacts,
+    Rule,
+    Scalar,
+    Sensitive,
+)
 from .parsing import MAX_NUMBER, rule_parse, rule_to_json
 from .reading import leaf_wanted, rule_reading
 
@@ -60,7 +78,12 @@ def _leaf_asked(leaf: Leaf, facts: PersonFacts) -> tuple[bool, Any]:
 
 
 def attribute_holds(leaf: Attribute, value: Any) -> bool:
-    """The comparison of one attribute; `value` as JSON has it, None where nothing is known."""
+    """The comparison of one attribute; `value` as JSON has it, None where nothing is known.
+
+    Raises ValueError where a sensitive one is asked for more than its digest tells: whoever loads facts refuses that.
+    """
+    if isinstance(value, Sensitive):
+        return _sensitive_holds(leaf, value)
     if leaf.op == "known":
         return (value is not None and value != "") is leaf.values[0]
     if leaf.op == "is_not":
@@ -78,6 +101,26 @@ def attribute_holds(leaf: Attribute, value: Any) -> bool:
         return value >= wanted if leaf.op == "gte" else value <= wanted
     number = _number(value)
     return number is not None and (number >= wanted if leaf.op == "gte" else number <= wanted)
+
+
+def asks_more_than_digests(data: object, name: str) -> bool:
+    """Whether a rule as JSON, or anything with rules in it, asks of an attribute what no sensitive one answers."""
+    if isinstance(data, list):
+        return any(asks_more_than_digests(one, name) for one in data)
+    if not isinstance(data, dict):
+        return False
+    if data.get("attribute") == name:
+        return not any(op in data for op in SENSITIVE_OPS)
+    return any(asks_more_than_digests(one, name) for one in data.values())
+
+
+def _sensitive_holds(leaf: Attribute, value: Sensitive) -> bool:
+    if leaf.op not in SENSITIVE_OPS:
+        raise ValueError(f"{leaf.op} can't be asked of a sensitive attribute")
+    if leaf.op == "known":
+        return leaf.values[0] is True
+    equal = any(token_of(wanted) in value.tokens for wanted in leaf.values)
+    return equal is not (leaf.op == "is_not")
 
 
 def _equal(value: Any, wanted: Scalar) -> bool:
@@ -118,6 +161,8 @@ def _field(leaf: Leaf) -> str:
 def _shown(value: Any) -> str | int | bool | float | None:
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, Sensitive):
+        return MASK
     if isinstance(value, int | Decimal) and -MAX_NUMBER <= value <= MAX_NUMBER:
         return int(value) if value == int(value) else float(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,11 +1,9 @@
 """Who is in an audience, how many, and the facts that rules look at."""
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
@@ -13,32 +11,41 @@ from psycopg2.errors import QueryCanceled
 
 from apps.data.consent.asking import asked_people
 from apps.data.consent.models import Interest as Offer
+from apps.data.profiles.attribute_values import is_known, token_of
+from apps.data.profiles.attributes import attributes_held, digests_of, json_read, shapes_read, values_read
+from apps.data.profiles.contracts import AttributeShape
 from apps.data.profiles.models import Profile
 from apps.foundation.core.errors import Invalid
 
 from .contracts import (
     PROFILE_COLUMNS,
+    SENSITIVE_OPS,
     AskedAgain,
     Attribute,
     Consent,
     Count,
     Counted,
     Interest,
+    Leaf,
     PersonFacts,
     Rule,
+    Sensitive,
     rule_leaves,
 )
 from .parsing import rule_parse
-from .sql import audience_from, counts_select
+from .sql import Sql, audience_from, counts_select
 
 
 def rule_admit(data: object) -> Rule:
     """The rule that JSON describes, at the door where somebody writes it: the interests that it names exist.
 
     One that was kept is read by `rule_parse`: it stays good when an interest is taken away later.
-    Raises Invalid: `rule_invalid`, or `rule_interest_unknown` with the known ones in its message.
+    Raises Invalid: `rule_invalid`, also for what can't be asked of a sensitive attribute, or `rule_interest_unknown`
+    with the known ones in its message.
     """
     rule = rule_parse(data)
+    if sensitive := sensitive_read([rule]):
+        rule = rule_parse(data, sensitive=sensitive)
     named = {leaf.code for leaf in rule_leaves(rule) if isinstance(leaf, Interest)}
     if named:
         known = list(Offer.objects.order_by("code").values_list("code", flat=True))
@@ -48,13 +55,37 @@ def rule_admit(data: object) -> Rule:
     return rule
 
 
+def sensitive_read(rules: Iterable[Rule]) -> dict[str, AttributeShape]:
+    """The sensitive ones of the attributes that rules ask for."""
+    names = {leaf.name for rule in rules for leaf in rule_leaves(rule) if isinstance(leaf, Attribute)}
+    if not (names := names.difference(PROFILE_COLUMNS)):
+        return {}
+    return {name: shape for name, shape in shapes_read(names).items() if shape.sensitive}
+
+
+def audience_sql(rule: Rule, as_of: datetime) -> Sql:
+    """`audience_from` with what is sensitive now. Raises Invalid for what can't be asked of a sensitive attribute."""
+    sensitive = sensitive_read([rule])
+    _answerable(rule_leaves(rule), sensitive)
+    return audience_from(rule, as_of, sensitive)
+
+
+def _answerable(leaves: Iterable[Leaf], sensitive: Mapping[str, AttributeShape]) -> None:
+    for leaf in leaves:
+        if isinstance(leaf, Attribute) and leaf.name in sensitive and leaf.op not in SENSITIVE_OPS:
+            raise Invalid(
+                "rule_attribute_sensitive",
+                f"“{leaf.name}” became sensitive: a rule can ask by is, is_not, in and known alone. Change the rule",
+            )
+
+
 def audience_ids(*, rule: Rule, as_of: datetime, batch: int = 1000) -> Iterator[list[int]]:
     """The ids of the people in an audience, ascending, in lists of `batch` (the last may be shorter).
 
     One statement, so one snapshot; read through a server-side cursor, so memory stays flat on both sides. Inside
     a transaction, read it to the end before that ends.
     """
-    people = audience_from(rule, as_of)
+    people = audience_sql(rule, as_of)
     with connection.chunked_cursor() as cursor:
         cursor.execute(f"SELECT p.id {people.text} ORDER BY p.id", people.params)
         while rows := cursor.fetchmany(batch):
@@ -63,7 +94,7 @@ def audience_ids(*, rule: Rule, as_of: datetime, batch: int = 1000) -> Iterator[
 
 def audience_count(*, rule: Rule, as_of: datetime) -> int:
     """How many people are in an audience."""
-    people = audience_from(rule, as_of)
+    people = audience_sql(rule, as_of)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) {people.text}", people.params)
         return int(cursor.fetchone()[0])
@@ -71,7 +102,7 @@ def audience_count(*, rule: Rule, as_of: datetime) -> int:
 
 def audience_sample(*, rule: Rule, as_of: datetime, size: int) -> list[int]:
     """Some profile ids of an audience, spread over all of it; the same ones each time."""
-    people = audience_from(rule, as_of)
+    people = audience_sql(rule, as_of)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT p.id {people.text} ORDER BY md5(p.id::text) LIMIT %s", (*people.params, size))
         return sorted(profile_id for (profile_id,) in cursor.fetchall())
@@ -82,7 +113,7 @@ def audience_draw(*, rule: Rule, as_of: datetime, size: int) -> tuple[int, list[
 
     So the first of them, however few, stand for all. The same lot each time.
     """
-    people = audience_from(rule, as_of)
+    people = audience_sql(rule, as_of)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT p.id {people.text} ORDER BY md5(p.id::text), p.id LIMIT %s", (*people.params, size + 1))
         ids = [profile_id for (profile_id,) in cursor.fetchall()]
@@ -117,18 +148,20 @@ def audience_glance(*, rule: Rule, as_of: datetime, size: int, milliseconds: int
 
 
 def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: datetime) -> dict[int, PersonFacts]:
-    """What the rules look at, for people of a batch who exist; at most six statements, whatever their number.
+    """What the rules look at, for people of a batch who exist; at most seven statements, whatever their number.
 
-    The hot path: rows into dicts, no object for a row but the facts themselves.
+    The hot path: rows into dicts, no object for a row but the facts themselves. Sensitive attributes stay sealed: their
+    digests say which of the values asked for they are. Raises Invalid for what no digest tells.
     """
     leaves = [leaf for rule in rules for leaf in rule_leaves(rule)]
+    wanted = [leaf for leaf in leaves if isinstance(leaf, Attribute)]
     names = sorted({leaf.name for leaf in leaves if isinstance(leaf, Attribute)})
     asked = list(dict.fromkeys(leaf.what for leaf in leaves if isinstance(leaf, Count)))
     choices = sorted({(leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, Consent)})
     ids = list(profile_ids)
     again = sorted({(leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, AskedAgain)})
     interests = sorted({leaf.code for leaf in leaves if isinstance(leaf, Interest)})
-    attributes = _attributes_load(names, ids)
+    attributes = _attributes_load(names, wanted, ids)
     counts = {profile_id: dict.fromkeys(asked, 0) for profile_id in attributes}
     for kind in ("orders", "event"):
         _counts_load([what for what in asked if what.kind == kind], ids, as_of, counts)
@@ -147,22 +180,45 @@ def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: date
     }
 
 
-def _attributes_load(names: Sequence[str], ids: list[int]) -> dict[int, dict[str, Any]]:
+def _attributes_load(
+    names: Sequence[str], leaves: Sequence[Attribute], ids: Sequence[int]
+) -> dict[int, dict[str, Any]]:
     free = [name for name in names if name not in PROFILE_COLUMNS]
     columns = [name for name in PROFILE_COLUMNS if name in names]
-    selected = ["p.id", *(f"p.{name}" for name in columns), *("(p.attributes -> %s::text)::text" for _ in free)]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {', '.join(selected)} FROM profiles_profile p WHERE p.id = ANY(%s)",  # noqa: S608  # our own names
-            [*free, ids],
-        )
-        found: dict[int, dict[str, Any]] = {}
-        for profile_id, *values in cursor.fetchall():
-            known: dict[str, Any] = {name: value or None for name, value in zip(columns, values, strict=False)}
-            for name, text in zip(free, values[len(columns) :], strict=True):
-                known[name] = None if text is None else json.loads(text, parse_int=Decimal, parse_float=Decimal)
-            found[profile_id] = known
-        return found
+    held = attributes_held(profile_ids=ids, names=free, columns=columns)
+    # read after the values: one that was sealed by then is known to be sensitive
+    sensitive = {name: shape for name, shape in shapes_read(free).items() if shape.sensitive} if free else {}
+    _answerable(leaves, sensitive)
+    asked = {
+        digest: str(token_of(value))
+        for leaf in leaves
+        if leaf.name in sensitive and leaf.op != "known"
+        for value in leaf.values
+        for digest in digests_of(leaf.name, value)
+    }
+    clear = [name for name in free if name not in sensitive]
+    found: dict[int, dict[str, Any]] = {}
+    opened: dict[int, dict[str, Any]] = {}
+    if any(not one.sealed.keys() <= sensitive.keys() for one in held.values()):  # some that were made clear just now
+        opened = values_read(profile_ids=ids, names=clear, exact=True)
+    for profile_id, one in held.items():
+        known: dict[str, Any] = {name: value or None for name, value in one.columns.items()}
+        for name in clear:
+            text = one.clear[name]
+            known[name] = None if text is None else json_read(text, exact=True)
+        known |= opened.get(profile_id, {})
+        for name in sensitive:
+            sealed, text = one.sealed.get(name), one.clear[name]
+            if sealed is not None:
+                token = asked.get(sealed.digest)
+            elif sensitive[name].moving and text is not None and is_known(value := json_read(text, exact=True)):
+                token = token_of(value)
+            else:
+                known[name] = None
+                continue
+            known[name] = Sensitive(frozenset() if token is None else frozenset([token]))
+        found[profile_id] = known
+    return found
 
 
 def _counts_load(

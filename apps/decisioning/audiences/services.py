@@ -14,7 +14,7 @@ from apps.foundation.governance.history import revision_begin, revision_keep
 from apps.foundation.governance.services import audit_record
 
 from .models import Audience
-from .rules import rule_to_json
+from .rules import asks_more_than_digests, rule_to_json
 from .selectors import rule_admit
 
 
@@ -67,6 +67,12 @@ def audience_update(
         revision_keep(row=audience, by=by, why=why)
         audit_record(action="audience.update", actor=by, subject=audience, data=data)
     return audience
+
+
+def sensitive_objections_of(name: str) -> list[str]:
+    """The audiences whose rules ask of an attribute what no sensitive one answers, in words."""
+    rules = Audience.objects.order_by("name").values_list("name", "rule")
+    return [f"the rule of the audience “{audience}”" for audience, rule in rules if asks_more_than_digests(rule, name)]
 
 
 def _name(name: str) -> str:

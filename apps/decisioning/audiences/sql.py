@@ -4,15 +4,19 @@ Every condition is true or false, never unknown (`IS TRUE` at each leaf), so tha
 and the predicate in `rules.py` answers the same.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from apps.data.consent.asking import ASKED
+from apps.data.profiles.attributes import digests_of
+from apps.data.profiles.contracts import AttributeShape
 
 from .contracts import (
     PROFILE_COLUMNS,
+    SENSITIVE_OPS,
     All,
     AnyOf,
     AskedAgain,
@@ -23,6 +27,7 @@ from .contracts import (
     Interest,
     Not,
     Rule,
+    Scalar,
     rule_leaves,
 )
 from .rules import NUMBER_IN_TEXT
@@ -39,13 +44,15 @@ class Sql:
     params: tuple[Any, ...] = ()
 
 
-def audience_from(rule: Rule, as_of: datetime) -> Sql:
+def audience_from(rule: Rule, as_of: datetime, sensitive: Mapping[str, AttributeShape]) -> Sql:
     """`FROM profiles_profile p … WHERE …` for the people of a rule: put a SELECT before it.
+
+    sensitive: the attributes that are found by their digests. Raises ValueError for what no digest tells.
 
     Each table that the rule needs is joined once, grouped by profile, whatever the number of leaves: so a set is
     found by a few scans and hash joins, and never by a look-up for each person.
     """
-    return _Compiler(rule, as_of).sql()
+    return _Compiler(rule, as_of, sensitive).sql()
 
 
 def counts_select(counted: Sequence[Counted], as_of: datetime, profile_ids: Sequence[int] | None = None) -> Sql:
@@ -107,6 +114,7 @@ def _counted_condition(what: Counted, as_of: datetime, moment: str) -> Sql:
 class _Compiler:
     rule: Rule
     as_of: datetime
+    sensitive: Mapping[str, AttributeShape]
     _joins: list[Sql] = field(default_factory=list)
     _counts: dict[Counted, str] = field(default_factory=dict)
     _attributes: dict[str, str] = field(default_factory=dict)
@@ -135,7 +143,13 @@ class _Compiler:
             return
         alias = f"a{len(self._attributes)}"
         self._attributes[name] = alias
-        if name not in PROFILE_COLUMNS:
+        if name in self.sensitive:
+            on = f"{alias}.profile_id = p.id AND {alias}.definition_id = %s"
+            self._joins.append(Sql(f"LEFT JOIN profiles_sealedattribute {alias} ON {on}", (self.sensitive[name].id,)))
+            if self.sensitive[name].moving:
+                value = Sql(f"CROSS JOIN LATERAL (SELECT p.attributes -> %s::text AS v) {alias}c", (name,))
+                self._joins.append(value)
+        elif name not in PROFILE_COLUMNS:
             value = Sql(f"CROSS JOIN LATERAL (SELECT p.attributes -> %s::text AS v) {alias}", (name,))
             self._joins.append(value)
 
@@ -183,6 +197,8 @@ class _Compiler:
         return _joined(parts, " AND ") if parts else Sql("TRUE")
 
     def _attribute_condition(self, rule: Attribute) -> Sql:
+        if rule.name in self.sensitive:
+            return self._sensitive_condition(rule)
         column = rule.name in PROFILE_COLUMNS
         value = _Column(f"p.{rule.name}") if column else _Json(f"{self._attributes[rule.name]}.v")
         wanted = rule.values[0]
@@ -198,6 +214,29 @@ class _Compiler:
             text = f'({value.text} <> \'\' AND {value.text} COLLATE "C" {sign} %s COLLATE "C") IS TRUE'
             return Sql(f"({text})", (wanted,))
         return Sql(f"(({value.number} {sign} %s) IS TRUE)", (wanted,))
+
+    def _sensitive_condition(self, rule: Attribute) -> Sql:
+        """By digest; and as long as values are on their way, what is still clear by the same strict equality."""
+        if rule.op not in SENSITIVE_OPS:
+            raise ValueError(f"{rule.op} can't be asked of a sensitive attribute")
+        alias, moving = self._attributes[rule.name], self.sensitive[rule.name].moving
+        clear = f"{alias}c.v"
+        if rule.op == "known":
+            known = f"({alias}.id IS NOT NULL)"
+            if moving:
+                known = f"({known} OR {_Json(clear).known})"
+            return Sql(known if rule.values[0] is True else f"(NOT {known})")
+        digests = [digest for value in rule.values for digest in digests_of(rule.name, value)]
+        equal = Sql(f"(({alias}.digest = ANY(%s::bytea[])) IS TRUE)", (digests,))
+        if moving:
+            jsons = [str(value) if _is_number(value) else json.dumps(value) for value in rule.values]
+            still = Sql(f"({alias}.id IS NULL AND ({clear} = ANY(%s::jsonb[])) IS TRUE)", (jsons,))
+            equal = _joined([equal, still], " OR ")
+        return Sql(f"(NOT {equal.text})", equal.params) if rule.op == "is_not" else equal
+
+
+def _is_number(value: Scalar) -> bool:
+    return not isinstance(value, str | bool)
 
 
 def _joined(parts: Sequence[Sql], word: str) -> Sql:

@@ -1,7 +1,7 @@
 """Reads about decisions: for delivery, for the sweeper, and for people who ask why."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ from apps.decisioning.playbooks.services import run_deadline
 from apps.decisioning.playbooks.steps import ONLY, message_spec, step_title
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import NotFound
+from apps.foundation.core.masking import MASK
 
 from .contracts import DispatchTerms, Occasion
 from .engine import DIGEST, DIGEST_CHANGED, DIGEST_EMPTY, SEND, Verdict
@@ -231,10 +232,10 @@ class Explanation:
     gone: str
 
 
-def decision_explain(decision_id: UUID | str) -> Explanation:
+def decision_explain(decision_id: UUID | str, *, masked: Collection[str] = ()) -> Explanation:
     """Read a decision out: which version, which rule, which tier, what was passed over and by which value.
 
-    Raises NotFound.
+    masked: attributes of which it is only said that they are known. Raises NotFound.
     """
     decision = Decision.objects.select_related("run__version__playbook", "run__playbook").filter(pk=decision_id).first()
     if decision is None:
@@ -242,6 +243,7 @@ def decision_explain(decision_id: UUID | str) -> Explanation:
     run, version = decision.run, decision.run.version
     spec = message_spec(version.spec, run.step)
     verdict, gone = _verdict(decision)
+    verdict = replace(verdict, inputs=_masked(verdict.inputs, masked), reasons=_masked(verdict.reasons, masked))
     return Explanation(
         decision_id=decision.pk,
         profile_id=decision.profile_id,
@@ -264,6 +266,20 @@ def decision_explain(decision_id: UUID | str) -> Explanation:
         slots=slots_explain(spec, verdict),
         gone=gone,
     )
+
+
+def _masked(told: Any, names: Collection[str]) -> Any:
+    """What a decision keeps, without the values of these attributes: as inputs, and as what rules looked at."""
+    if isinstance(told, list):
+        return [_masked(one, names) for one in told]
+    if not isinstance(told, dict):
+        return told
+    known = {key: _masked(value, names) for key, value in told.items()}
+    if known.get("field") in names and known.get("is") is not None:
+        known["is"] = MASK
+    if isinstance(profile := known.get("profile"), dict):
+        known["profile"] = {name: MASK if name in names and value else value for name, value in profile.items()}
+    return known
 
 
 def _verdict(decision: Decision) -> tuple[Verdict, str]:

@@ -1,8 +1,7 @@
 """Deciding for a batch of people: read once for all, decide each by the engine, write them by COPY."""
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -16,6 +15,7 @@ from apps.data.consent.models import Purpose
 from apps.data.consent.preferences import languages_chosen, quiet_read, zones_read
 from apps.data.consent.selectors import TRACKING, gate_read, granted_read, withdrawn_read
 from apps.data.features.selectors import features_read
+from apps.data.profiles.attributes import values_read
 from apps.data.profiles.vault import Vault, keys_make, vault_open
 from apps.decisioning.audiences.contracts import PROFILE_COLUMNS
 from apps.decisioning.audiences.selectors import facts_load
@@ -282,13 +282,15 @@ def people_decide(
     profile_ids: Sequence[int],
     as_of: datetime,
     at: datetime,
+    hidden: Collection[str] = (),
 ) -> Decided:
     """Decide for people, and write nothing: runs and dry runs alike.
 
+    hidden: attributes that the message is made without, because whoever looks at it may not see them.
     as_of: the moment whose facts count; at: now, from which caps count back. Consent is read as it is.
     The hot path: a constant number of reads whatever the number of people, dicts and tuples in between.
     """
-    values = _profiles_read(cursor, profile_ids, plan)
+    values = _profiles_read(profile_ids, plan, hidden)
     ids = sorted(values)
     gate = gate_read(
         profile_ids=ids,
@@ -350,22 +352,16 @@ def _cards_of(weighed: Weighed | None) -> dict[str, list[Any]]:
     return {} if weighed is None or not weighed.cards else {COLLECTED: weighed.cards}
 
 
-def _profiles_read(cursor: CursorWrapper, profile_ids: Sequence[int], plan: Plan) -> dict[int, dict[str, Any]]:
-    """Country, language and the values that the message prints, by profile id."""
+def _profiles_read(profile_ids: Sequence[int], plan: Plan, hidden: Collection[str]) -> dict[int, dict[str, Any]]:
+    """Country, language and the values that the message prints, by profile id; sensitive ones opened."""
     tokens = {name for names in plan.tokens.values() for name in names}
     columns = [name for name in PROFILE_COLUMNS if name in tokens | {"country", "language"}]
     free = sorted(tokens - set(PROFILE_COLUMNS))
-    selected = ["id", *columns, *("(attributes -> %s::text)::text" for _ in free)]
-    cursor.execute(
-        f"SELECT {', '.join(selected)} FROM profiles_profile WHERE id = ANY(%s)",  # noqa: S608  # our own names
-        [*free, list(profile_ids)],
-    )
-    found: dict[int, dict[str, Any]] = {}
-    for profile_id, *row in cursor.fetchall():
-        values = dict(zip(columns, row, strict=False))
-        for name, text in zip(free, row[len(columns) :], strict=True):
-            values[name] = None if text is None else json.loads(text)
-        found[profile_id] = values
+    found = values_read(profile_ids=profile_ids, names=free, columns=columns)
+    for name in hidden:
+        for values in found.values():
+            if name in values:
+                values[name] = None
     for profile_id, language in languages_chosen(profile_ids=list(found)).items():
         found[profile_id]["language"] = language
     return found

@@ -6,6 +6,7 @@ class PlaybooksConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.data.profiles.mail import mail_carrier_set
+        from apps.data.profiles.registry import sensitive_objections
         from apps.decisioning.content.registry import arrangement_sources
 
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
@@ -13,10 +14,11 @@ class PlaybooksConfig(AppConfig):
         from .governing import governing_register
         from .privacy import privacy_register
         from .rights import rights_declare
-        from .selectors import template_arrangement
+        from .selectors import sensitive_objections_of, template_arrangement
 
         governing_register()
         rights_declare()
         privacy_register()
         mail_carrier_set(PlaybookCarrier())
         arrangement_sources.append(template_arrangement)
+        sensitive_objections.append(sensitive_objections_of)

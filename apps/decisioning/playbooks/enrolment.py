@@ -9,8 +9,7 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from apps.decisioning.audiences.rules import rule_matches, rule_parse
-from apps.decisioning.audiences.selectors import facts_load
-from apps.decisioning.audiences.sql import audience_from
+from apps.decisioning.audiences.selectors import audience_sql, facts_load
 
 from .contracts import PlaybookSpec
 from .journeys import journeys_leave
@@ -59,7 +58,7 @@ class Enrolled:
 def audience_enrol(*, version: PlaybookVersion, key: str, trigger: str, as_of: datetime, at: datetime) -> int:
     """Begin a journey for everybody in the audience, for one occasion; set-wise, in the caller's transaction."""
     spec: PlaybookSpec = version.spec
-    people = audience_from(rule_parse(spec["audience_rule"]), as_of)
+    people = audience_sql(rule_parse(spec["audience_rule"]), as_of)
     with connection.cursor() as cursor:
         cursor.execute(
             f"{_INSERT} SELECT %s, %s, p.id, %s, %s, 'active', %s, %s, %s, %s, '', '[]'::jsonb, %s"

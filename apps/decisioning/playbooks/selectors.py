@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
-from apps.decisioning.audiences.rules import rule_parse, rule_reading
+from apps.decisioning.audiences.rules import asks_more_than_digests, rule_parse, rule_reading
 from apps.decisioning.content.choosing import Validity
 from apps.decisioning.content.models import Block, BlockVersion
 from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.core.errors import Invalid
 
 from .contracts import PlaybookSpec
-from .models import Journey, Playbook
+from .models import Journey, Playbook, PlaybookVersion
 from .rules import SOURCES, TIERS
 from .schedules import instants, schedule_problem, zone_problem
 
@@ -136,3 +136,20 @@ def journey_counts(playbook: Playbook) -> list[tuple[str, int]]:
     """How many journeys of a playbook are in which state, in words; none of those that are nought."""
     counts = dict(Journey.objects.filter(playbook=playbook).values_list("state").annotate(Count("pk")).order_by())
     return [(str(state.label), counts[state.value]) for state in Journey.State if counts.get(state.value)]
+
+
+def sensitive_objections_of(name: str) -> list[str]:
+    """Where playbooks ask of an attribute what no sensitive one answers: drafts, what is published, and what people are
+    on their way through; in words."""
+    found = [
+        f"a rule of the playbook “{playbook.name}”"
+        for playbook in Playbook.objects.order_by("name")
+        if asks_more_than_digests([playbook.slots, playbook.steps], name)
+    ]
+    journeys = Journey.objects.filter(state=Journey.State.ACTIVE).values("version_id")
+    for version in PlaybookVersion.objects.filter(
+        Q(pk__in=Playbook.objects.values("published_id")) | Q(pk__in=journeys)
+    ):
+        if asks_more_than_digests(version.spec, name):
+            found.append(f"{version}, which is in service")
+    return found

@@ -19,7 +19,7 @@ from django.db.backends.utils import CursorWrapper
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.contracts import Attribute, PersonFacts, Rule, rule_leaves
 from apps.decisioning.audiences.rules import rule_matches, rule_parse
-from apps.decisioning.audiences.sql import audience_from
+from apps.decisioning.audiences.selectors import audience_sql
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
@@ -224,7 +224,7 @@ def _audience_look(playbook_id: int, at: datetime) -> int:
 
 def _members_renew(cursor: CursorWrapper, playbook_id: int, rule: Rule, at: datetime) -> list[int]:
     """Note who is in now, and forget who left. Returns those who are new; two statements, whatever their number."""
-    people = audience_from(rule, at)
+    people = audience_sql(rule, at)
     cursor.execute(
         "WITH now_in AS MATERIALIZED (SELECT p.id " + people.text + "),"  # noqa: S608  # our own names
         " gone AS (DELETE FROM playbooks_member AS member WHERE member.playbook_id = %s"

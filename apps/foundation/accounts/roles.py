@@ -22,7 +22,7 @@ def _rights(app: str, models: str, actions: str) -> tuple[str, ...]:
 
 
 _SEE = (
-    "profiles.view_profile",
+    *_rights("profiles", "profile attributedefinition", "view"),
     *_rights("consent", "purpose consentrecord consentstate suppression wording privacypolicy topic interest", "view"),
     *_rights("catalog", "item", "view"),
     *_rights("events", "event order orderline eventschema eventschemaversion unknownname", "view"),
@@ -129,7 +129,8 @@ ROLES: tuple[Role, ...] = (
             "privacy.fetch_export",
             *_rights("consent", "wording", "add change publish"),
             *_OFFERED,
-            "profiles.view_identifier",
+            *_rights("profiles", "identifier sealedattribute", "view"),
+            *_rights("profiles", "attributedefinition", "add change open"),
             *_rights("webhooks", "webhookendpoint", "view add change"),
             *_rights("signups", "signupform survey", "add change"),
             *_rights("webhooks", "webhookdelivery", "view"),

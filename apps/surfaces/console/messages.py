@@ -11,6 +11,7 @@ from uuid import UUID
 
 from apps.data.consent.models import ConsentRecord
 from apps.data.profiles.addresses import value_mask
+from apps.data.profiles.attributes import sensitive_names
 from apps.data.profiles.models import Profile
 from apps.decisioning.decisions.digests import DigestTold, PieceTold, digest_told
 from apps.decisioning.decisions.selectors import ERASED, Explanation, SlotExplained, decision_explain
@@ -108,19 +109,24 @@ class MessageShown:
         return [slot for slot in self.explanation.slots if slot not in self.chosen]
 
 
-def message_shown(decision_id: UUID, *, whole: bool = True) -> MessageShown:
+def message_shown(decision_id: UUID, *, whole: bool = True, sensitive: bool = True) -> MessageShown:
     """The page of a decision and of its message, where there is one. whole: its address as it is, else masked.
+
+    sensitive: for somebody who may see sensitive attributes; for others a message that prints one is not made again.
 
     Raises NotFound.
     """
-    explanation = decision_explain(decision_id)
+    hidden = set() if sensitive else sensitive_names()
+    explanation = decision_explain(decision_id, masked=hidden)
     run = Run.objects.select_related("playbook", "version", "version__published_by").get(pk=explanation.run_id)
     message = Message.objects.filter(pk=decision_id).first()
     state, reason = ("withheld", explanation.outcome) if explanation.outcome != "send" else ("decided", "")
     as_sent, problem = None, ""
     if message is not None:
         state, reason = message.state, message.reason
-        if message.content_digest:
+        if hidden.intersection(name for name, value in explanation.values.items() if value):
+            problem = "It shows a sensitive attribute of the person, which your role may not see."
+        elif message.content_digest:
             as_sent, problem = _again(message, whole=whole)
     return MessageShown(
         id=decision_id,

@@ -5,7 +5,7 @@ is signed in. It is no message to a customer: it stands in no ledger, counts for
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import cycle, islice
@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from apps.data.consent.links import trial_links
+from apps.data.profiles.attributes import sensitive_names
 from apps.data.profiles.vault import Erased, Place, Tampered, keys_make, vault_open
 from apps.decisioning.audiences.contracts import (
     AskedAgain,
@@ -109,7 +110,8 @@ def own_test_make(*, by: User, playbook_id: int, wish: Wish, version_id: int | N
     if spec is None:
         raise Invalid("step_unknown", "It has no such message")
     plan = plan_wished(plan_load(spec, content["compiled_steps"].get(wish.step, content["compiled"])), wish)
-    verdict, seen_as = verdict_wished(plan, spec, wish)
+    hidden = set() if by.has_perm("profiles.view_sealedattribute") else sensitive_names()
+    verdict, seen_as = verdict_wished(plan, spec, wish, hidden)
     assert verdict.compiled is not None  # noqa: S101  # a message has one
     terms = letter_terms(spec)
     with transaction.atomic():
@@ -194,13 +196,13 @@ def plan_wished(plan: Plan, wish: Wish) -> Plan:
     return replace(plan, slots=tuple(slots.items()))
 
 
-def verdict_wished(plan: Plan, spec: PlaybookSpec, wish: Wish) -> tuple[Verdict, str]:
-    """What the one who is looked as would get, and who that is in words.
+def verdict_wished(plan: Plan, spec: PlaybookSpec, wish: Wish, hidden: Collection[str] = ()) -> tuple[Verdict, str]:
+    """What the one who is looked as would get, and who that is in words. hidden: attributes that stay unknown in it.
 
     Raises NotFound, Conflict for somebody who would get nothing.
     """
     if wish.profile_id is not None:
-        verdict, seen_as = _verdict_of_profile(plan, spec, wish.profile_id), f"profile {wish.profile_id}"
+        verdict, seen_as = _verdict_of_profile(plan, spec, wish.profile_id, hidden), f"profile {wish.profile_id}"
     else:
         persona = next((one for one in personas() if one.code == wish.persona), None)
         if persona is None:
@@ -211,7 +213,7 @@ def verdict_wished(plan: Plan, spec: PlaybookSpec, wish: Wish) -> tuple[Verdict,
     return _with_items(verdict, plan, spec, wish), seen_as
 
 
-def _verdict_of_profile(plan: Plan, spec: PlaybookSpec, profile_id: int) -> Verdict:
+def _verdict_of_profile(plan: Plan, spec: PlaybookSpec, profile_id: int, hidden: Collection[str]) -> Verdict:
     with connection.cursor() as cursor:
         decided = people_decide(
             cursor,
@@ -221,6 +223,7 @@ def _verdict_of_profile(plan: Plan, spec: PlaybookSpec, profile_id: int) -> Verd
             profile_ids=[profile_id],
             as_of=now(),
             at=now(),
+            hidden=hidden,
         )
     if not decided.verdicts:
         raise NotFound("profile_unknown", "There is no such customer")

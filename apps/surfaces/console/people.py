@@ -25,6 +25,8 @@ from apps.data.consent.selectors import gate_read
 from apps.data.events.models import Event, Order
 from apps.data.privacy.models import AddressChange, RightsRequest
 from apps.data.profiles.addresses import addresses_read, value_mask
+from apps.data.profiles.attributes import attributes_shown
+from apps.data.profiles.contracts import AttributeShown
 from apps.data.profiles.errors import MasterKeyMissing
 from apps.data.profiles.models import Identifier, Profile
 from apps.decisioning.decisions.models import Decision
@@ -39,6 +41,7 @@ LATELY = 10
 
 SEE = "profiles.view_profile"
 SEE_ADDRESS = "profiles.view_identifier"
+SEE_SENSITIVE = "profiles.view_sealedattribute"
 
 May = Callable[[str], bool]
 """Whether the one who looks has a right."""
@@ -124,12 +127,15 @@ class Happening:
 class PersonShown:
     """All that the page of a person shows. A list is None for those who may not see it.
 
-    known_by: kind and value, masked for those who may not read addresses.
+    known_by: kind and value, masked for those who may not read addresses; attributes: sensitive ones without a value
+    for those who may not see it; problem: why attributes can't be shown, else "".
     """
 
     profile: Profile
     name: str
     known_by: Sequence[tuple[str, str]]
+    attributes: Sequence[AttributeShown]
+    problem: str
     suppressed: Suppression | None
     choices: Sequence[Choice] | None
     wishes: Sequence[tuple[str, str]] | None
@@ -148,10 +154,13 @@ class PersonShown:
 
 def person_shown(profile: Profile, may: May) -> PersonShown:
     """The page of a person for somebody with these rights: a constant number of reads, none of them cached."""
+    attributes, problem = _attributes(profile.pk, whole=may(SEE_SENSITIVE))
     return PersonShown(
         profile=profile,
         name=" ".join(filter(None, (profile.first_name, profile.last_name))),
         known_by=_known_by(profile.pk, whole=may(SEE_ADDRESS)),
+        attributes=attributes,
+        problem=problem,
         suppressed=_suppression(profile.pk) if may("consent.view_suppression") else None,
         choices=_choices(profile.pk) if may("consent.view_consentstate") else None,
         wishes=_wishes(profile.pk) if may("consent.view_consentstate") else None,
@@ -178,6 +187,13 @@ def _known_by(profile_id: int, *, whole: bool) -> list[tuple[str, str]]:
         if value:
             found.append((str(kind.label).capitalize(), value if whole else value_mask(kind, value)))
     return found
+
+
+def _attributes(profile_id: int, *, whole: bool) -> tuple[list[AttributeShown], str]:
+    try:
+        return attributes_shown(profile_id=profile_id, whole=whole), ""
+    except MasterKeyMissing as error:
+        return [], error.message
 
 
 def _suppression(profile_id: int) -> Suppression | None:

@@ -11,6 +11,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from apps.data.profiles.attributes import sensitive_names
 from apps.decisioning.content.models import BlockVersion
 from apps.decisioning.content.trials import CLIPPED_OVER
 from apps.decisioning.decisions.engine import SEND, Verdict
@@ -347,8 +348,11 @@ def kind_in_words(kind: Kind, dry_run: DryRun) -> str:
     return " · ".join([*title, *parts, kind.language])
 
 
-def sample_shown(sample: DryRunSample) -> SampleShown:
-    """A sample, decided and made as it would be now, by what was known at the dry run's moment."""
+def sample_shown(sample: DryRunSample, *, sensitive: bool) -> SampleShown:
+    """A sample, decided and made as it would be now, by what was known at the dry run's moment.
+
+    sensitive: for somebody who may see sensitive attributes; for others it is made as if they were not known.
+    """
     dry_run = sample.dry_run
     was = Kind.from_json(sample.kind)
     message = next(message for message in messages_of(dry_run) if message.step == was.step)
@@ -362,6 +366,7 @@ def sample_shown(sample: DryRunSample) -> SampleShown:
             profile_ids=[sample.profile_id],
             as_of=dry_run.as_of,
             at=now(),
+            hidden=() if sensitive else sensitive_names(),
         )
     verdict: Verdict = decided.verdicts[0][1]
     made, failed = message.make(verdict, "") if verdict.outcome == SEND else (None, "")

@@ -18,6 +18,7 @@ from .access import StaffRequest, console_page, staff_page, staff_stream
 from .dry_runs import dry_run_go_on, dry_run_start, dry_run_stop, step_specs
 from .models import DryRun, DryRunSample, TestSend
 from .own_tests import Wish, own_test_make, personas
+from .people import SEE_SENSITIVE
 from .rehearsals import dry_runs_lately, figures_of, pace_in_words, sample_rows, sample_shown, standing_of
 from .words import tier_in_words
 
@@ -139,7 +140,7 @@ def dry_run_sample(request: HttpRequest, dry_run_id: UUID, position: int) -> Htt
     view = request.GET.get("view", "html")
     if view not in VIEWS:
         raise Http404
-    shown = sample_shown(sample)
+    shown = sample_shown(sample, sensitive=request.user.has_perm(SEE_SENSITIVE))
     positions = list(DryRunSample.objects.filter(dry_run_id=dry_run_id).values_list("position", flat=True))
     at = positions.index(position)
     context = {

@@ -19,7 +19,7 @@ from apps.foundation.core.errors import DomainError, NotFound
 from . import services
 from .access import StaffRequest, asked, console_page, staff_page, staff_stream
 from .messages import message_shown
-from .people import SEE, person_shown
+from .people import SEE, SEE_SENSITIVE, person_shown
 from .selectors import SHOWN, run_figures, run_messages, runs_page
 from .words import reason_in_words, tier_in_words
 
@@ -151,7 +151,11 @@ def _key(value: str) -> UUID | None:
 def message(request: HttpRequest, decision_id: UUID) -> HttpResponse:
     """A message as it was sent, and why it looks so; for people withheld, why they got nothing."""
     try:
-        shown = message_shown(decision_id, whole=request.user.has_perm("profiles.view_identifier"))
+        shown = message_shown(
+            decision_id,
+            whole=request.user.has_perm("profiles.view_identifier"),
+            sensitive=request.user.has_perm(SEE_SENSITIVE),
+        )
     except NotFound:
         raise Http404 from None
     view = request.GET.get("view", "html")

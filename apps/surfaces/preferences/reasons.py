@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from apps.data.events.models import Order
+from apps.data.profiles.attributes import attributes_shown
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_matches, rule_parse
@@ -107,9 +108,8 @@ def known_read(*, profile_id: int, page: PreferencePage) -> list[Known]:
         Known(_("Interests"), _listed(page.interests)),
         Known(_("Groups of customers that you belong to"), ", ".join(_groups(profile_id))),
         *(
-            Known(key.replace("_", " ").capitalize(), value if isinstance(value, str | int | float) else "")
-            for key, value in sorted(profile.attributes.items())
-            if not isinstance(value, bool)
+            Known(one.label, one.value or _("known; your copy of your data says what"))
+            for one in attributes_shown(profile_id=profile_id, whole=False)
         ),
     ]
     return [one for one in known if not is_blank(one.value)]

@@ -19,6 +19,7 @@ from apps.data.consent.opt_ins import opt_in_ask
 from apps.data.consent.preferences import Wanted, preferences_change
 from apps.data.events.services import event_record
 from apps.data.profiles.addresses import holders_of, identifier_put
+from apps.data.profiles.attributes import attributes_put
 from apps.data.profiles.mail import MailKind, mail_want
 from apps.data.profiles.models import Identifier, Profile
 from apps.data.profiles.vault import keys_make
@@ -140,10 +141,15 @@ def _profile_of(form: SignUpForm, ask: Ask, visit: Visit) -> tuple[int, bool]:
         language=ask.language or ask.locale,
         country=visit.country,
         time_zone=visit.time_zone,
-        attributes=_starting_attributes(form, visit),
         source=f"sign-up:{form.code}",
     )
     keys_make([profile.pk])
+    attributes_put(
+        profile_id=profile.pk,
+        values=_starting_attributes(form, visit),
+        source=f"sign-up:{form.code}",
+        only_fitting=True,
+    )
     identifier_put(profile_id=profile.pk, kind=Identifier.Kind.EMAIL, value=ask.address, source=f"sign-up:{form.code}")
     return profile.pk, True
 

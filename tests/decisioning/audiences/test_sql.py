@@ -1,21 +1,24 @@
 """SQL over everybody and the predicate over one person agree, on real PostgreSQL, whatever the rule and the people."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import transaction
+from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.data.catalog.models import Item
 from apps.data.consent.models import Action, ConsentRecord, ConsentState, Preference
 from apps.data.events.models import Event, Order, OrderLine
-from apps.data.profiles.models import Profile
+from apps.data.profiles.attributes import attributes_put
+from apps.data.profiles.models import AttributeDefinition, Profile
 from apps.decisioning.audiences.contracts import (
     PROFILE_COLUMNS,
     Attribute,
@@ -28,7 +31,9 @@ from apps.decisioning.audiences.contracts import (
     rule_leaves,
 )
 from apps.decisioning.audiences.rules import rule_matches, rule_parse, rule_to_json
-from apps.decisioning.audiences.selectors import audience_count, audience_ids, audience_sample, facts_load
+from apps.decisioning.audiences.selectors import audience_count, audience_ids, audience_sample, facts_load, rule_admit
+from apps.foundation.core.errors import Invalid
+from tests.factories import make_profile, make_user
 
 AS_OF = datetime(2011, 12, 10, tzinfo=UTC)
 _number = count(1)
@@ -265,3 +270,126 @@ def test_sql_and_predicate_agree(drawn: list[Person], asked: list[dict[str, Any]
             assert [i for ids in audience_ids(rule=rule, as_of=AS_OF, batch=2) for i in ids] == expected
             assert audience_count(rule=rule, as_of=AS_OF) == len(expected)
             assert audience_sample(rule=rule, as_of=AS_OF, size=9) == expected
+
+
+# --- sensitive attributes: sealed, and asked by their digests ---
+
+KINDS = {"illness": "text", "score": "number", "member": "bool", "born": "date", "codes": "texts"}
+SAID: dict[str, list[Any]] = {
+    "illness": ["5", "true", "Zoë", "%s", "x'); DROP TABLE profiles_profile; --"],
+    "score": [5, 5.0, -1.5, 0, 10**14],
+    "member": [True, False],
+    "born": ["2000-02-29", "1999-12-31"],
+    "codes": [["a"], ["a", "5"]],
+}
+confided = st.fixed_dictionaries(
+    {},
+    optional={
+        name: st.tuples(st.sampled_from(said), st.booleans())  # the value, and whether it is still clear
+        for name, said in SAID.items()
+    },
+)
+
+
+def _asked(name: str) -> Any:
+    known = st.builds(lambda holds: {"attribute": name, "known": holds}, st.booleans())
+    if KINDS[name] == "texts":
+        return known
+    value = st.sampled_from(SAID[name])
+    return st.one_of(
+        known,
+        st.builds(lambda op, one: {"attribute": name, op: one}, st.sampled_from(["is", "is_not"]), value),
+        st.builds(lambda many: {"attribute": name, "in": many}, st.lists(value, min_size=1, max_size=3)),
+    )
+
+
+sensitive_rules = st.recursive(
+    st.one_of([_asked(name) for name in KINDS]),
+    lambda inner: st.one_of(
+        st.builds(lambda both: {"all": both}, st.lists(inner, max_size=3)),
+        st.builds(lambda either: {"any": either}, st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda one: {"not": one}, inner),
+    ),
+    max_leaves=5,
+)
+
+
+@pytest.mark.django_db
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(confided, min_size=1, max_size=4),
+    st.lists(sensitive_rules, min_size=1, max_size=4),
+    st.booleans(),
+    st.booleans(),
+)
+def test_they_agree_on_sensitive_attributes_too_also_while_values_are_sealed_and_keys_change(
+    drawn: list[dict[str, tuple[Any, bool]]], asked: list[dict[str, Any]], moving: bool, new_key: bool
+) -> None:
+    with kept_apart(), ExitStack() as keys:
+        owner = make_user("administrator")
+        for name, kind in KINDS.items():
+            AttributeDefinition.objects.create(
+                name=name, kind=kind, sensitive=True, moving="sealing" if moving else "", owner=owner
+            )
+        known: dict[int, dict[str, Any]] = {}
+        for told in drawn:
+            clear = {name: value for name, (value, still) in told.items() if moving and still}
+            profile = Profile.objects.create()
+            attributes_put(
+                profile_id=profile.pk, values={name: value for name, (value, _) in told.items() if name not in clear}
+            )
+            Profile.objects.filter(pk=profile.pk).update(attributes=clear)
+            known[profile.pk] = {name: value for name, (value, _) in told.items()}
+        if new_key:
+            live = {2: b"second-lookup-key-0123456789", **django_settings.LOOKUP_KEYS}
+            keys.enter_context(override_settings(LOOKUP_KEYS=live))
+        parsed = [rule_admit(data) for data in asked]
+        loaded = facts_load(rules=parsed, profile_ids=list(known), as_of=AS_OF)
+        for rule in parsed:
+            expected = sorted(
+                profile_id
+                for profile_id, told in known.items()
+                if rule_matches(
+                    rule,
+                    PersonFacts({name: told.get(name) for name in KINDS}, {}, {}),
+                ).matched
+            )
+            answers = {profile_id: rule_matches(rule, facts) for profile_id, facts in loaded.items()}
+            assert sorted(profile_id for profile_id, answer in answers.items() if answer.matched) == expected
+            assert [i for ids in audience_ids(rule=rule, as_of=AS_OF) for i in ids] == expected
+            assert {line["is"] for answer in answers.values() for line in answer.because} <= {None, "•••"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ({"attribute": "illness", "contains": "flu"},
+         'contains can\'t be asked of "illness", which is sensitive: is, is_not, in and known alone'),
+        ({"all": [{"attribute": "score", "gte": 5}]},
+         'all[0].gte can\'t be asked of "score", which is sensitive: is, is_not, in and known alone'),
+        ({"not": {"attribute": "score", "lte": 5}},
+         'not.lte can\'t be asked of "score", which is sensitive: is, is_not, in and known alone'),
+        ({"attribute": "score", "is": "five"}, "is must be a number such as 12.5"),
+        ({"attribute": "score", "in": [5, "5"]}, "in[1] must be written as it is stored: 5"),
+        ({"attribute": "member", "is": "ja"}, "is must be written as it is stored: true"),
+        ({"attribute": "codes", "is": "a"}, 'is can\'t be asked of "codes", which is a sensitive list: known alone'),
+    ],
+)  # fmt: skip
+def test_what_no_digest_tells_is_refused_where_it_is_written_and_where_it_would_run(
+    rule: dict[str, Any], why: str
+) -> None:
+    parsed = rule_admit(rule)  # while they are not sensitive
+    owner = make_user("administrator")
+    for name, kind in KINDS.items():
+        AttributeDefinition.objects.create(name=name, kind=kind, sensitive=True, owner=owner)
+
+    with pytest.raises(Invalid) as fault:
+        rule_admit(rule)
+
+    assert fault.value.message == why
+    if "alone" in why and "list" not in why:
+        with pytest.raises(Invalid, match="became sensitive"):
+            audience_count(rule=parsed, as_of=AS_OF)
+        with pytest.raises(Invalid, match="became sensitive"):
+            facts_load(rules=[parsed], profile_ids=[make_profile().pk], as_of=AS_OF)

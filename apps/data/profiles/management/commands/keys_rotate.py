@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.data.profiles.errors import MasterKeyMissing
 from apps.data.profiles.rotation import (
+    attribute_digests_rotate,
     data_keys_drop,
     data_keys_rotate,
     digests_behind,
@@ -23,7 +24,9 @@ class Command(BaseCommand):
     help = (
         "Bring everything over to the newest keys while all runs. First put the new key into MASTER_KEYS or "
         "LOOKUP_KEYS behind the others and restart every process; then put it in front, restart again, and run this. "
-        "Wraps each person's data key with the first master key, and digests identifiers with the first lookup key. "
+        "Wraps each person's data key with the first master key, and "
+        "digests identifiers and sensitive attributes with the first "
+        "lookup key. "
         "With --data-keys, makes new data keys and seals all values with them. Stop it any time (Ctrl-C); the next run "
         "goes on. At the end it says what still needs an old key: one that nothing needs may be taken out of the "
         "settings. What is append-only can be sealed anew by the database's owner only: run --data-keys with the "
@@ -41,6 +44,7 @@ class Command(BaseCommand):
             if not options["report"]:
                 masters_rotate(self._progress)
                 digests_rotate(self._progress)
+                attribute_digests_rotate(self._progress)
                 if options["data_keys"]:
                     data_keys_rotate(self._progress)
                 data_keys_drop(self._progress)
