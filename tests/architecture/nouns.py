@@ -72,6 +72,11 @@ NOUNS: dict[str, dict[str, str]] = {
     "data/profiles": {
         "address_check.py": "an address looked at as it is typed",
         "addresses.py": "by what people are known: who reads and writes it",
+        "attribute_moving.py": "sealing values that became sensitive, and opening them again",
+        "attribute_values.py": "values of attributes by their kind; pure",
+        "attributes.py": "what is known of people by free names: who reads and writes it",
+        "definitions.py": "definitions of attributes in the admin",
+        "registry.py": "what profiles ask of higher floors, filled in their ready()",
         "countries.py": "names and codes of countries",
         "asking.py": "links asked for by typing an address in",
         "mail.py": "system mail, as the data's own work wants it",

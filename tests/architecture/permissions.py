@@ -150,6 +150,7 @@ ADMIN: dict[str, Kind] = {
     "playbooks.playbookversion": Kind(),
     "playbooks.run": Kind(),
     "privacy.rightsrequest": Kind(view=_LEGAL | _ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
+    "profiles.attributedefinition": Kind(add=_ADMINISTRATOR, change=_ADMINISTRATOR),
     "profiles.profile": Kind(),
     "sending.dispatch": Kind(),
     "sending.message": Kind(),

@@ -51,6 +51,8 @@ NOTHING_PERSONAL: dict[str, str] = {
     "playbooks.Run": "an occasion; its people are in its batches and decisions",
     "playbooks.TriggerMark": "a moment",
     "privacy.RetentionMark": "counts",
+    "profiles.AttributeDefinition": "what may be known, of nobody",
+    "profiles.AttributeSeen": "names of attributes, and moments",
     "profiles.KeyRotation": "moments",
     "recommendations.BestSeller": "goods",
     "recommendations.Neighbour": "goods",

@@ -44,7 +44,7 @@ def figures_list(counts: dict[str, Any]) -> list[tuple[str, str]]:
         (f"consents recorded for {purpose}", f"{count:,}") for purpose, count in counts.get("consents", {}).items()
     ]
     if undefined := counts.get("undefined"):
-        listed.append(("attributes that nobody defined, kept as they came", ", ".join(undefined)))
+        listed.append((f"attributes kept that nobody defined ({', '.join(undefined)})", f"{len(undefined):,}"))
     return listed
 
 

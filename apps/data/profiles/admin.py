@@ -17,11 +17,14 @@ from apps.foundation.core.signing import address_digests
 
 from .addresses import identifiers_read, value_mask
 from .attributes import attributes_shown
+from .definitions import AttributeDefinitionAdmin
 from .errors import MasterKeyMissing
 from .models import Identifier, Profile
 from .normalize import email_normalize, external_id_normalize
 
 _MOST_FOUND = 50
+
+__all__ = ["AttributeDefinitionAdmin", "ProfileAdmin"]
 
 
 class IdentifierInline(TabularInline):

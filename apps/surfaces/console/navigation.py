@@ -22,7 +22,7 @@ from apps.data.consent.models import (
 from apps.data.events.models import DeadLetter, Event, EventSchema, Order, UnknownName
 from apps.data.imports.models import Import
 from apps.data.privacy.models import RightsRequest
-from apps.data.profiles.models import Profile
+from apps.data.profiles.models import AttributeDefinition, Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Block, BlockType, Brand, Market, Persona, Template
 from apps.decisioning.playbooks.models import Playbook
@@ -68,6 +68,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _("People and data"),
             [
                 _model(request, Profile, _("Profiles"), "person"),
+                _model(request, AttributeDefinition, _("Attributes"), "label"),
                 _model(request, Import, _("Imports"), "upload_file"),
                 _model(request, SignUp, _("Sign-ups"), "how_to_reg"),
                 _page(request, "profiles.view_profile", "preferences:find", _("Customers' own page"), "contact_mail"),

@@ -56,7 +56,10 @@ def test_a_mapping_of_ones_own_and_the_errors_where_they_are_wanted(tmp_path: Pa
         "import_profiles", str(file), "--mapping", str(mapping), "--errors", str(tmp_path / "e.csv"), "--source", "gym"
     )
 
-    assert out == "2  lines read\n1  bad lines, left out\n1  bad values, left out of good lines\n1  profiles\n"
+    assert out == (
+        "2  lines read\n1  bad lines, left out\n1  bad values, left out of good lines\n1  profiles\n"
+        "1  attributes kept that nobody defined (tier)\n"
+    )
     assert str(tmp_path / "e.csv") in err
     assert Profile.objects.get().attributes == {"tier": "gold"}
     assert ("external_id", "gym:1", False) in identifiers_of(Profile.objects.get())

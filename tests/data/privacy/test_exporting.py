@@ -58,7 +58,7 @@ def test_the_json_has_every_part_and_what_is_known(folder: Path) -> None:
     assert list(told["parts"]) == [part.name for part in export_parts()]
     assert told["parts"]["profile"]["rows"][0]["last_name"] == "<b>Huber"
     assert {row["value"] for row in told["parts"]["identifiers"]["rows"]} == {"anna@example.com", "shop:4711"}
-    assert told["parts"]["attributes"]["rows"] == [{"name": "club", "value": "gold"}]
+    assert told["parts"]["attributes"]["rows"] == [{"name": "club", "label": "Club", "value": "gold"}]
     assert [(row["purpose"], row["agreed"]) for row in told["parts"]["consents"]["rows"]] == [("News and offers", True)]
     assert told["parts"]["consent_records"]["rows"][0]["where"] == "test"
     assert "runo" not in json.dumps(told)

@@ -90,7 +90,7 @@ def test_a_sample_is_the_same_each_time() -> None:
 
 
 @pytest.mark.django_db
-def test_facts_take_four_statements_whatever_the_rules() -> None:
+def test_facts_take_five_statements_whatever_the_rules() -> None:
     profiles = [make_profile(country="DE", attributes={"age": "30"}, consent=("marketing",)) for _ in range(3)]
     make_order(profiles[0], "1", NOON)
     rules = [
@@ -106,7 +106,7 @@ def test_facts_take_four_statements_whatever_the_rules() -> None:
         connection,
     ) as queries:
         facts = facts_load(rules=rules, profile_ids=[*ids, 10**12], as_of=NOON)
-    assert len(queries) == 4
+    assert len(queries) == 5
     assert sorted(facts) == ids
     answers = [[rule_matches(rule, facts[profile_id]).matched for rule in rules] for profile_id in ids]
     assert answers == [[True, True, False, False], [True, False, False, False], [True, False, False, False]]
