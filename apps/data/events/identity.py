@@ -12,6 +12,9 @@ from typing import Any, Final
 from django.db import connection
 
 from apps.data.profiles.addresses import NewIdentifier, identifier_put, identifiers_add
+from apps.data.profiles.attribute_values import value_read
+from apps.data.profiles.attributes import attributes_seen, sealed_write, shapes_read
+from apps.data.profiles.contracts import AttributeShape
 from apps.data.profiles.errors import Erased
 from apps.data.profiles.models import Identifier, Profile
 from apps.data.profiles.normalize import (
@@ -249,8 +252,12 @@ _FIELDS: Final = {
 def traits_write(told: Sequence[tuple[Arrival, int]]) -> None:
     """Let what `identify` tells enter the profiles; the later word counts. Who is restricted or erased stays as is.
 
-    An address counts as verified only where its source is trusted for that.
+    An address counts as verified only where its source is trusted for that. A trait that is defined as an attribute is
+    read by its type, and sealed where it is sensitive; what does not fit is a fault of the event.
     """
+    traits = {trait for arrival, _ in told for trait in arrival.traits}
+    shapes = shapes_read(traits.difference(_FIELDS, PERSONAL_TRAITS), locked=True)
+    sealing: dict[tuple[int, str], Any] = {}
     people = {
         one.pk: one
         for one in Profile.objects.filter(pk__in={person for _, person in told}, restricted_at=None, erased_at=None)
@@ -263,9 +270,17 @@ def traits_write(told: Sequence[tuple[Arrival, int]]) -> None:
         profile = people.get(person)
         if profile is None:
             continue
-        if _profile_fill(profile, arrival.traits):
+        if _profile_fill(profile, arrival, shapes, sealing):
             changed.add(person)
         _addresses_put(arrival, person, held)
+    sealed = [(person, shapes[name], value) for (person, name), value in sealing.items()]
+    changed |= sealed_write(sealed, equal_too=False)
+    seen: dict[str, set[str]] = {}
+    for arrival, _ in told:
+        kept = {name for name, value in arrival.traits.items() if name in shapes or _is_plain(value)}
+        seen.setdefault(arrival.source.name, set()).update(kept.difference(_FIELDS, PERSONAL_TRAITS))
+    for source, names in sorted(seen.items()):
+        attributes_seen(sorted(names), source=source)
     at = now()
     for person in sorted(changed):
         people[person].updated_at = at
@@ -300,10 +315,12 @@ def _addresses_put(arrival: Arrival, person: int, held: set[tuple[int, bytes, bo
         held.add((person, digest, verified))
 
 
-def _profile_fill(profile: Profile, traits: Mapping[str, Any]) -> bool:
-    """Write what is told into a profile; whether that changed it."""
+def _profile_fill(
+    profile: Profile, arrival: Arrival, shapes: Mapping[str, AttributeShape], sealing: dict[tuple[int, str], Any]
+) -> bool:
+    """Write what is told into a profile, sensitive attributes into `sealing`; whether that changed the profile."""
     changed = False
-    told, address = dict(traits), traits.get("address")
+    told, address = dict(arrival.traits), arrival.traits.get("address")
     if isinstance(address, dict) and "country" not in told:
         told["country"] = address.get("country")
     attributes = dict(profile.attributes)
@@ -314,6 +331,17 @@ def _profile_fill(profile: Profile, traits: Mapping[str, Any]) -> bool:
             if text and getattr(profile, name) != text:
                 setattr(profile, name, text)
                 changed = True
+        elif (shape := shapes.get(trait)) is not None:
+            try:
+                read = value_read(shape, value)
+            except ValueError as error:
+                arrival.fault(f"its {trait} {error}")
+                continue
+            if read is not None and shape.sensitive:
+                sealing[profile.pk, trait] = read
+                attributes.pop(trait, None)
+            elif read is not None:
+                attributes[trait] = read
         elif (
             trait not in PERSONAL_TRAITS
             and _is_plain(value)

@@ -57,6 +57,10 @@ _OPEN: Final = """
 UPDATE profiles_profile AS p SET attributes = p.attributes || new.put
 FROM unnest(%s::bigint[], %s::jsonb[]) AS new(id, put) WHERE p.id = new.id
 """
+_ANY_CLEAR: Final = """
+SELECT FROM profiles_profile WHERE jsonb_typeof(attributes) = 'object' AND jsonb_exists(attributes, %s) LIMIT 1
+"""
+_ANY_SEALED: Final = "SELECT FROM profiles_sealedattribute WHERE definition_id = %s LIMIT 1"
 _WRITERS: Final = """
 SELECT DISTINCT virtualtransaction FROM pg_locks
 WHERE locktype = 'advisory' AND objid = %s AND objsubid = 1 AND mode = 'ShareLock' AND pid <> pg_backend_pid()
@@ -100,8 +104,6 @@ def _move(definition_id: int, progress: Progress | None) -> int:
     while True:
         with transaction.atomic():
             last, count = move(shape_of(row), after)
-            if last is not None:
-                AttributeDefinition.objects.filter(pk=row.pk).update(moved=row.moved + total + count)
         if last is None:
             try:
                 if _finished(row):
@@ -112,8 +114,18 @@ def _move(definition_id: int, progress: Progress | None) -> int:
             after = 0  # some came in behind
             continue
         total, after = total + count, last
+        _moved_note(row, total)
         if progress is not None:
             progress(row.name, total)
+
+
+def _moved_note(row: AttributeDefinition, total: int) -> None:
+    """Put down how far it is, for the page: unless somebody who writes values holds the row, for that may take long."""
+    with transaction.atomic():
+        free = AttributeDefinition.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=row.pk).first()
+        if free is not None:
+            free.moved = row.moved + total
+            free.save(update_fields=["moved"])
 
 
 def _seal_batch(shape: AttributeShape, after: int) -> tuple[int | None, int]:
@@ -176,9 +188,12 @@ def _finished(row: AttributeDefinition) -> bool:
         now_is = AttributeDefinition.objects.select_for_update().get(pk=row.pk)
         if now_is.moving != row.moving:
             return True  # another worker was first
-        left = _CLEAR if row.moving == Moving.SEALING else _SEALED
+        # without a lock on people: who holds theirs may be waiting for the definition
         with connection.cursor() as cursor:
-            cursor.execute(left, [shape.name, 0, shape.name, 1] if left is _CLEAR else [shape.id, 0, 1])
+            if row.moving == Moving.SEALING:
+                cursor.execute(_ANY_CLEAR, [shape.name])
+            else:
+                cursor.execute(_ANY_SEALED, [shape.id])
             if cursor.fetchone() is not None:
                 return False
         now_is.sensitive = row.moving == Moving.SEALING

@@ -20,10 +20,13 @@ from apps.data.events.errors import StreamDown, StreamFull
 from apps.data.events.models import DeadLetter, Event, EventSchema, MessageSeen, UnknownName, Visitor
 from apps.data.events.stream import STREAM, WAITING, stream_look
 from apps.data.profiles.addresses import holders_of, identifier_put
-from apps.data.profiles.models import Identifier, Profile
+from apps.data.profiles.attributes import attributes_read
+from apps.data.profiles.models import AttributeSeen, Identifier, Profile
+from apps.data.profiles.services import attribute_define
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
-from tests.factories import identifiers_of, known_by, make_profile, make_purposes
+from tests.factories import identifiers_of, known_by, make_profile, make_purposes, make_user
+from tests.storage import found_in_tables
 
 from .conftest import WEB, Send, Take
 
@@ -424,3 +427,28 @@ def test_every_call_of_the_specification_is_taken(send: Send, take: Take) -> Non
 
     assert (came.events, came.duplicates) == (65, 0)
     assert [one.reason for one in DeadLetter.objects.all()] == ["no_call"]  # {"All": true, …} tells of nothing
+
+
+@pytest.mark.django_db
+def test_a_trait_that_is_defined_is_read_by_its_type_and_sealed_where_it_is_sensitive(send: Send, take: Take) -> None:
+    by = make_user("administrator")
+    attribute_define(name="age", kind="number", by=by)
+    attribute_define(name="illness", sensitive=True, by=by)
+    attribute_define(name="codes", kind="texts", by=by)
+
+    send({"type": "identify", "userId": "k", "traits": {"age": "41", "illness": "kanarienfieber", "codes": ["a", "b"],
+                                                        "hat": "big"}})  # fmt: skip
+    take()
+    person = known_by("external_id", "shop:k")
+    assert person.attributes == {"age": 41, "codes": ["a", "b"], "hat": "big"}
+    assert attributes_read(profile_id=person.pk)["illness"] == "kanarienfieber"
+    assert found_in_tables("kanarienfieber") == {}
+    assert set(AttributeSeen.objects.values_list("name", flat=True)) == {"age", "illness", "codes", "hat"}
+
+    # what does not fit is a fault of the event, without the value, and what fits is taken
+    send({"type": "identify", "userId": "k", "traits": {"age": "kanarienfieber", "illness": "flu"}})
+    take()
+    assert attributes_read(profile_id=person.pk) == {
+        "age": 41, "illness": "flu", "codes": ["a", "b"], "hat": "big",
+    }  # fmt: skip
+    assert found_in_tables("kanarienfieber") == {}
