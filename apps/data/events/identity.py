@@ -253,10 +253,11 @@ def traits_write(told: Sequence[tuple[Arrival, int]]) -> None:
     """Let what `identify` tells enter the profiles; the later word counts. Who is restricted or erased stays as is.
 
     An address counts as verified only where its source is trusted for that. A trait that is defined as an attribute is
-    read by its type, and sealed where it is sensitive; what does not fit is a fault of the event.
+    read by its type, and sealed where it is sensitive; what does not fit is a fault of the event. Of the personal ones
+    only those enter that are defined.
     """
     traits = {trait for arrival, _ in told for trait in arrival.traits}
-    shapes = shapes_read(traits.difference(_FIELDS, PERSONAL_TRAITS), locked=True)
+    shapes = shapes_read(traits.difference(_FIELDS, ("email", "phone")), locked=True)
     sealing: dict[tuple[int, str], Any] = {}
     people = {
         one.pk: one
@@ -277,8 +278,9 @@ def traits_write(told: Sequence[tuple[Arrival, int]]) -> None:
     changed |= sealed_write(sealed, equal_too=False)
     seen: dict[str, set[str]] = {}
     for arrival, _ in told:
-        kept = {name for name, value in arrival.traits.items() if name in shapes or _is_plain(value)}
-        seen.setdefault(arrival.source.name, set()).update(kept.difference(_FIELDS, PERSONAL_TRAITS))
+        plain = {name for name, value in arrival.traits.items() if name not in PERSONAL_TRAITS and _is_plain(value)}
+        kept = (plain | (arrival.traits.keys() & shapes.keys())).difference(_FIELDS)
+        seen.setdefault(arrival.source.name, set()).update(kept)
     for source, names in sorted(seen.items()):
         attributes_seen(sorted(names), source=source)
     at = now()
