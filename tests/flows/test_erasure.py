@@ -31,7 +31,9 @@ from apps.data.privacy.erasing import erasure_ask, erasure_run
 from apps.data.privacy.exporting import export_ask, export_build, export_fetch, export_of
 from apps.data.privacy.models import RightsRequest
 from apps.data.profiles.addresses import holders_of
+from apps.data.profiles.attributes import attributes_read
 from apps.data.profiles.models import Profile
+from apps.data.profiles.services import attribute_define
 from apps.delivery.sending.models import DeliveryAttempt, Message
 from apps.delivery.webhooks.models import WebhookEvent
 from apps.foundation.core.clock import now
@@ -46,15 +48,29 @@ PHONE = "+436601234987"
 NUMBER = "shop:CANARY-4711"
 PROPERTY, ATTRIBUTE, DECIDED, NEWS = "canary-looked-at", "canary-known", "canary-decided", "canary-news"
 BROWSER, NOTE, RESPONSE = "CanaryBrowser/1", "canary-note-of-staff", "canary-response"
-CANARIES = (ADDRESS, *NAMES, PHONE, "CANARY-4711", PROPERTY, ATTRIBUTE, DECIDED, NEWS, BROWSER, NOTE, RESPONSE)
+SENSITIVE = "canary-confided"
+CANARIES = (
+    SENSITIVE,
+    ADDRESS,
+    *NAMES,
+    PHONE,
+    "CANARY-4711",
+    PROPERTY,
+    ATTRIBUTE,
+    DECIDED,
+    NEWS,
+    BROWSER,
+    NOTE,
+    RESPONSE,
+)
 IN_CLEAR = {*NAMES, PROPERTY, ATTRIBUTE, NEWS, NOTE, RESPONSE}
 """What stands in a table as it is; the rest is sealed, or in files."""
 
-FILE = f"""number,email,phone,first,last,joined
-CANARY-4711,{ADDRESS},{PHONE},{NAMES[0]},{NAMES[1]},2026-01-01
-CANARY-4711,{ADDRESS},no phone at all,{NAMES[0]},{NAMES[1]},2026-01-02
-,broken,,{NAMES[0]},{NAMES[1]},2026-01-03
-,bruno@example.com,not a phone,Bruno,Berg,2026-01-04
+FILE = f"""number,email,phone,first,last,joined,health
+CANARY-4711,{ADDRESS},{PHONE},{NAMES[0]},{NAMES[1]},2026-01-01,{SENSITIVE}
+CANARY-4711,{ADDRESS},no phone at all,{NAMES[0]},{NAMES[1]},2026-01-02,{SENSITIVE}
+,broken,,{NAMES[0]},{NAMES[1]},2026-01-03,{SENSITIVE}
+,bruno@example.com,not a phone,Bruno,Berg,2026-01-04,
 """
 MAPPING = {
     "source": "shop",
@@ -65,7 +81,7 @@ MAPPING = {
         "first_name": "first",
         "last_name": "last",
     },
-    "attributes": {"joined": "joined"},
+    "attributes": {"joined": "joined", "health": "health"},
 }
 
 
@@ -90,7 +106,7 @@ class Stores:
             cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
             for (table,) in cursor.fetchall():
                 rows = BytesIO()
-                cursor.cursor.copy_expert(f'COPY "{table}" TO STDOUT', rows)
+                cursor.cursor.copy_expert(f'COPY (SELECT * FROM "{table}") TO STDOUT', rows)  # noqa: S608  # our own tables
                 yield table, rows.getvalue()
         for path in self.folder.rglob("*"):
             if path.is_file():
@@ -135,6 +151,7 @@ def brought(stores: Stores, name: str) -> Import:
 def planted(stores: Stores) -> Profile:
     """A person of whom something is in every store."""
     make_purposes()
+    attribute_define(name="health", sensitive=True, by=make_user("administrator"))
     brought(stores, "first.csv")
     (profile_id,) = holders_of(kind="email", value=ADDRESS)
     profile = Profile.objects.get(pk=profile_id)
@@ -149,7 +166,11 @@ def planted(stores: Stores) -> Profile:
     )  # fmt: skip
     run = make_run()
     kept: dict[str, Any] = {
-        "inputs": {"language": "en", "profile": {"first_name": NAMES[0], "x": DECIDED}, "slots": {}}
+        "inputs": {
+            "language": "en",
+            "profile": {"first_name": NAMES[0], "x": DECIDED, "health": SENSITIVE},
+            "slots": {},
+        }
     }
     decision = make_decision(run=run, profile=profile, **kept)
     sent = Message.objects.create(
@@ -173,6 +194,8 @@ def test_nothing_of_an_erased_person_is_left_anywhere(stores: Stores) -> None:
     assert set(before) >= IN_CLEAR, "the canaries that stand in clear are found while they are there"
     assert any("uploads" in place or "first.csv" in place for place in before[ADDRESS])
     assert any("errors" in place for place in before[NAMES[0]])
+    assert all("first.csv" in place for place in before[SENSITIVE]), "but for the file as it was brought"
+    assert attributes_read(profile_id=profile.pk)["health"] == SENSITIVE
 
     request = erasure_ask(profile_id=profile.pk, shown_by="a fresh link", sure=True)
     erasure_run(request_id=request.pk)
@@ -200,7 +223,7 @@ def test_the_export_of_that_person_tells_all_of_it_and_nothing_of_others(stores:
     for name, part in told.items():
         for row in part["rows"]:
             assert list(row) == list(part["words"]), name
-    for canary in (ADDRESS, *NAMES, PHONE, NUMBER, PROPERTY, ATTRIBUTE, DECIDED, BROWSER):
+    for canary in (SENSITIVE, ADDRESS, *NAMES, PHONE, NUMBER, PROPERTY, ATTRIBUTE, DECIDED, BROWSER):
         assert canary in text, canary
     assert [row["agreed"] for row in told["consents"]["rows"]] == [True, True]
     assert len(told["messages"]["rows"]) == 2
@@ -215,7 +238,7 @@ def test_a_new_import_of_the_same_address_stays_suppressed(stores: Stores) -> No
 
     (stores.folder / "uploads" / "again.csv").parent.mkdir(exist_ok=True)
     path = stores.folder / "uploads" / "again.csv"
-    path.write_text(FILE + ",cleo@example.com,,Cleo,Cat,2026-02-02\n")
+    path.write_text(FILE + ",cleo@example.com,,Cleo,Cat,2026-02-02,\n")
     grant = Grant("marketing", "they ticked the box in the shop", make_user("administrator"))
     job = import_open(kind="profiles", path=path, mapping=mapping_parse(MAPPING, kind="profiles"), grant=grant)
     assert import_run(import_id=job.pk).state == Import.State.DONE

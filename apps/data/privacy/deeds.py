@@ -13,7 +13,7 @@ from apps.foundation.core.errors import Conflict, Invalid
 from .correcting import FIELDS, correction_make
 from .erasing import erasure_begin
 from .exporting import MAIL, export_ask, export_of, mail_key
-from .forms import ConfirmForm, CorrectionForm, EraseForm, ObjectionForm, ReasonForm
+from .forms import ATTRIBUTE, ConfirmForm, CorrectionForm, EraseForm, ObjectionForm, ReasonForm
 from .limiting import objection_record, restriction_lift, restriction_set
 from .models import RightsRequest
 from .registry import erase_steps
@@ -61,9 +61,13 @@ def _mail(request: RightsRequest, said: Mapping[str, Any], by: User) -> str:
 
 
 def _correct(request: RightsRequest, said: Mapping[str, Any], by: User) -> str:
+    attributes = {
+        name.removeprefix(ATTRIBUTE): text for name, text in said.items() if name.startswith(ATTRIBUTE) and text
+    }
     made = correction_make(
         profile_id=request.profile_id,
         values={name: said[name] for name in FIELDS},
+        attributes=attributes,
         shown_by=request.shown_by,
         actor=by,
     )

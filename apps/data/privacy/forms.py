@@ -6,6 +6,8 @@ from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from apps.data.profiles.addresses import holders_of
+from apps.data.profiles.attribute_values import KINDS
+from apps.data.profiles.attributes import shapes_read
 from apps.data.profiles.models import Profile
 from apps.data.profiles.normalize import email_normalize, external_id_normalize
 from apps.foundation.core.errors import Invalid
@@ -14,6 +16,8 @@ from .correcting import FIELDS
 from .limiting import OBJECTIONS
 from .models import RightsRequest
 
+ATTRIBUTE = "attribute:"
+"""Goes before the name of an attribute among the fields of a correction."""
 _LABELS = {"time_zone": "Time zone"}
 _HELP = {
     "language": "Such as de or pt-BR",
@@ -117,4 +121,12 @@ class CorrectionForm(ConfirmForm):
                 max_length=120,
                 widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
                 help_text=_HELP.get(name, ""),
+            )
+        for name, shape in shapes_read().items():
+            self.fields[f"{ATTRIBUTE}{name}"] = forms.CharField(
+                label=name,
+                required=False,
+                max_length=1000,
+                widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "dir": "auto"}),
+                help_text=f"{KINDS[shape.kind].capitalize()}. Empty: it stays as it is.",
             )

@@ -13,8 +13,8 @@ from django.conf.locale import LANG_INFO
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from apps.data.consent.links import LinkScope, preferences_url
 from apps.data.privacy.address_changes import Asked, address_change_ask, address_changes_offered
@@ -24,9 +24,11 @@ from apps.data.privacy.exporting import MAIL, export_ask, export_fetch, export_o
 from apps.data.privacy.limiting import objection_record, restriction_lift, restriction_set
 from apps.data.privacy.models import RightsRequest
 from apps.data.privacy.selectors import requests_running
+from apps.data.profiles.attributes import attributes_read, names_held, shapes_read
+from apps.data.profiles.contracts import AttributeShape
 from apps.data.profiles.countries import COUNTRY_NAMES
 from apps.data.profiles.mail import MailKind, mail_ready, mail_want
-from apps.data.profiles.models import Identifier, Profile
+from apps.data.profiles.models import Identifier, Profile, label_of
 from apps.data.profiles.vault import Erased
 from apps.decisioning.decisions.selectors import occasion_of
 from apps.foundation.core.clock import now
@@ -46,6 +48,8 @@ _LANGUAGES: Final = sorted(
     ((code, str(info["name_local"])) for code, info in LANG_INFO.items() if "name_local" in info and "-" not in code),
     key=lambda pair: pair[1].casefold(),
 )
+_MOST_ATTRIBUTES: Final = 30
+"""Of those that people may correct: a form of the page has so many fields at most."""
 SAID: Final[Mapping[str, Any]] = {
     "export": gettext_lazy("Done: your copy is being made. A link to it comes to your address within minutes."),
     "export_by_staff": gettext_lazy("Done: we got your request for a copy, and answer it within a month."),
@@ -109,6 +113,7 @@ def _shown(
         "countries": sorted(((code, country_name(code)) for code in COUNTRY_NAMES), key=lambda pair: pair[1]),
         "language": profile.language.partition("-")[0],
         "wrong": wrong or {},
+        "attributes": [] if profile.erased_at else _correctable(profile_id),
     }
     return render(request, "preferences/data.html", context, status=422 if wrong else 200)
 
@@ -156,7 +161,8 @@ def _correct(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> st
     known = Profile.objects.values_list("language", flat=True).get(pk=profile_id)
     if values["language"] == known.partition("-")[0]:
         values["language"] = known  # the page offers languages without their countries
-    made = correction_make(profile_id=profile_id, values=values, shown_by=_how(message_id))
+    attributes = _attributes_said(fields) if "attributes" in fields else {}
+    made = correction_make(profile_id=profile_id, values=values, shown_by=_how(message_id), attributes=attributes)
     return "same" if made is None else "correct"
 
 
@@ -179,6 +185,43 @@ def _address(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> st
         network=fields["network"],
     )
     return {Asked.MAILED: "address", Asked.SAME: "address_same", Asked.OFTEN: "often"}[asked]
+
+
+def _correctable(profile_id: int) -> list[dict[str, Any]]:
+    """The attributes that a person may correct, as inputs. Sensitive ones are empty: a link may have been passed on."""
+    shapes, language = _shapes_correctable(), get_language() or "en"
+    known = attributes_read(profile_id=profile_id, names=[one.name for one in shapes if not one.sensitive])
+    held = names_held(profile_id)
+    return [
+        {
+            "field": f"attribute_{shape.id}",
+            "label": label_of(shape.name, shape.labels, language),
+            "kind": shape.kind,
+            "allowed": shape.allowed,
+            "value": _typed(known.get(shape.name)),
+            "hidden": shape.sensitive and shape.name in held,
+        }
+        for shape in shapes
+    ]
+
+
+def _shapes_correctable() -> list[AttributeShape]:
+    return [shape for shape in shapes_read().values() if shape.correctable][:_MOST_ATTRIBUTES]
+
+
+def _typed(value: Any) -> str:
+    """A value as it can be typed in again."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(f'"{one}"' if "," in str(one) else str(one) for one in value)
+    return "" if value is None else str(value)
+
+
+def _attributes_said(fields: Mapping[str, str]) -> dict[str, str]:
+    """What a form of the page says of attributes, by name. An empty field empties one, but leaves a sensitive one."""
+    said = [(shape, fields.get(f"attribute_{shape.id}", "")) for shape in _shapes_correctable()]
+    return {shape.name: text for shape, text in said if text or not shape.sensitive}
 
 
 def _object(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> str:

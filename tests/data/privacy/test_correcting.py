@@ -4,11 +4,14 @@ import pytest
 
 from apps.data.privacy.correcting import correction_make
 from apps.data.privacy.models import RightsRequest
+from apps.data.profiles.attributes import attributes_read
 from apps.data.profiles.models import Profile
+from apps.data.profiles.services import attribute_define
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.governance.models import AuditEntry
-from tests.factories import make_profile
+from tests.factories import make_profile, make_user
+from tests.storage import found_in_tables
 
 pytestmark = pytest.mark.django_db
 SHOWN = "the link of a message"
@@ -62,3 +65,27 @@ def test_nothing_is_known_of_an_erased_person_again() -> None:
         correction_make(profile_id=profile.pk, values={"first_name": "Anna"}, shown_by=SHOWN)
 
     assert Profile.objects.get(pk=profile.pk).first_name == ""
+
+
+def test_a_person_corrects_attributes_that_are_theirs_to_correct_and_staff_all() -> None:
+    by = make_user("administrator")
+    attribute_define(name="size", kind="number", correctable=True, by=by)
+    attribute_define(name="illness", sensitive=True, correctable=True, by=by)
+    attribute_define(name="score", kind="number", by=by)
+    profile = make_profile(attributes={"size": 38, "score": 1}, restricted_at=now())
+
+    done = correction_make(
+        profile_id=profile.pk, values={}, attributes={"size": "39.5", "illness": "kanarienfieber"}, shown_by=SHOWN
+    )
+    assert done is not None
+    assert done.report == {"corrected": ["illness", "size"]}
+    assert attributes_read(profile_id=profile.pk) == {"size": 39.5, "illness": "kanarienfieber", "score": 1}
+    assert found_in_tables("kanarienfieber") == {}
+
+    for wrong in ({"score": "2"}, {"nobody_defined": "x"}, {"size": "big"}):
+        with pytest.raises(Invalid) as fault:
+            correction_make(profile_id=profile.pk, values={"first_name": "Bea"}, attributes=wrong, shown_by=SHOWN)
+        assert fault.value.extra == {"field": next(iter(wrong))}
+    assert Profile.objects.get(pk=profile.pk).first_name == ""
+    assert correction_make(profile_id=profile.pk, values={}, attributes={"score": "2"}, shown_by=SHOWN, actor=by)
+    assert attributes_read(profile_id=profile.pk)["score"] == 2

@@ -16,11 +16,14 @@ from apps.data.privacy.exporting import export_build, mail_key
 from apps.data.privacy.models import AddressChange, ExportFile, RightsRequest
 from apps.data.profiles import mail
 from apps.data.profiles.addresses import addresses_read
+from apps.data.profiles.attributes import attributes_put, attributes_read, shapes_read
 from apps.data.profiles.mail import MailKind, mail_carrier_set
 from apps.data.profiles.models import Profile
+from apps.data.profiles.services import attribute_define
 from apps.decisioning.playbooks.models import MailWant, Run
 from apps.delivery.sending.models import Message
 from apps.foundation.core.clock import now
+from tests.factories import make_user
 from tests.surfaces.ledger import make_message
 
 pytestmark = pytest.mark.django_db
@@ -241,3 +244,36 @@ def test_without_both_mails_no_change_of_address_is_offered(client: Client, carr
     answer = client.post(path_of(fresh), "do=address&email=new@example.org", content_type=FORM)
     assert (answer.status_code, answer["Location"]) == (303, path_of(fresh))
     assert not AddressChange.objects.exists()
+
+
+def test_attributes_that_are_theirs_are_corrected_and_a_sensitive_one_is_not_shown(client: Client) -> None:
+    by = make_user("administrator")
+    attribute_define(name="shoe_size", kind="number", correctable=True, labels={"en": "Shoe <size>"}, by=by)
+    attribute_define(name="illness", sensitive=True, correctable=True, by=by)
+    attribute_define(name="score", by=by)
+    size, illness = (shapes_read([name])[name].id for name in ("shoe_size", "illness"))
+    message = make_message()
+    attributes_put(profile_id=message.profile_id, values={"shoe_size": 38, "illness": "kanarienfieber", "score": "s7"})
+
+    page = client.get(path_of(message)).content.decode()
+    assert "Shoe &lt;size&gt;" in page
+    assert f'name="attribute_{size}" value="38"' in page
+    assert "kanarienfieber" not in page
+    assert "s7" not in page
+    known = client.get(path_of(message).removesuffix("/data")).content.decode()
+    assert "Shoe &lt;size&gt;" in known
+    assert "kanarienfieber" not in known
+
+    # empty leaves a sensitive one, and empties another
+    form = f"do=correct&first_name=Carl&attributes=1&attribute_{size}=39&attribute_{illness}="
+    assert post(client, message, form) == "correct"
+    assert attributes_read(profile_id=message.profile_id) == {
+        "shoe_size": 39, "illness": "kanarienfieber", "score": "s7",
+    }  # fmt: skip
+    answer = client.post(path_of(message), f"do=correct&attributes=1&attribute_{size}=big", content_type=FORM)
+    assert answer.status_code == 422
+    assert post(client, message, f"do=correct&attributes=1&attribute_{illness}=flu") == "correct"
+    assert attributes_read(profile_id=message.profile_id) == {"illness": "flu", "score": "s7"}
+    # and a form from before there were any changes none
+    assert post(client, message, "do=correct&first_name=Carlo") == "correct"
+    assert attributes_read(profile_id=message.profile_id) == {"illness": "flu", "score": "s7"}
