@@ -198,6 +198,10 @@ CELERY_BEAT_SCHEDULE = {
     "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "tend the tables of events": {"task": "apps.data.events.tasks.partitions_tend", "schedule": 3600.0},
+    "void stale copies of features": {
+        "task": "apps.data.features.tasks.stale_copies_sweep",
+        "schedule": 10.0,
+    },
     "take up imports": {"task": "apps.data.imports.tasks.imports_sweep", "schedule": 60.0},
     "look for digests": {"task": "apps.decisioning.decisions.tasks.digests_tick", "schedule": 30.0},
     "re-drive decisions": {"task": "apps.decisioning.decisions.tasks.decisions_sweep", "schedule": 10.0},

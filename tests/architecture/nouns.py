@@ -146,7 +146,15 @@ NOUNS: dict[str, dict[str, str]] = {
         "sealing.py": "what was sent, sealed before anybody knows whose it is",
         "stream.py": "events on their way, in Redis",
     },
-    "data/features": {"definitions.py": "each feature defined once"},
+    "data/features": {
+        "definitions.py": "each feature defined once",
+        "entities.py": "features of items and of the moment",
+        "online.py": "the copies in Redis",
+        "privacy.py": "what it tells of the personal data it holds",
+        "sql.py": "features over the tallies, for a set of people",
+        "tallies.py": "how often somebody did something, written with the events",
+        "training.py": "rows to train models on",
+    },
     "data/imports": {
         "privacy.py": "what it tells of the personal data it holds",
         "faults.py": "the errors file",

@@ -45,6 +45,7 @@ NOTHING_PERSONAL: dict[str, str] = {
     "events.EventSchema": "what events look like",
     "events.EventSchemaVersion": "what events look like",
     "events.UnknownName": "names of events and properties, counted",
+    "features.Rebuilding": "how far a rebuild came",
     "governance.ApprovalPath": "roles",
     "playbooks.Playbook": "a plan",
     "playbooks.PlaybookVersion": "a plan",

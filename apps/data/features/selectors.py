@@ -1,102 +1,87 @@
-"""Values of features, read for many people at once, as they were known at a moment."""
+"""Values of features, read for many people at once: as they are now, and as they were known at a moment."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from django.db import connection
 
+from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
 
-from .definitions import FEATURES, RECENT_LINES, FeatureValue
+from .definitions import EVENT_NAMES, FEATURES, FeatureValue
+from .engine import Bought, Happened, State, values
+from .online import copies_read, features_select
 
-_ORDERS = """
-    LEFT JOIN (
-        SELECT o.profile_id, count(*) AS number, max(o.placed_at) AS newest, sum(o.revenue) AS revenue
-        FROM events_order o
-        WHERE o.profile_id = ANY(%(ids)s) AND o.status = 'purchase' AND o.placed_at <= %(as_of)s
-        GROUP BY o.profile_id
-    ) orders ON orders.profile_id = asked.id"""
+NOW = timedelta(minutes=15)
+"""A moment that is not longer ago is asked as now: what happened since counts too."""
 
-_TOP_CATEGORY = """
-    LEFT JOIN (
-        SELECT DISTINCT ON (o.profile_id) o.profile_id, i.category
-        FROM events_order o
-        JOIN events_orderline l ON l.order_id = o.id AND l.is_purchase
-        JOIN catalog_item i ON i.id = l.item_id AND i.category <> ''
-        WHERE o.profile_id = ANY(%(ids)s) AND o.status = 'purchase'
-          AND o.placed_at <= %(as_of)s AND o.placed_at >= %(top_category_from)s
-        GROUP BY o.profile_id, i.category
-        ORDER BY o.profile_id, count(*) DESC, i.category COLLATE "C"
-    ) top ON top.profile_id = asked.id"""
 
-# Along the index, newest order first, and only as many lines as are needed: a wholesaler costs no more than others.
-_RECENT_ITEMS = """
-    LEFT JOIN LATERAL (
-        SELECT array_agg(lines.item_id) AS item_ids
-        FROM (
-            SELECT l.item_id
-            FROM (
-                SELECT o.id, o.placed_at
-                FROM events_order o
-                WHERE o.profile_id = asked.id AND o.status = 'purchase' AND o.placed_at <= %(as_of)s
-                ORDER BY o.placed_at DESC, o.id DESC
-                LIMIT %(recent_lines)s
-            ) o
-            JOIN events_orderline l ON l.order_id = o.id AND l.is_purchase
-            ORDER BY o.placed_at DESC, o.id DESC, l.number
-            LIMIT %(recent_lines)s
-        ) lines
-    ) recent ON TRUE"""
-
-_COLUMNS = {
-    "orders_count": ("orders.number", _ORDERS),
-    "last_order_at": ("orders.newest", _ORDERS),
-    "days_since_last_order": (
-        "floor(extract(epoch FROM %(as_of)s::timestamptz - orders.newest) / 86400)::int",
-        _ORDERS,
-    ),
-    "lifetime_value": ("orders.revenue", _ORDERS),
-    "top_category": ("top.category", _TOP_CATEGORY),
-    "recent_items": ("recent.item_ids", _RECENT_ITEMS),
-}
+def names_check(names: Iterable[str]) -> None:
+    """Raises Invalid for a name that no feature of a person has."""
+    for name in names:
+        if name not in FEATURES:
+            raise Invalid("feature_unknown", f"There is no feature {name!r}: there are {', '.join(FEATURES)}")
 
 
 def features_read(
     *, profile_ids: Sequence[int], names: Sequence[str], as_of: datetime
 ) -> dict[int, dict[str, FeatureValue]]:
-    """The named features of each profile, from what was placed up to and including `as_of`; one statement.
+    """The named features of each profile, from what happened up to `as_of`, whenever it was recorded.
 
-    Each id asked for is in the answer, with the defaults where nothing is known. Raises Invalid for a name that
-    no feature has. The hot path: rows into dicts, only what the names need is read.
+    Each id asked for is in the answer, with the defaults where nothing is known. as_of: now, or at most `NOW` ago: from
+    the online copies, with what happened since; else from PostgreSQL, in one statement. Raises Invalid for a name that
+    no feature has.
     """
-    for name in names:
-        if name not in FEATURES:
-            raise Invalid("feature_unknown", f"There is no feature {name!r}: there are {', '.join(FEATURES)}")
-    columns = [_COLUMNS[name][0] for name in names]
-    joins = dict.fromkeys(_COLUMNS[name][1] for name in names)
-    statement = (
-        f"SELECT {', '.join(['asked.id', *columns])} FROM unnest(%(ids)s::bigint[]) AS asked(id) {' '.join(joins)}"  # noqa: S608  # our own names
-    )
-    window = FEATURES["top_category"].window
-    params: dict[str, Any] = {
-        "ids": list(profile_ids),
-        "as_of": as_of,
-        "top_category_from": as_of - window if window is not None else as_of,
-        "recent_lines": RECENT_LINES,
-    }
+    names_check(names)
+    at = now()
+    if at - NOW <= as_of <= at:
+        return copies_read(profile_ids=profile_ids, names=names, as_of=at)
+    return features_select(profile_ids=profile_ids, names=names, as_of=as_of)
+
+
+_EVENTS_KNOWN = """
+SELECT e.profile_id, e.recorded_at, e.name, e.occurred_at
+FROM events_event e WHERE e.profile_id = ANY(%s) AND e.name = ANY(%s) AND e.recorded_at <= %s
+"""
+_ORDERS_KNOWN = """
+SELECT o.profile_id, o.recorded_at, o.id, o.placed_at, o.revenue,
+       (SELECT COALESCE(json_agg(json_build_array(l.item_id, i.category) ORDER BY l.number), '[]')
+        FROM events_orderline l JOIN catalog_item i ON i.id = l.item_id WHERE l.order_id = o.id AND l.is_purchase)
+FROM events_order o WHERE o.profile_id = ANY(%s) AND o.status = 'purchase' AND o.recorded_at <= %s
+"""
+
+
+def features_as_of(*, moments: Sequence[tuple[int, datetime]], names: Sequence[str]) -> list[dict[str, FeatureValue]]:
+    """For each profile and moment the named features as they were known then, in the order asked: rows to train on.
+
+    Only what was *recorded* up to a moment counts, so what is recorded later changes no row. Replayed from single
+    events and orders by the engine, which is slower than `features_read`; some thousand rows at a time. Raises Invalid
+    for a name that no feature has.
+    """
+    names_check(names)
+    if not moments:
+        return []
+    ids = sorted({profile_id for profile_id, _ in moments})
+    newest = max(moment for _, moment in moments)
+    known: dict[int, list[tuple[datetime, Happened | Bought]]] = {profile_id: [] for profile_id in ids}
     with connection.cursor() as cursor:
-        cursor.execute(statement, params)
-        return {
-            profile_id: {name: _value(name, value) for name, value in zip(names, values, strict=True)}
-            for profile_id, *values in cursor.fetchall()
-        }
-
-
-def _value(name: str, value: Any) -> FeatureValue:
-    if value is None:
-        default = FEATURES[name].default
-        return list(default) if isinstance(default, list) else default
-    if name == "recent_items":
-        return list(dict.fromkeys(value))
-    return cast(FeatureValue, value)
+        cursor.execute(_EVENTS_KNOWN, [ids, list(EVENT_NAMES), newest])
+        for profile_id, recorded_at, name, occurred_at in cursor.fetchall():
+            known[profile_id].append((recorded_at, Happened(name, occurred_at)))
+        cursor.execute(_ORDERS_KNOWN, [ids, newest])
+        for profile_id, recorded_at, order_id, placed_at, revenue, lines in cursor.fetchall():
+            bought = Bought(order_id, placed_at, revenue, tuple((item, category) for item, category in lines))
+            known[profile_id].append((recorded_at, bought))
+    rows: list[dict[str, FeatureValue]] = [{} for _ in moments]
+    states = {profile_id: State() for profile_id in ids}
+    for things in known.values():
+        things.sort(key=lambda thing: thing[0])
+    taken = dict.fromkeys(ids, 0)
+    for place in sorted(range(len(moments)), key=lambda place: moments[place][1]):
+        profile_id, moment = moments[place]
+        things, state = known[profile_id], states[profile_id]
+        while taken[profile_id] < len(things) and things[taken[profile_id]][0] <= moment:
+            state.add([things[taken[profile_id]][1]])
+            taken[profile_id] += 1
+        rows[place] = values(state, names, moment)
+    return rows

@@ -14,6 +14,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 
 from apps.data.consent.models import Channel, ConsentRecord, Purpose
 from apps.data.consent.services import consents_grant_new
+from apps.data.features.services import orders_changed
 from apps.data.profiles.attributes import shapes_read
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
@@ -166,6 +167,8 @@ def _merge(job: Import, mapping: Mapping, progress: Progress) -> None:
                     key=StagingKey.load(job.pk, progress.key),
                     complete=not progress.bad and not progress.damage,
                 )
+                if mapping.kind == "orders":
+                    orders_changed(profile_ids=None)
                 job.counts = {
                     "lines_read": progress.records,
                     "lines_bad": progress.bad,

@@ -313,13 +313,13 @@ def people_decide(
     }
     rest = [profile_id for profile_id in may if not withheld_because(plan, people[profile_id])[0]]
     facts = facts_load(rules=plan.rules, profile_ids=rest, as_of=as_of) if plan.rules and rest else {}
-    cards, set_id = _cards_read(plan, rest, values, as_of)
     frequencies = _collected_for(plan, purpose, channel, gate)
     weighed = pieces_weigh(cursor, profile_ids=rest, at=at, most=plan.most_items) if plan.collects and rest else {}
     impersonal: set[int] = set()
     if plan.personal and rest:
         impersonal = withdrawn_read(profile_ids=rest, purpose=PERSONALISATION, channel=channel)
     tracked = granted_read(profile_ids=rest, purpose=TRACKING, channel=channel, at=at) if rest else frozenset()
+    cards, set_id = _cards_read(plan, rest, values, as_of, impersonal)
     for profile_id in rest:
         people[profile_id] = Person(
             gate="",
@@ -368,15 +368,26 @@ def _profiles_read(profile_ids: Sequence[int], plan: Plan, hidden: Collection[st
 
 
 def _cards_read(
-    plan: Plan, profile_ids: Sequence[int], values: dict[int, dict[str, Any]], as_of: datetime
+    plan: Plan,
+    profile_ids: Sequence[int],
+    values: dict[int, dict[str, Any]],
+    as_of: datetime,
+    impersonal: set[int],
 ) -> tuple[dict[int, dict[str, list[ItemCard]]], int | None]:
-    """The lists that the tiers ask for, by profile id, and the set they come from; none without a set."""
+    """The lists that the tiers ask for, by profile id, and the set they come from; none without a set.
+
+    impersonal: of whom nothing that they did is looked at; they have what everybody has.
+    """
     if not plan.sources or not profile_ids or (newest := latest_set()) is None:
         return {}, None
     wanted = ["recent_items", "top_category"] if "category" in plan.sources else ["recent_items"]
     features: dict[int, dict[str, Any]] = {
         profile_id: dict(known)
-        for profile_id, known in features_read(profile_ids=profile_ids, names=wanted, as_of=as_of).items()
+        for profile_id, known in features_read(
+            profile_ids=[profile_id for profile_id in profile_ids if profile_id not in impersonal],
+            names=wanted,
+            as_of=as_of,
+        ).items()
     }
     people = {
         profile_id: PersonTaste(

@@ -16,6 +16,7 @@ from apps.data.catalog.models import Item
 from apps.data.consent.models import Action, ConsentRecord, Suppression
 from apps.data.consent.services import consent_grant, consent_withdraw, consents_grant_new, suppression_add
 from apps.data.events.models import Event, Order, OrderLine
+from apps.data.features.services import people_refold
 from apps.data.profiles.addresses import NewIdentifier, identifiers_add
 from apps.data.profiles.models import Profile
 from apps.foundation.accounts.models import User
@@ -217,6 +218,7 @@ def _happenings_write(shop: SampleShop, people: list[int]) -> int:
             for number, h in enumerate(shop.happenings, 1)
         ),
     )
+    people_refold(profile_ids=people)
     return len(shop.happenings)
 
 

@@ -1,0 +1,371 @@
+"""The online copy: what features are made of, of each person, in Redis, made void by what changes it.
+
+A copy is a row of numbers (moments, counts, amounts; features are made of them when they are read, so that days since
+something pass by themselves) and a tail (texts and lists). PostgreSQL is the truth: a copy that is not there is made
+from it by whoever reads, and written only if nobody made it void meanwhile. So never an older one over a newer.
+
+- Whoever changes something writes a *mark* in its place before the commit and takes it away after: while it stands,
+  nobody puts a copy there. A process that dies in between leaves the mark, which ends by itself.
+- Redis away: values come from PostgreSQL, and who could not be told is put down (`StaleCopy`) for the sweep.
+"""
+
+import logging
+import struct
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, cast
+from uuid import uuid4
+
+import orjson
+import redis
+from django.conf import settings
+from django.db import connection, transaction
+
+from .definitions import (
+    FEATURES,
+    Cases,
+    DaysSince,
+    Feature,
+    FeatureValue,
+    Ratio,
+    RecentItems,
+    Tally,
+    TopCategory,
+    tallies_of,
+)
+from .engine import cases_choose
+from .models import StaleCopy
+from .sql import FeatureSql
+
+logger = logging.getLogger(__name__)
+
+_WAIT_SECONDS = 0.25
+_GENERATION = "features:generation"
+_NONE = -(2**63)
+_NEVER = 2**63 - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_MICROSECONDS = 86_400_000_000
+_MARK_SECONDS = 600
+"""How long a mark stands whose process died; longer than any transaction that records events."""
+_COPY, _MARK = b"C", b"M"
+
+TALLIES: tuple[Tally, ...] = tuple(dict.fromkeys(tally for one in FEATURES.values() for tally in tallies_of(one)))
+_PLACE = {tally: place + 3 for place, tally in enumerate(TALLIES)}
+_TOP = next(one.of for one in FEATURES.values() if isinstance(one.of, TopCategory))
+_RECENT = next(one.of for one in FEATURES.values() if isinstance(one.of, RecentItems))
+_LAYOUT = int.from_bytes(sha256(repr((TALLIES, _TOP, _RECENT)).encode()).digest()[:7], "big")
+"""A copy of other definitions is not read."""
+_ROW = struct.Struct(f"<{len(TALLIES) + 3}q")
+_HEAD = struct.Struct("<3q")
+"""Until when it holds, layout, generation, and the tallies."""
+_LIFETIME_MILLISECONDS = int(min(one.lifetime for one in FEATURES.values()).total_seconds() * 1000)
+
+# KEYS: the copies; ARGV: milliseconds, then for each what was there when it was asked for, and what to write.
+_FILL = """
+local filled = 0
+for i, key in ipairs(KEYS) do
+    local seen = ARGV[2 * i]
+    local there = redis.call('GET', key) or ''
+    if there == seen and string.sub(there, 1, 1) ~= 'M' then
+        redis.call('SET', key, ARGV[2 * i + 1], 'PX', ARGV[1])
+        filled = filled + 1
+    end
+end
+return filled
+"""
+# After the commit: away with the copy, unless somebody else's mark stands there.
+_CLEAR = """
+for _, key in ipairs(KEYS) do
+    local there = redis.call('GET', key)
+    if not there or there == ARGV[1] or string.sub(there, 1, 1) ~= 'M' then
+        redis.call('SET', key, ARGV[2], 'PX', ARGV[3])
+    end
+end
+"""
+_PORTION = 1000
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> "redis.Redis":
+    return redis.Redis.from_url(url, socket_timeout=_WAIT_SECONDS, socket_connect_timeout=_WAIT_SECONDS)
+
+
+def _key(profile_id: int) -> str:
+    return f"features:{profile_id}"
+
+
+def copies_void(*, profile_ids: Sequence[int]) -> None:
+    """Make the copies of people void, in the transaction that changes what they are made of. Redis away: put down."""
+    if not profile_ids:
+        return
+    mark = _MARK + uuid4().bytes
+    client = _client(settings.REDIS_URL)
+    keys = [_key(profile_id) for profile_id in profile_ids]
+    try:
+        for begin in range(0, len(keys), _PORTION):
+            with client.pipeline(transaction=False) as pipeline:
+                for key in keys[begin : begin + _PORTION]:
+                    pipeline.set(key, mark, ex=_MARK_SECONDS)
+                pipeline.execute()
+    except redis.RedisError as error:
+        logger.warning("online copies could not be made void: %s", type(error).__name__)
+        StaleCopy.objects.bulk_create(StaleCopy(profile_id=profile_id) for profile_id in profile_ids)
+        return
+    transaction.on_commit(lambda: _clear(keys, mark), robust=True)
+
+
+def _clear(keys: Sequence[str], mark: bytes) -> None:
+    client = _client(settings.REDIS_URL)
+    token = b"V" + mark[1:]
+    try:
+        for begin in range(0, len(keys), _PORTION):
+            some = keys[begin : begin + _PORTION]
+            client.eval(_CLEAR, len(some), *some, mark, token, _MARK_SECONDS * 1000)
+    except redis.RedisError as error:  # the marks end by themselves
+        logger.warning("marks on online copies stay for a while: %s", type(error).__name__)
+
+
+def all_copies_void() -> None:
+    """Make everybody's copies void after the commit, for changes of too many to name. Put down, so that it is done."""
+    StaleCopy.objects.create(profile=None)
+    transaction.on_commit(stale_copies_void, robust=True)
+
+
+def stale_copies_void() -> int:
+    """Make void what could not be; returns how many were put down. Redis still away: later."""
+    with transaction.atomic():
+        rows = list(StaleCopy.objects.select_for_update(skip_locked=True).order_by("pk")[: 10 * _PORTION])
+        if not rows:
+            return 0
+        client = _client(settings.REDIS_URL)
+        try:
+            if any(row.profile_id is None for row in rows):
+                client.incr(_GENERATION)
+            with client.pipeline(transaction=False) as pipeline:
+                for row in rows:
+                    if row.profile_id is not None:  # a void of its own, so that no copy of before is put there
+                        pipeline.set(_key(row.profile_id), b"V" + uuid4().bytes, ex=_MARK_SECONDS)
+                pipeline.execute()
+        except redis.RedisError as error:
+            logger.warning("online copies still can't be made void: %s", type(error).__name__)
+            return 0
+        StaleCopy.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return len(rows)
+
+
+def copies_read(
+    *, profile_ids: Sequence[int], names: Sequence[str], as_of: datetime
+) -> dict[int, dict[str, FeatureValue]]:
+    """The named features of people now: from their copies in one MGET, and from PostgreSQL where there is none.
+
+    The hot path: one round trip, a column over all people for each feature, one dict for a person.
+    """
+    ids = list(dict.fromkeys(profile_ids))
+    if not ids:
+        return {}
+    now_at = _microseconds(as_of)
+    generation, found = _get(ids)
+    copies: list[bytes | None] = list(found or [None] * len(ids))
+    for place, copy in enumerate(copies):
+        if copy is not None and (copy[:1] != _COPY or not _holds(copy, now_at, generation)):
+            copies[place] = None
+    missing = [place for place, copy in enumerate(copies) if copy is None]
+    unfit: set[int] = set()
+    if missing:
+        made = _copies_make([ids[place] for place in missing], as_of, generation)
+        for place in missing:
+            copies[place] = made.get(ids[place])
+            if copies[place] is None:
+                unfit.add(place)
+        if found is not None:
+            _fill(ids, [(found[place] or b"", place) for place in missing if place not in unfit], copies)
+    kept = [place for place in range(len(ids)) if place not in unfit]
+    rows = [cast(bytes, copies[place]) for place in kept]
+    numbers = list(zip(*[_ROW.unpack_from(row, 1) for row in rows], strict=True))
+    tails = (
+        [orjson.loads(memoryview(row)[1 + _ROW.size :]) for row in rows]
+        if any(FEATURES[name].kind in ("text", "items") and not isinstance(FEATURES[name].of, Cases) for name in names)
+        else []
+    )
+    arrays = _Columns(numbers, tails, now_at)
+    columns = [arrays.listed(FEATURES[name]) for name in names]
+    read: dict[int, dict[str, FeatureValue]] = {
+        ids[place]: dict(zip(names, values, strict=True))
+        for place, values in zip(kept, zip(*columns, strict=True) if columns else [()] * len(kept), strict=True)
+    }
+    if unfit:
+        read |= features_select(profile_ids=[ids[place] for place in sorted(unfit)], names=names, as_of=as_of)
+    return read
+
+
+def _get(ids: Sequence[int]) -> tuple[int, list[bytes | None] | None]:
+    """The generation and what Redis has for each; None where Redis can't be asked."""
+    try:
+        answers = cast(list[Any], _client(settings.REDIS_URL).mget([_GENERATION, *[f"features:{one}" for one in ids]]))
+    except redis.RedisError as error:
+        logger.warning("features are read from PostgreSQL: %s", type(error).__name__)
+        return 0, None
+    return int(answers[0] or 0), answers[1:]
+
+
+def _fill(ids: Sequence[int], wanted: Sequence[tuple[bytes, int]], copies: Sequence[bytes | None]) -> int:
+    """Write copies where still stands what was seen before they were made. Returns how many."""
+    filled = 0
+    client = _client(settings.REDIS_URL)
+    wanted = [one for one in wanted if one[0][:1] != _MARK]
+    try:
+        for begin in range(0, len(wanted), _PORTION):
+            some = wanted[begin : begin + _PORTION]
+            arguments: list[Any] = [_LIFETIME_MILLISECONDS]
+            for seen, place in some:
+                arguments += [seen, copies[place]]
+            answer = client.eval(_FILL, len(some), *[_key(ids[place]) for _, place in some], *arguments)
+            filled += cast(int, answer)
+    except redis.RedisError as error:
+        logger.warning("online copies are not written: %s", type(error).__name__)
+    return filled
+
+
+def copies_fill(*, profile_ids: Sequence[int], as_of: datetime) -> int:
+    """Make the copies of people anew and write those that nobody makes void meanwhile. Returns how many.
+
+    as_of: now. Raises redis.RedisError where Redis can't be asked.
+    """
+    ids = list(profile_ids)
+    answers = cast(list[Any], _client(settings.REDIS_URL).mget([_GENERATION, *map(_key, ids)]))
+    made = _copies_make(ids, as_of, int(answers[0] or 0))
+    wanted = [(answers[place + 1] or b"", place) for place, one in enumerate(ids) if one in made]
+    return _fill(ids, wanted, [made.get(one) for one in ids])
+
+
+def _copies_make(ids: Sequence[int], as_of: datetime, generation: int) -> dict[int, bytes]:
+    """Copies from PostgreSQL; without those with an amount that no copy has room for."""
+    sql = FeatureSql(as_of, "asked.id", ids)
+    columns = []
+    for tally in TALLIES:
+        column = sql.tally(tally)
+        if tally.take in ("last", "first"):
+            column = f"(extract(epoch FROM {column}) * 1000000)::bigint"
+        elif tally.take == "revenue":
+            column = f"({column} * 10000)"
+        columns.append(column)
+    columns += [sql.top_category(_TOP), sql.recent_items(_RECENT)]
+    columns.insert(0, f"(extract(epoch FROM {sql.until()}) * 1000000)::bigint")
+    joins = sql.joins()
+    made: dict[int, bytes] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT asked.id, {', '.join(columns)} FROM unnest(%s::bigint[]) AS asked(id)"  # noqa: S608  # our own names
+            + " ".join(join.text for join in joins),
+            [list(ids), *[value for join in joins for value in join.params]],
+        )
+        for profile_id, until, *values, top, recent in cursor.fetchall():
+            numbers = [_NONE if value is None else int(value) for value in values]
+            if not all(-(2**63) <= number < 2**63 for number in numbers):
+                continue
+            row = _ROW.pack(_NEVER if until is None else until, _LAYOUT, generation, *numbers)
+            made[profile_id] = _COPY + row + orjson.dumps([top, list(dict.fromkeys(recent or ()))])
+    return made
+
+
+def features_select(
+    *, profile_ids: Sequence[int], names: Sequence[str], as_of: datetime
+) -> dict[int, dict[str, FeatureValue]]:
+    """The named features of people at a moment, from PostgreSQL alone: one statement, whatever their number."""
+    sql = FeatureSql(as_of, "asked.id", profile_ids)
+    columns = [sql.column(name) for name in names]
+    joins = sql.joins()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join(['asked.id', *(column.text for column in columns)])}"  # noqa: S608  # our own names
+            " FROM unnest(%s::bigint[]) AS asked(id)" + " ".join(join.text for join in joins),
+            [
+                *[value for column in columns for value in column.params],
+                list(profile_ids),
+                *[value for join in joins for value in join.params],
+            ],
+        )
+        return {
+            profile_id: {name: _plain(FEATURES[name], value) for name, value in zip(names, values, strict=True)}
+            for profile_id, *values in cursor.fetchall()
+        }
+
+
+def _plain(feature: Feature, value: Any) -> FeatureValue:
+    if feature.kind == "items":
+        return list(dict.fromkeys(value or ()))
+    return cast(FeatureValue, value)
+
+
+def _holds(copy: bytes, now_at: int, generation: int) -> bool:
+    until, layout, made_in = _HEAD.unpack_from(copy, 1)
+    return bool(until > now_at and layout == _LAYOUT and made_in == generation)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+class _Columns:
+    """Features of all rows at once: a column of whole numbers each, and lists of values in the end.
+
+    numbers: for each place of a copy its numbers, one for a row.
+    """
+
+    def __init__(self, numbers: Sequence[Sequence[int]], tails: Sequence[Sequence[Any]], now_at: int) -> None:
+        self.numbers, self.tails, self.now_at = numbers, tails, now_at
+
+    def listed(self, feature: Feature) -> list[FeatureValue]:
+        """The values of a feature, for each row one."""
+        made, default = feature.of, feature.default
+        if not self.numbers:
+            return []
+        if isinstance(made, TopCategory):
+            return [tail[0] or default for tail in self.tails]
+        if isinstance(made, RecentItems):
+            return [tail[1] for tail in self.tails]
+        if isinstance(made, Cases):
+            return self._cases(made, default)
+        whole = self._whole(feature)
+        if feature.kind == "moment":
+            return [default if v == _NONE else _EPOCH + timedelta(microseconds=v) for v in whole]
+        if feature.kind == "amount":
+            return [default if v == _NONE else Decimal(v).scaleb(-4) for v in whole]
+        return [default if v == _NONE else v for v in whole]
+
+    def _whole(self, feature: Feature) -> Sequence[int]:
+        """A feature as whole numbers, `_NONE` where there is nothing."""
+        made, now_at = feature.of, self.now_at
+        if isinstance(made, Tally):
+            return self.numbers[_PLACE[made]]
+        if isinstance(made, DaysSince):
+            moments = self.numbers[_PLACE[made.moment]]
+            return [_NONE if v == _NONE else (now_at - v) // _DAY_MICROSECONDS if v <= now_at else 0 for v in moments]
+        if isinstance(made, Ratio):
+            pairs = zip(self.numbers[_PLACE[made.part]], self.numbers[_PLACE[made.whole]], strict=True)
+            times = 1 if made.part.take == "revenue" else 10_000
+            most = _NEVER if made.most is None else made.most * 10_000
+            return [
+                _NONE if whole <= 0 else min((2 * times * max(part, 0) + whole) // (2 * whole), most)
+                for part, whole in pairs
+            ]
+        raise AssertionError(f"{feature.name} is no number")
+
+    def _cases(self, made: Cases, default: FeatureValue) -> list[FeatureValue]:
+        known: dict[str, Sequence[int]] = {}
+        for condition in (one for _, conditions in made.cases for one in conditions):
+            if condition.feature not in known:
+                feature = FEATURES[condition.feature]
+                whole = self._whole(feature)
+                # nothing meets no condition, neither from above nor from below
+                nothing = feature.default if isinstance(feature.default, int) else None
+                known[condition.feature] = [nothing if v == _NONE else v for v in whole]  # type: ignore[misc]
+        names = list(known)
+        rows = zip(*known.values(), strict=True)
+        return [
+            default if (found := cases_choose(made, dict(zip(names, row, strict=True)).get)) is None else found
+            for row in rows
+        ]
