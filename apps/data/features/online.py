@@ -36,7 +36,6 @@ from .definitions import (
     TopCategory,
     tallies_of,
 )
-from .engine import cases_choose
 from .models import StaleCopy
 from .sql import FeatureSql
 
@@ -63,6 +62,10 @@ _HEAD = struct.Struct("<3q")
 """Until when it holds, layout, generation, and the tallies."""
 _LIFETIME_MILLISECONDS = int(min(one.lifetime for one in FEATURES.values()).total_seconds() * 1000)
 
+# Before the commit: a mark on each, in one command.
+_VOID = """
+for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
+"""
 # KEYS: the copies; ARGV: milliseconds, then for each what was there when it was asked for, and what to write.
 _FILL = """
 local filled = 0
@@ -106,10 +109,8 @@ def copies_void(*, profile_ids: Sequence[int]) -> None:
     keys = [_key(profile_id) for profile_id in profile_ids]
     try:
         for begin in range(0, len(keys), _PORTION):
-            with client.pipeline(transaction=False) as pipeline:
-                for key in keys[begin : begin + _PORTION]:
-                    pipeline.set(key, mark, ex=_MARK_SECONDS)
-                pipeline.execute()
+            some = keys[begin : begin + _PORTION]
+            client.eval(_VOID, len(some), *some, mark, _MARK_SECONDS * 1000)
     except redis.RedisError as error:
         logger.warning("online copies could not be made void: %s", type(error).__name__)
         StaleCopy.objects.bulk_create(StaleCopy(profile_id=profile_id) for profile_id in profile_ids)
@@ -317,6 +318,7 @@ class _Columns:
 
     def __init__(self, numbers: Sequence[Sequence[int]], tails: Sequence[Sequence[Any]], now_at: int) -> None:
         self.numbers, self.tails, self.now_at = numbers, tails, now_at
+        self._made: dict[str, Sequence[int]] = {}
 
     def listed(self, feature: Feature) -> list[FeatureValue]:
         """The values of a feature, for each row one."""
@@ -337,7 +339,12 @@ class _Columns:
         return [default if v == _NONE else v for v in whole]
 
     def _whole(self, feature: Feature) -> Sequence[int]:
-        """A feature as whole numbers, `_NONE` where there is nothing."""
+        """A feature as whole numbers, `_NONE` where there is nothing; made once, however many are made of it."""
+        if feature.name not in self._made:
+            self._made[feature.name] = self._whole_make(feature)
+        return self._made[feature.name]
+
+    def _whole_make(self, feature: Feature) -> Sequence[int]:
         made, now_at = feature.of, self.now_at
         if isinstance(made, Tally):
             return self.numbers[_PLACE[made]]
@@ -355,17 +362,24 @@ class _Columns:
         raise AssertionError(f"{feature.name} is no number")
 
     def _cases(self, made: Cases, default: FeatureValue) -> list[FeatureValue]:
-        known: dict[str, Sequence[int]] = {}
-        for condition in (one for _, conditions in made.cases for one in conditions):
-            if condition.feature not in known:
-                feature = FEATURES[condition.feature]
-                whole = self._whole(feature)
-                # nothing meets no condition, neither from above nor from below
-                nothing = feature.default if isinstance(feature.default, int) else None
-                known[condition.feature] = [nothing if v == _NONE else v for v in whole]  # type: ignore[misc]
-        names = list(known)
-        rows = zip(*known.values(), strict=True)
-        return [
-            default if (found := cases_choose(made, dict(zip(names, row, strict=True)).get)) is None else found
-            for row in rows
-        ]
+        """Case by case over all rows, the last first, so that the first that holds stays."""
+        chosen: list[FeatureValue] = [default] * len(self.numbers[0])
+        for value, conditions in reversed(made.cases):
+            met = [True] * len(chosen)
+            for condition in conditions:
+                than = condition.than
+                known = self._known(FEATURES[condition.feature])
+                if condition.op == "gte":  # nothing meets no condition, from above or from below
+                    met = [held and one >= than and one != _NONE for held, one in zip(met, known, strict=True)]
+                else:
+                    met = [held and one <= than and one != _NONE for held, one in zip(met, known, strict=True)]
+            chosen = [value if held else one for held, one in zip(met, chosen, strict=True)]
+        return chosen
+
+    def _known(self, feature: Feature) -> Sequence[int]:
+        """A feature as whole numbers with its default, `_NONE` where it has none."""
+        whole = self._whole(feature)
+        if not isinstance(feature.default, int):
+            return whole
+        default = feature.default
+        return [default if one == _NONE else one for one in whole]
