@@ -29,7 +29,7 @@ class DefinitionForm(ServiceForm):
         required=False,
         max_length=1000,
         widget=UnfoldAdminTextInputWidget({"dir": "auto"}),
-        help_text="What reads well where nothing is known: offered to whoever writes a template.",
+        help_text="What reads well where nothing is known, for whoever writes a template to take over.",
     )
 
     class Meta:

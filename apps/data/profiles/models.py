@@ -153,7 +153,9 @@ class AttributeDefinition(models.Model):
     correctable = models.BooleanField(default=False, help_text="customers may correct it themselves")
     allowed = models.JSONField("allowed values", default=list, blank=True, help_text="one a line")
     fallback = models.JSONField(
-        null=True, blank=True, help_text="what reads well where nothing is known: offered to whoever writes a template"
+        null=True,
+        blank=True,
+        help_text="what reads well where nothing is known, for whoever writes a template to take over",
     )
     fresh_days = models.PositiveIntegerField(
         "fresh for days", null=True, blank=True, help_text="after so many days without news it counts as stale"

@@ -82,7 +82,7 @@ class Migration(migrations.Migration):
                     "fallback",
                     models.JSONField(
                         blank=True,
-                        help_text="what reads well where nothing is known: offered to whoever writes a template",
+                        help_text="what reads well where nothing is known, for whoever writes a template to take over",
                         null=True,
                     ),
                 ),
