@@ -153,6 +153,21 @@ class RunCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class CameBack:
+    """What came back of a run's messages that went out. Counts are messages.
+
+    tracked: those whose people agreed that opens and clicks are followed; opened, clicked: of these, by a person.
+    """
+
+    delivered: int
+    bounced: int
+    complained: int
+    tracked: int
+    opened: int
+    clicked: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """How fast messages were handed over lately. runs, messages: what it was measured on."""
 

@@ -6,11 +6,14 @@ from datetime import datetime
 
 from django.db import connection
 
-from .contracts import Pace, RunCounts
-from .models import Dispatch, Message
+from .contracts import CameBack, Pace, RunCounts
+from .models import Dispatch, Message, MessageEvent
 from .rules import COUNTED
 
 State = Message.State
+Kind = MessageEvent.Kind
+GONE_OUT = (State.SENT, State.DELIVERED, State.BOUNCED, State.COMPLAINED)
+"""What the relay or provider took, whatever came of it later."""
 
 _BY_OUTCOME = """
 SELECT decision.outcome, decision.tier, message.state, message.reason, count(*)
@@ -33,6 +36,22 @@ _PACE = """
 SELECT count(*), COALESCE(sum(LEAST(EXTRACT(epoch FROM finished_at - before), %s)), 0)
 FROM (SELECT finished_at, COALESCE(lag(finished_at) OVER (ORDER BY finished_at), finished_at) AS before
       FROM sending_message WHERE dispatch_id = %s AND state = ANY(%s)) AS handed_over
+"""
+# Whoever complains has it: it was delivered before.
+_CAME_BACK = """
+SELECT count(*) FILTER (WHERE message.state IN ('delivered', 'complained')),
+       count(*) FILTER (WHERE message.state = 'bounced'), count(*) FILTER (WHERE message.state = 'complained'),
+       count(*) FILTER (WHERE message.tracked AND message.state = ANY(%s))
+FROM sending_dispatch AS dispatch JOIN sending_message AS message ON message.dispatch_id = dispatch.id
+WHERE dispatch.run_id = %s
+"""
+_FOLLOWED = """
+SELECT event.kind, count(DISTINCT event.message_id)
+FROM sending_dispatch AS dispatch
+JOIN sending_message AS message ON message.dispatch_id = dispatch.id AND message.tracked
+JOIN sending_messageevent AS event ON event.message_id = message.id
+WHERE dispatch.run_id = %s AND event.kind IN ('opened', 'clicked') AND event.machine = ''
+GROUP BY event.kind
 """
 _PACE_GAP = 30.0  # seconds
 _PACE_LOOKED_AT = 20
@@ -57,7 +76,7 @@ def run_counts(run_id: int) -> RunCounts:
             failed[reason] += count
         else:
             states[state or State.QUEUED] += count
-            if state in (State.SENT, State.DELIVERED, State.BOUNCED, State.COMPLAINED):
+            if state in GONE_OUT:
                 by_tier[tier] += count
     dispatch_state = Dispatch.objects.filter(run_id=run_id).values_list("state", flat=True).first()
     return RunCounts(
@@ -80,6 +99,18 @@ def runs_paused(*, run_ids: Sequence[int]) -> set[int]:
     return set(rows.values_list("run_id", flat=True))
 
 
+def came_back(run_id: int) -> CameBack:
+    """What came back of a run's messages, two statements. What machines opened and followed is not counted."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CAME_BACK, [[str(state) for state in GONE_OUT], run_id])
+        delivered, bounced, complained, tracked = cursor.fetchone()
+        cursor.execute(_FOLLOWED, [run_id])
+        followed: dict[str, int] = dict(cursor.fetchall())
+    return CameBack(
+        delivered, bounced, complained, tracked, followed.get(Kind.OPENED, 0), followed.get(Kind.CLICKED, 0)
+    )
+
+
 def messages_count(*, profile_ids: Sequence[int], purpose: str, since: datetime) -> dict[int, int]:
     """How many messages of a purpose each person got since a moment, may have got, or is about to get.
 
@@ -100,7 +131,7 @@ def messages_count(*, profile_ids: Sequence[int], purpose: str, since: datetime)
 
 def pace_lately(*, at_least: int = 100) -> Pace | None:
     """How fast this installation handed messages over in its last three runs of `at_least` messages; None if never."""
-    gone_out = [str(state) for state in (State.SENT, State.DELIVERED, State.BOUNCED, State.COMPLAINED)]
+    gone_out = [str(state) for state in GONE_OUT]
     runs = messages = 0
     seconds = 0.0
     with connection.cursor() as cursor:

@@ -9,6 +9,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from apps.data.consent.models import ConsentRecord
 from apps.data.profiles.addresses import value_mask
 from apps.data.profiles.attributes import sensitive_names
@@ -16,7 +18,7 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.decisions.digests import DigestTold, PieceTold, digest_told
 from apps.decisioning.decisions.selectors import ERASED, Explanation, SlotExplained, decision_explain
 from apps.decisioning.playbooks.models import PlaybookVersion, Run
-from apps.delivery.sending.models import DeliveryAttempt, Message
+from apps.delivery.sending.models import DeliveryAttempt, Message, MessageEvent
 from apps.delivery.sending.rendering import message_again
 from apps.foundation.core.errors import DomainError, PermanentError
 from apps.foundation.core.signing import BadToken
@@ -24,8 +26,10 @@ from apps.foundation.governance.models import Approval
 from apps.foundation.governance.selectors import review_of
 
 from .reviews import role_title
-from .words import OUTCOMES, reason_in_words, state_in_words
+from .words import BOUNCES, HEARD, MACHINES, OUTCOMES, reason_in_words, state_in_words
 
+HEARD_MOST = 50
+"""Of what came back, how much the page shows."""
 SOURCE_LIMIT = 300_000
 """Characters of the source that the page shows."""
 
@@ -63,6 +67,15 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """Something that came back of it."""
+
+    at: datetime
+    words: str
+    details: str
+
+
+@dataclass(frozen=True, slots=True)
 class MessageShown:
     """All that the page of a message shows. problem: why it can't be rendered again, else ""."""
 
@@ -80,6 +93,7 @@ class MessageShown:
     as_sent: AsSent | None
     problem: str
     attempts: Sequence[Attempt]
+    heard: Sequence[Heard]
     consent: ConsentRecord | None
     agreed: Sequence[tuple[str, Approval]]
 
@@ -143,6 +157,7 @@ def message_shown(decision_id: UUID, *, whole: bool = True, sensitive: bool = Tr
         as_sent=as_sent,
         problem=problem,
         attempts=[_attempt(attempt) for attempt in message.delivery_attempts.order_by("number")] if message else [],
+        heard=[_heard(event) for event in message.events.order_by("occurred_at", "pk")[:HEARD_MOST]] if message else [],
         consent=_consent(run, explanation, message),
         agreed=_agreed(run.version),
     )
@@ -205,6 +220,22 @@ def _attempt(attempt: DeliveryAttempt) -> Attempt:
         words=str(OUTCOMES.get(attempt.outcome, attempt.outcome)),
         code=attempt.code,
         response=attempt.response,
+    )
+
+
+def _heard(event: MessageEvent) -> Heard:
+    said = [
+        str(BOUNCES.get(event.bounce, "")),
+        event.reason.replace("_", " ") if event.bounce else "",
+        event.code,
+        event.response,
+        _("link {number}").format(number=event.link) if event.link else "",
+        str(MACHINES.get(event.machine, event.machine)),
+    ]
+    return Heard(
+        at=event.occurred_at,
+        words=str(HEARD.get(event.kind, event.kind)),
+        details=" · ".join(part for part in said if part),
     )
 
 

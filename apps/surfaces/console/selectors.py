@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 from apps.data.profiles.addresses import addresses_read, value_mask
 from apps.data.profiles.errors import MasterKeyMissing
 from apps.decisioning.playbooks.models import Run
+from apps.delivery.sending.contracts import CameBack
 from apps.delivery.sending.models import Dispatch, Message
-from apps.delivery.sending.selectors import run_counts
+from apps.delivery.sending.selectors import GONE_OUT, came_back, run_counts
 from apps.foundation.core.clock import now
 
 from .words import TIER_ORDER, reason_in_words, state_in_words, tier_in_words
@@ -23,7 +24,6 @@ from .words import TIER_ORDER, reason_in_words, state_in_words, tier_in_words
 logger = logging.getLogger(__name__)
 
 State = Message.State
-GONE_OUT = (State.SENT, State.DELIVERED, State.BOUNCED, State.COMPLAINED)
 PAGE_SIZE = 50
 _RATE_WINDOW = timedelta(seconds=30)
 
@@ -43,7 +43,8 @@ class RunFigures:
     """All figures of a run's page. Counts are people; they add up to `planned` once everything is decided.
 
     waiting: decided to be sent and not yet handed over; rate: messages a second of the last 30 s;
-    remaining: seconds to go at that rate, None when nothing moves; took: seconds from start to the last message.
+    remaining: seconds to go at that rate, None when nothing moves; took: seconds from start to the last message;
+    came_back: None while nothing went out.
     """
 
     phase: str
@@ -68,6 +69,7 @@ class RunFigures:
     can_pause: bool
     can_resume: bool
     can_cancel: bool
+    came_back: CameBack | None = None
 
     @property
     def done(self) -> int:
@@ -86,7 +88,7 @@ PHASES = {
 
 
 def run_figures(run: Run) -> RunFigures:
-    """The figures of a run now, in three statements."""
+    """The figures of a run now, in five statements."""
     counts = run_counts(run.pk)
     dispatch = Dispatch.objects.filter(run_id=run.pk).first()
     waiting, cancelled = counts.queued + counts.sending, counts.cancelled
@@ -122,6 +124,7 @@ def run_figures(run: Run) -> RunFigures:
         can_pause=phase in ("deciding", "sending") and dispatch is not None,
         can_resume=phase == "paused",
         can_cancel=phase not in ("finished", "cancelled"),
+        came_back=came_back(run.pk) if counts.sent else None,
     )
 
 

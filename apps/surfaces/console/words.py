@@ -73,6 +73,32 @@ OUTCOMES: Mapping[str, Any] = {
 }
 
 
+HEARD: Mapping[str, Any] = {
+    "delivered": _("Delivered"),
+    "deferred": _("Delayed on the way"),
+    "bounced": _("Bounced"),
+    "rejected": _("Rejected by the provider"),
+    "failed": _("Failed at the provider"),
+    "complained": _("Complained"),
+    "unsubscribed": _("Left at the provider"),
+    "autoresponded": _("Answered by a machine"),
+    "opened": _("Opened"),
+    "clicked": _("Followed a link"),
+}
+BOUNCES: Mapping[str, Any] = {
+    "hard": _("for good: the address is suppressed"),
+    "soft": _("for now"),
+    "other": _("for a reason that says nothing of the address"),
+}
+MACHINES: Mapping[str, Any] = {
+    "scanner": _("by a scanner, not counted"),
+    "proxy": _("by a mail program on its own, not counted"),
+    "honeypot": _("by a machine that followed a link nobody sees, not counted"),
+    "burst": _("faster than a hand, not counted"),
+    "too_soon": _("sooner than it can have arrived, not counted"),
+}
+
+
 def reason_in_words(code: str) -> str:
     """A reason for people; an unknown code as it reads best."""
     return str(REASONS.get(code) or code.replace("_", " ").replace(".", ": ").capitalize())
