@@ -21,11 +21,12 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.playbooks.models import Playbook, Run
 from apps.decisioning.playbooks.system_mail import mails_missing
 from apps.delivery.sending.models import Dispatch, Message
+from apps.delivery.sending.selectors import GONE_OUT
 from apps.foundation.core.clock import now
 from apps.foundation.governance.selectors import reviews_waiting_for
 
 from .reviews import review_row
-from .selectors import GONE_OUT, runs_page
+from .selectors import runs_page
 
 DAYS = 7
 BAR_HEIGHT = 120
