@@ -28,6 +28,24 @@ def mail_hooks_read(given: object) -> dict[str, str]:
     return read
 
 
+def mail_providers_read(given: object) -> list[tuple[str, dict[str, Any]]]:
+    """MAIL_PROVIDERS, the preferred one first: name and options each; `smtp` is the relay of SMTP_URL.
+
+    Raises EnvError, never with a secret in it.
+    """
+    wrong = 'MAIL_PROVIDERS: give JSON such as ["smtp", {"provider": "postmark", "server_token": "…"}]'
+    if not isinstance(given, list) or not given:
+        raise EnvError(wrong)
+    read: list[tuple[str, dict[str, Any]]] = []
+    for entry in given:
+        options = {"provider": entry} if entry == "smtp" else dict(entry) if isinstance(entry, Mapping) else {}
+        name = options.pop("provider", None)
+        if not isinstance(name, str) or any(name == known for known, _ in read):
+            raise EnvError(f"{wrong}, each once")
+        read.append((name, options))
+    return read
+
+
 def _fits(provider: str, secret: Any) -> bool:
     if not isinstance(secret, str) or len(secret) < 12:
         return False

@@ -293,6 +293,8 @@ NOUNS: dict[str, dict[str, str]] = {
     "delivery/channels": {
         "addresses.py": "addresses as they go over the wire",
         "bounces.py": "reading mail that comes back; pure",
+        "esp.py": "mail providers' APIs, by Anymail",
+        "falling.py": "from one provider to the next",
         "fetching.py": "getting a small file by HTTPS",
         "provider_reports.py": "what mail providers report by webhook",
         "verdicts.py": "what a refusal says of an address; pure",

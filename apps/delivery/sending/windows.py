@@ -21,7 +21,7 @@ from apps.data.profiles.errors import MasterKeyMissing
 from apps.delivery.channels.breaker import Breaker
 from apps.delivery.channels.contracts import Envelope
 from apps.delivery.channels.errors import OutcomeUnknown, Unavailable, Withdrawn
-from apps.delivery.channels.smtp import SmtpChannel, relay_parse
+from apps.delivery.channels.falling import mail_channel
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import PermanentError, RetryableError
 from apps.foundation.core.live import live_publish
@@ -59,8 +59,10 @@ class RelayAway(Exception):
 
 
 def channel_open() -> Channel:
-    """The channel of e-mail, connected. Raises Unavailable, ValueError for a wrong SMTP_URL."""
-    channel = SmtpChannel(relay_parse(settings.SMTP_URL), hostname=urlsplit(settings.BASE_URL).hostname or "")
+    """The channel of e-mail, connected. Raises Unavailable, ValueError for a wrong SMTP_URL or MAIL_PROVIDERS."""
+    channel = mail_channel(
+        settings.MAIL_PROVIDERS, smtp_url=settings.SMTP_URL, hostname=urlsplit(settings.BASE_URL).hostname or ""
+    )
     channel.open()
     return channel
 
