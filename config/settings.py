@@ -343,6 +343,8 @@ API_PER_MINUTE_OF = counts_read(
     "API_PER_MINUTE_OF", env.json("API_PER_MINUTE_OF", {"events:write": 600_000, "decisions:make": 600_000})
 )
 """The same for single scopes."""
+TICKET_KEEP_DAYS = env.int("TICKET_KEEP_DAYS", 365)
+"""Support tickets are deleted so long after they were closed."""
 ANSWER_KEEP_DAYS = env.int("ANSWER_KEEP_DAYS", 1)
 """Days for which answers to requests with an Idempotency-Key are kept; they are given again for 24 hours."""
 REST_FRAMEWORK: dict[str, object] = {

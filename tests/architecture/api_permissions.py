@@ -8,5 +8,10 @@ ENDPOINTS: dict[str, dict[str, str]] = {
     "api/v1/items": {"get": "items:read", "post": "items:write"},
     "api/v1/items/bulk": {"post": "items:write"},
     "api/v1/items/<int:item_id>": {"get": "items:read", "patch": "items:write"},
+    "api/v1/promotions": {"get": "promotions:read", "post": "promotions:write"},
+    "api/v1/promotions/bulk": {"post": "promotions:write"},
+    "api/v1/promotions/<int:promotion_id>": {"get": "promotions:read", "patch": "promotions:write"},
+    "api/v1/tickets": {"get": "tickets:read", "post": "tickets:write"},
+    "api/v1/tickets/bulk": {"post": "tickets:write"},
 }
 """Route → method → scope. Every other method of a route is 405, for everybody."""

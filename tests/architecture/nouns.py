@@ -65,7 +65,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "v1/__init__.py": "the first version: a folder for each resource",
         **{
             f"v1/{resource}/{name}": f"{resource}: {about}"
-            for resource in ("clients", "items")
+            for resource in ("clients", "items", "promotions", "tickets")
             for name, about in _OF_A_RESOURCE.items()
         },
     },
@@ -130,7 +130,11 @@ NOUNS: dict[str, dict[str, str]] = {
         "retention.py": "forgetting what was kept long enough",
         "staff.py": "what is held of staff, for the register",
     },
+    "data/catalog": {
+        "promotions.py": "what is offered for a while",
+    },
     "data/events": {
+        "tickets.py": "who waits for help",
         "accepting.py": "taking in what senders bring, into the stream",
         "consuming.py": "from the stream into PostgreSQL, in micro-batches",
         "dead_letters.py": "what could not become an event",

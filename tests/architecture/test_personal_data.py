@@ -24,6 +24,7 @@ NOTHING_PERSONAL: dict[str, str] = {
     "accounts.ApiClient": "a system",
     "audiences.Audience": "a rule over people, never who they are",
     "catalog.Item": "goods",
+    "catalog.Promotion": "an offer",
     "console.DryRun": "sums; the people are in its batches and samples",
     "consent.ConsentPlatform": "a system",
     "consent.Interest": "what can be chosen",

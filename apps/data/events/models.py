@@ -227,3 +227,27 @@ class OrderLine(models.Model):
 
     def __str__(self) -> str:
         return f"Line {self.number} of order {self.order_id}"
+
+
+class Ticket(models.Model):
+    """That somebody asked for help at a help desk, and whether they still wait. What they wrote stays there.
+
+    source: whose number it is; closed_at: None while it is open; changed_at: by the help desk's clock.
+    """
+
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="tickets", db_index=False)
+    source = models.CharField(max_length=60)
+    number = models.CharField(max_length=80)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["source", "number"], name="ticket_once_per_source")]
+        indexes = [
+            models.Index(fields=["profile", "closed_at"], name="ticket_of_profile"),
+            models.Index(fields=["closed_at"], condition=Q(closed_at__isnull=False), name="ticket_closed_oldest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.number}"

@@ -19,8 +19,9 @@ from apps.data.profiles.models import Identifier
 from apps.foundation.core.clock import now
 
 from .identity import digests_of_person
-from .models import DeadLetter, Event, MessageSeen, Order, OrderLine, Visitor
+from .models import DeadLetter, Event, MessageSeen, Order, OrderLine, Ticket, Visitor
 from .partitions import partitions_drop
+from .tickets import tickets_forget
 
 _BATCH = 500
 
@@ -91,8 +92,34 @@ def orders_detach(before: datetime, limit: int) -> int:
     return Order.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:limit])).update(profile=None)
 
 
+def _tickets(profile_id: int) -> Iterator[Row]:
+    for one in Ticket.objects.filter(profile_id=profile_id).order_by("pk").iterator(chunk_size=_BATCH):
+        yield {"number": one.number, "desk": one.source, "opened": one.opened_at, "closed": one.closed_at}
+
+
+def _forget_tickets(person: Person) -> Forgotten:
+    return Forgotten(Ticket.objects.filter(profile_id=person.profile_id).delete()[0])
+
+
 def privacy_register() -> None:
     """Say what this app holds."""
+    export_part(
+        "tickets",
+        _("When you asked for help"),
+        _tickets,
+        words={"number": _("Number"), "desk": _("Help desk"), "opened": _("Opened"), "closed": _("Closed")},
+    )
+    erase_step("tickets", _forget_tickets, title="When they asked for help")
+    retention_rule("tickets", "Support tickets that were closed", "TICKET_KEEP_DAYS", tickets_forget)
+    processing_declare(
+        Ticket,
+        purpose="Leaving people alone while they wait for help",
+        lawful_basis="legitimate interest",
+        categories=("numbers of support tickets, and when they were opened and closed",),
+        kept="tickets",
+        exported="tickets",
+        erased="tickets",
+    )
     export_part(
         "events",
         _("What you did"),

@@ -11,5 +11,7 @@ urlpatterns = [
     path("docs", docs_page, name="docs"),
     path("", include("apps.surfaces.api.v1.clients.urls")),
     path("", include("apps.surfaces.api.v1.items.urls")),
+    path("", include("apps.surfaces.api.v1.promotions.urls")),
+    path("", include("apps.surfaces.api.v1.tickets.urls")),
     path("<path:rest>", nothing_here, name="nothing"),
 ]

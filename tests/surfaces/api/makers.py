@@ -23,6 +23,11 @@ class Asker:
         self.key = key
         self._browser = Client(raise_request_exception=False)
 
+    @property
+    def client_source(self) -> str:
+        """What stands as the source of what it writes."""
+        return f"api:{self.client.code}"
+
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """Ask below /api/v1/. headers: with `_` for `-`."""
         said = {name.replace("_", "-"): value for name, value in headers.items()}
