@@ -65,11 +65,12 @@ NOUNS: dict[str, dict[str, str]] = {
         "v1/__init__.py": "the first version: a folder for each resource",
         **{
             f"v1/{resource}/{name}": f"{resource}: {about}"
-            for resource in ("clients", "items", "promotions", "tickets")
+            for resource in ("clients", "consents", "items", "profiles", "promotions", "tickets")
             for name, about in _OF_A_RESOURCE.items()
         },
     },
     "data/profiles": {
+        "telling.py": "what another system tells of a person",
         "address_check.py": "an address looked at as it is typed",
         "addresses.py": "by what people are known: who reads and writes it",
         "attribute_moving.py": "sealing values that became sensitive, and opening them again",

@@ -110,7 +110,7 @@ def _statement() -> str:
     """One statement that tells of every table what would differ after any change."""
     told = "SELECT '{0}', count(*), coalesce(sum(hashtext(t::text)::bigint), 0) FROM \"{0}\" t"
     parts = [told.format(table) for table in sorted(set(_tables()) - _QUIET)]
-    return " UNION ALL ".join(parts)
+    return " UNION ALL ".join(parts) + " ORDER BY 1"
 
 
 def rows() -> list[tuple[str, int, int]]:

@@ -7,11 +7,21 @@ class ConsentConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.data.profiles.vault import sealed_column
+        from apps.foundation.accounts.api_reach import Reach, reach_declare
 
         from .following import following_register
         from .governing import governing_register  # models are loaded only now
         from .origins import TABLE
+        from .selectors import purposes_offered
 
         governing_register()
+        reach_declare(
+            Reach(
+                "purposes",
+                "Purposes",
+                purposes_offered,
+                "For which it may record grants. Withdrawals are always taken. None chosen: all.",
+            )
+        )
         following_register()
         sealed_column(TABLE, "sealed", row="encode(digest, 'hex')")

@@ -13,7 +13,7 @@ from apps.foundation.core.wall_clock import Quiet
 
 from .asking import AGREED_AT, NEW_MEANING
 from .contracts import GateAnswer
-from .models import Channel, Suppression
+from .models import Channel, Purpose, Suppression
 
 K = TypeVar("K", bound=Hashable)
 
@@ -175,3 +175,8 @@ def withdrawn_read(*, profile_ids: Sequence[int], purpose: str, channel: str) ->
             [list(profile_ids), purpose, str(channel)],
         )
         return {row[0] for row in cursor.fetchall()}
+
+
+def purposes_offered() -> list[tuple[str, str]]:
+    """The purposes that need consent: code and name."""
+    return list(Purpose.objects.filter(needs_consent=True).order_by("name").values_list("code", "name"))

@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+from apps.foundation.accounts.api_reach import Reach, reach_declare
+
 from .vault import sealed_column
 
 
@@ -8,6 +10,16 @@ class ProfilesConfig(AppConfig):
     verbose_name = "Profiles"
 
     def ready(self) -> None:
-        """Say where values of people are sealed here."""
+        """Say where values of people are sealed here, and for what a client of the API may be trusted."""
+        from .models import Identifier  # models are loaded only now
+
+        reach_declare(
+            Reach(
+                "trusted_identifiers",
+                "Trusted identifiers",
+                lambda: list(Identifier.Kind.choices),
+                "Kinds that it has seen to: they count as verified when it sends them. None chosen: none.",
+            )
+        )
         sealed_column("profiles_identifier", "sealed", row="kind || ':' || encode(digest, 'hex')")
         sealed_column("profiles_sealedattribute", "sealed", row="definition_id::text")

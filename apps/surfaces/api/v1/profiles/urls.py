@@ -1,0 +1,13 @@
+"""Addresses of people."""
+
+from django.urls import path
+
+from . import views
+
+urlpatterns = [
+    path("profiles", views.ProfilesView.as_view(), name="profiles"),
+    path("profiles/bulk", views.ProfilesBulkView.as_view(), name="profiles-bulk"),
+    path("profiles/lookup", views.ProfilesLookupView.as_view(), name="profiles-lookup"),
+    path("profiles/<int:profile_id>", views.ProfileView.as_view(), name="profile"),
+    path("profiles/<int:profile_id>/identifiers", views.ProfileIdentifiersView.as_view(), name="profile-identifiers"),
+]
