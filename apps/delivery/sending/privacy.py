@@ -106,7 +106,9 @@ def privacy_register() -> None:
     )
     erase_step("message_events", _forget_what_came_back, title="What they opened and followed, and what was said")
     retention_rule("message_events", "What came back of messages", "MESSAGE_EVENT_KEEP_DAYS", events_forget)
-    retention_rule("event_raws", "Bounces and providers' reports, to the letter", "EVENT_RAW_KEEP_DAYS", raws_forget)
+    retention_rule(
+        "event_raws", "What mail servers and providers said, to the letter", "EVENT_RAW_KEEP_DAYS", raws_forget
+    )
     erase_step("messages", _cancel, title="Messages that wait are cancelled", phase=Phase.STOP)
     erase_step("send_ledger", _forget, title="Where messages went to")
     for model, categories, exported in (
