@@ -18,6 +18,8 @@ from bin.lib.processes import Supervisor
 from bin.lib.venv import ROOT
 
 KEPT = ROOT / "var" / "migrated"
+_END = b"-- PostgreSQL database dump complete"
+"""What pg_dump writes when it is through: without it a dump is torn, though every statement in it may work."""
 
 
 def migrations_digest(root: Path = ROOT) -> str:
@@ -50,6 +52,9 @@ def _program(name: str, url: str, *arguments: str) -> tuple[list[str], dict[str,
 
 def _restore(url: str, dump: Path) -> bool:
     """Whether the dump was taken in whole; if not, the database is as it was, and the dump is gone."""
+    if _END not in dump.read_bytes()[-200:]:
+        dump.unlink(missing_ok=True)
+        return False
     command, environment = _program("psql", url, "-Xq", "-1", "-v", "ON_ERROR_STOP=1", "-f", str(dump))
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     if done.returncode:

@@ -57,11 +57,18 @@ def test_a_kept_dump_gives_what_migrating_gave(empty: str, tmp_path: Path) -> No
     assert ask(empty, "SELECT count(*) FROM django_migrations") != 0
 
 
-def test_a_torn_dump_leaves_nothing_and_the_database_is_migrated(empty: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "torn_after",
+    [
+        pytest.param("COPY public.django_migrations (", id="within a table"),
+        pytest.param("SET lock_timeout = 0;\n", id="between two statements, where all that is left works"),
+    ],
+)
+def test_a_torn_dump_leaves_nothing_and_the_database_is_migrated(empty: str, tmp_path: Path, torn_after: str) -> None:
     # given
     dump = dump_from(os.environ["DATABASE_URL"], tmp_path / "kept")
-    text = dump.read_text()
-    dump.write_text(text[: len(text) // 2])
+    whole = dump.read_text()
+    dump.write_text(whole[: whole.index(torn_after) + len(torn_after)])
     called: list[object] = []
 
     class Recorder(Supervisor):

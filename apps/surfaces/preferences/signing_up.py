@@ -137,14 +137,19 @@ def _shown(
             "faults": faults,
             "hurried": hurried and not faults,
             "carried": {name: carried.get(name, "") for name in _CARRIED},
-            "shown": (given.get("shown") or [""])[0] if hurried else shown_token(form.pk, now()),
+            "shown": _shown_token(form, given),
             "policy": policy.url if policy is not None else "",
             "preview": preview,
             "trap": TRAP,
         }
-        if hurried and shown_at(form.pk, str(context["shown"])) is None:
-            context["shown"] = shown_token(form.pk, now())
         return _spoken(render(request, "preferences/sign_up.html", context, status=status), language)
+
+
+def _shown_token(form: SignUpForm, given: Mapping[str, Sequence[str]]) -> str:
+    """When the form was first shown: whoever mends a field has read it already, and is not made to wait again."""
+    token = (given.get("shown") or [""])[0]
+    at = shown_at(form.pk, token)
+    return token if at is not None and (now() - at).total_seconds() <= _DAY else shown_token(form.pk, now())
 
 
 def framed(brand: Brand) -> dict[str, str]:

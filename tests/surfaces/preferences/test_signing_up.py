@@ -191,6 +191,16 @@ def test_programs_are_thanked_and_nothing_comes_of_it(client: Client) -> None:
     assert nobody()
 
 
+def test_who_mends_a_field_is_not_made_to_wait_again(client: Client) -> None:
+    form = make_form()
+    faulty = text_of(post(client, "/sign-up/news", filled(form, client, email="ada@gnail.com")))
+    [shown] = re.findall(r'name="shown" value="([^"]+)"', faulty)
+
+    mended = post(client, "/sign-up/news", filled(form, client, use="ada@example.org", shown=shown))
+
+    assert (mended.status_code, SignUp.objects.count()) == (303, 1)
+
+
 def test_too_many_from_one_place_are_turned_away_and_of_one_address_come_to_nothing(
     client: Client, settings: Settings
 ) -> None:
