@@ -27,7 +27,7 @@ from django.views.decorators.http import require_safe
 from apps.decisioning.content.contracts import CompiledSources
 from apps.decisioning.content.rendering import destination_of
 from apps.decisioning.content.selectors import compiled_load
-from apps.decisioning.content.traces import HONEYPOT, ITEMS
+from apps.decisioning.content.traces import ITEMS
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.sealing import decisions_open
 from apps.delivery.channels.breaker import Breaker
@@ -192,5 +192,5 @@ def _note(request: HttpRequest, message_id: UUID, kind: str, link: int | None) -
         else:
             _stream.worked()
             return
-    if _database.allows(monotonic()) and link != HONEYPOT:
+    if _database.allows(monotonic()):
         _ask(lambda: seen_write(message_id=message_id, kind=kind, link=link, machine=machine))

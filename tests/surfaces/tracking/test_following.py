@@ -1,6 +1,7 @@
 """From a tracked message to the events of its person: links lead, machines and who does not agree count for nothing."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from email import message_from_bytes, policy
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import psycopg2
 import pytest
 import redis
+from django.conf import settings as settings_read
 from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
@@ -40,9 +42,12 @@ LINKED = HTML.replace(
 
 
 @pytest.fixture(autouse=True)
-def fresh(settings: Settings) -> None:
-    """Nothing seen yet, nothing remembered, and no waiting."""
+def fresh(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing seen yet, nothing remembered, nothing to wait for, and patience with a machine that has much to do."""
     settings.TRACKING_SETTLE_SECONDS = 0.0
+    monkeypatch.setattr(following, "PATIENCE", 60.0)
+    monkeypatch.setattr(stream, "_WAIT_SECONDS", 60.0)
+    stream._client.cache_clear()
     redis.Redis.from_url(settings.REDIS_URL).delete(stream.KEY)
     cache.clear()
     following._kept.cache_clear()
@@ -93,7 +98,15 @@ def path_of(relay: Relay) -> str:
     return found[0]
 
 
-def seen() -> list[tuple[str, int | None, str]]:
+def seen(*apart: int) -> list[tuple[str, int | None, str]]:
+    """What is in the ledger of what was seen. apart: as if it had been seen so many ms after the first look each."""
+    if apart:
+        store: Any = redis.Redis.from_url(settings_read.REDIS_URL)
+        entries = store.xrange(stream.KEY)
+        store.delete(stream.KEY)
+        first = int((now() - timedelta(minutes=2)).timestamp() * 1000)
+        for (_, fields), later in zip(entries, apart, strict=True):
+            store.xadd(stream.KEY, fields, id=f"{first + later}-0")
     seen_take()
     return list(MessageEvent.objects.order_by("pk").values_list("kind", "link", "machine"))
 
@@ -111,7 +124,7 @@ def test_a_link_leads_and_the_click_becomes_an_event_of_the_person(relay: Relay,
     assert (picture.status_code, picture["Content-Type"]) == (200, "image/gif")
 
     # link 1 and the item within half a second: no hand does that
-    assert seen() == [("clicked", 1, "burst"), ("clicked", 1000, "burst"), ("opened", None, "burst")]
+    assert seen(0, 400, 450) == [("clicked", 1, "burst"), ("clicked", 1000, "burst"), ("opened", None, "burst")]
     assert events_pass_on() == 0
     MessageEvent.objects.all().delete()
     client.get(f"{path}/1000", headers=BROWSER)
@@ -176,7 +189,7 @@ def test_machines_are_marked_and_passed_on_to_nobody(relay: Relay, client: Clien
     assert seen() == [("clicked", 1, "scanner"), ("opened", None, "proxy")]
     client.get(f"{path}/0", headers=BROWSER)
     client.get(f"{path}/2", headers=BROWSER)
-    assert seen()[2:] == [("clicked", 0, "honeypot"), ("clicked", 2, "honeypot")]
+    assert seen(0, 59_000)[2:] == [("clicked", 0, "honeypot"), ("clicked", 2, "honeypot")]
     events_pass_on()
     assert Event.objects.count() == 0
 
@@ -228,19 +241,24 @@ def test_a_trace_names_nobody(relay: Relay) -> None:
 
 
 def test_without_redis_links_lead_and_what_is_seen_is_written_at_once(
-    relay: Relay, client: Client, settings: Settings
+    relay: Relay, client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_sent()
     path = path_of(relay)
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
 
-    assert client.get(f"{path}/2", headers=BROWSER)["Location"] == "https://shop.example/sale"
-    following._asking.submit(lambda: None).result()
-    for _ in range(100):
-        if MessageEvent.objects.exists():
-            break
-        following._asking.submit(lambda: None).result()
-    assert list(MessageEvent.objects.values_list("kind", "link")) == [("clicked", 2)]
+    def followed(link: int) -> list[tuple[int | None, str]]:
+        with ThreadPoolExecutor(max_workers=1) as pool, monkeypatch.context() as patch:
+            patch.setattr(following, "_asking", pool)
+            assert client.get(f"{path}/{link}", headers=BROWSER).status_code == 302
+        # what was asked of the pool is done
+        return list(MessageEvent.objects.order_by("pk").values_list("link", "machine"))
+
+    assert followed(2) == [(2, "")]
+    # the link that people don't see gives a machine away here too, and what it follows next
+    MessageEvent.objects.all().delete()
+    assert followed(0) == [(0, "honeypot")]
+    assert followed(1) == [(0, "honeypot"), (1, "honeypot")]
 
 
 def test_without_the_database_links_of_the_template_lead_and_items_lead_to_the_shop(
