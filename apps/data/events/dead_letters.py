@@ -1,7 +1,7 @@
 """What was sent and could not become an event: kept whole and sealed, with its reason, to be tried again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ _sealer = EventSealer("dead letter")
 @dataclass(frozen=True, slots=True)
 class Letter:
     """Something that can't become an event. raw: JSON as it was sent, or bytes that are none; reason: a code; problem:
-    in words, without values; digests: of all whom it may be about."""
+    in words, without values."""
 
     entry: Entry
     raw: Any
@@ -36,7 +36,6 @@ class Letter:
     problem: str
     sent_at: datetime | None = None
     name: str = ""
-    digests: Sequence[bytes] = field(default_factory=tuple)
     tries: int = 1
 
 
@@ -50,7 +49,6 @@ def letter_of(arrival: Arrival, reason: str, problem: str) -> Letter:
         problem=problem,
         sent_at=arrival.sent_at,
         name=arrival.name,
-        digests=digests_of(arrival),
         tries=arrival.tries + 1,
     )
 
@@ -69,7 +67,7 @@ def letters_put(cursor: CursorWrapper, letters: Sequence[Letter], at: datetime) 
             "trusted": sorted(entry.source.trusted),
         }
         sealed = _sealer.seal(orjson.dumps(whole), number.bytes)
-        digests = "{" + ",".join(f'"\\\\x{digest.hex()}"' for digest in one.digests) + "}"
+        digests = "{" + ",".join(f'"\\\\x{digest.hex()}"' for digest in digests_of(one.raw, entry)) + "}"
         rows.append(
             (number, entry.source.name, one.name, one.message_id, one.reason, one.problem[:300], sealed, digests,
              entry.received_at, at, one.tries)

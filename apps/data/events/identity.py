@@ -30,13 +30,15 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
 from apps.foundation.core.signing import address_digest, address_digests
 
-from .reading import PERSONAL_TRAITS, Arrival
+from .contracts import Entry
+from .reading import PERSONAL_TRAITS, Arrival, id_text
 
 _MAKING: Final = 7302
 """Advisory lock of those who make profiles for numbers that nobody has."""
 _NUMBER: Final = "external_id"
 _DEVICE: Final = "device"
 _PROFILE: Final = "profile"
+_ADDRESSES: Final = {"email": email_normalize, "phone": phone_normalize}
 _ATTRIBUTES_MOST: Final = 100
 _TEXT_MOST: Final = 500
 
@@ -74,21 +76,53 @@ def device_digest(numbers: str, device: str) -> bytes:
     return address_digest(_DEVICE, f"{numbers}:{device}")
 
 
-def digests_of(arrival: Arrival) -> list[bytes]:
-    """Keyed digests of all whom something sent may be about: what erasing somebody looks for."""
+def digests_of(raw: Any, entry: Entry) -> list[bytes]:
+    """Keyed digests of all whom something sent may be about: what erasing somebody looks for.
+
+    raw: as it was sent, whether or not it can be read as an event: every spelling of an id counts.
+    """
+    if not isinstance(raw, dict):
+        return []
     found: list[bytes] = []
-    if arrival.profile_id is not None:
-        found.append(address_digest(_PROFILE, str(arrival.profile_id)))
-    for user in (arrival.user, arrival.previous):
-        if user and (number := number_of(arrival.source.numbers, user)):
-            found += address_digests(_NUMBER, number)
-    found += [device_digest(arrival.source.numbers, device) for device in (arrival.device, arrival.previous) if device]
+    numbers, known = entry.source.numbers, raw.get("profile_id")
+    if entry.shape == "own" and isinstance(known, int) and not isinstance(known, bool):
+        found.append(address_digest(_PROFILE, str(known)))
+    users, devices = (_texts(raw, names) for names in (_USERS, _DEVICES))
+    for user in users:
+        if number := number_of(numbers, user):
+            found.append(address_digest(_NUMBER, number))
+    found += [device_digest(numbers, device) for device in devices]
+    traits = raw.get("traits")
+    if isinstance(traits, dict):
+        found += [address_digest(kind, value) for kind, value in _addresses(traits)]
+    return list(dict.fromkeys(found))
+
+
+_PREVIOUS: Final = ("previousId", "previous_id")
+_USERS: Final = ("userId", "user_id", *_PREVIOUS)
+_DEVICES: Final = ("anonymousId", "anonymous_id", *_PREVIOUS)
+
+
+def _texts(raw: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    return [text for name in names if (text := id_text(raw.get(name)))]
+
+
+def _addresses(traits: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The addresses among traits, normalized: kind and value."""
+    found = []
+    for kind, normalize in _ADDRESSES.items():
+        given = traits.get(kind)
+        if isinstance(given, str):
+            try:
+                found.append((kind, normalize(given)))
+            except Invalid:
+                continue
     return found
 
 
-def digests_of_person(profile_id: int, numbers: Iterable[str], devices: Iterable[bytes]) -> list[bytes]:
-    """The same of somebody: of their profile, their customer numbers, and the digests of their devices."""
-    found = [digest for number in numbers for digest in address_digests(_NUMBER, number)]
+def digests_of_person(profile_id: int, identifiers: Iterable[tuple[str, str]], devices: Iterable[bytes]) -> list[bytes]:
+    """The same of somebody: of their profile, their identifiers (kind, value), and the digests of their devices."""
+    found = [digest for kind, value in identifiers for digest in address_digests(kind, value)]
     return [*address_digests(_PROFILE, str(profile_id)), *found, *devices]
 
 
@@ -257,7 +291,7 @@ def traits_write(told: Sequence[tuple[Arrival, int]]) -> None:
     only those enter that are defined.
     """
     traits = {trait for arrival, _ in told for trait in arrival.traits}
-    shapes = shapes_read(traits.difference(_FIELDS, ("email", "phone")), locked=True)
+    shapes = shapes_read(traits.difference(_FIELDS, _ADDRESSES), locked=True)
     sealing: dict[tuple[int, str], Any] = {}
     people = {
         one.pk: one
@@ -298,7 +332,7 @@ def _addresses_held(people: Iterable[int]) -> set[tuple[int, bytes, bool]]:
 
 
 def _addresses_put(arrival: Arrival, person: int, held: set[tuple[int, bytes, bool]]) -> None:
-    for kind, normalize in (("email", email_normalize), ("phone", phone_normalize)):
+    for kind, normalize in _ADDRESSES.items():
         given = arrival.traits.get(kind)
         if not isinstance(given, str) or not given.strip():
             continue

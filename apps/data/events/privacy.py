@@ -15,7 +15,6 @@ from apps.data.privacy.registry import (
     processing_declare,
     retention_rule,
 )
-from apps.data.profiles.models import Identifier
 from apps.foundation.core.clock import now
 
 from .identity import digests_of_person
@@ -56,11 +55,10 @@ def _forget_events(person: Person) -> Forgotten:
 
 
 def _forget_letters(person: Person) -> Forgotten:
-    """What could not become an event of theirs: found by their number and devices, so before these are forgotten."""
+    """What could not become an event of theirs: found by their identifiers and devices, before these go."""
     visitors = Visitor.objects.filter(profile_id=person.profile_id)
     devices = [bytes(digest) for digest in visitors.values_list("digest", flat=True)]
-    numbers = [value for kind, value in person.identifiers if kind == Identifier.Kind.EXTERNAL]
-    digests = digests_of_person(person.profile_id, numbers, devices)
+    digests = digests_of_person(person.profile_id, person.identifiers, devices)
     gone, _kinds = DeadLetter.objects.filter(digests__overlap=digests).delete()
     visitors.delete()
     return Forgotten(gone)

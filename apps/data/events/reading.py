@@ -201,6 +201,11 @@ def _clean(text: str) -> str:
     return text.replace("\0", "").strip()
 
 
+def id_text(given: Any) -> str:
+    """An id as text, as the sender means it; "" for none, and for what is neither text nor a whole number."""
+    return _clean(str(given)) if isinstance(given, str | int) and not isinstance(given, bool) else ""
+
+
 def _id(given: Any, arrival: Arrival) -> str:
     """An id as text; "" for none, and for what can't be one."""
     if given is None:
@@ -208,7 +213,7 @@ def _id(given: Any, arrival: Arrival) -> str:
     if isinstance(given, bool) or not isinstance(given, str | int):
         arrival.fault("an id is neither text nor a number")
         return ""
-    text = _clean(str(given))
+    text = id_text(given)
     if len(text) > ID_LIMIT or not text.isprintable():
         arrival.fault(f"an id is longer than {ID_LIMIT} characters, or not printable")
         return ""

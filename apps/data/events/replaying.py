@@ -53,7 +53,7 @@ def letters_replay(*, letter_ids: Iterable[UUID], by: User | None = None) -> Rep
                 still = Letter(
                     entry=opened.entry, raw=opened.raw, message_id=letter.message_id, reason=error.reason,
                     problem=error.says, sent_at=opened.sent_at, name=letter.name,
-                    digests=[bytes(one) for one in letter.digests], tries=letter.tries + 1,
+                    tries=letter.tries + 1,
                 )  # fmt: skip
                 came = batch_record([], [still])
             else:

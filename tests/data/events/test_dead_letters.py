@@ -1,5 +1,6 @@
 """Dead letters: tried again once, kept when they fail again, gone with their person."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,11 +11,12 @@ from django.urls import reverse
 from apps.data.events.models import DeadLetter, Event, EventSchema
 from apps.data.events.privacy import letters_forget
 from apps.data.events.replaying import letters_replay
+from apps.data.privacy.erasing import erasure_ask, erasure_run
 from apps.data.privacy.registry import Person, erase_steps
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import NotAllowed
 from apps.foundation.governance.models import AuditEntry
-from tests.factories import make_user
+from tests.factories import known_by, make_user
 
 from .conftest import Send, Take
 
@@ -95,6 +97,31 @@ def test_erasing_somebody_takes_the_letters_about_them(
     forgotten = step.erase(Person(0, identifiers))
 
     assert (forgotten.count, DeadLetter.objects.count()) == (1 - left, left)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "ids",
+    [
+        {"userId": "u-7"},
+        {"user_id": "shop:u-7"},
+        {"anonymousId": "phone-7"},
+        {"previousId": "phone-7"},
+        {"traits": {"email": "U7@Example.com"}},
+        {"traits": {"phone": "+43 660 1234567"}},
+    ],
+)
+def test_erasing_somebody_takes_what_could_not_even_be_read(send: Send, take: Take, ids: dict[str, Any]) -> None:
+    traits = {"email": "u7@example.com", "phone": "+436601234567"}
+    send({"type": "identify", "userId": "u-7", "anonymousId": "phone-7", "traits": traits})
+    send({"type": "no call", **ids}, {"type": "no call", "userId": "u-8"}, {"type": "no call"})
+    assert take().dead + take().dead == 3
+
+    person = known_by("external_id", "shop:u-7")
+    erasure_run(request_id=erasure_ask(profile_id=person.pk, shown_by="a fresh link", sure=True).pk)
+
+    left = sorted(len(letter.digests) for letter in DeadLetter.objects.all())
+    assert left == [0, 1], "that of somebody else, and one that names nobody, stay"
 
 
 @pytest.mark.django_db
