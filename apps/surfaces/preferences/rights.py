@@ -94,9 +94,12 @@ def _shown(
     message_id: UUID,
     *,
     wrong: Mapping[str, str] | None = None,
-    typed: str = "",
+    typed: Mapping[str, str] | None = None,
 ) -> HttpResponse:
+    """The page. wrong: what to mend, by the field's name; typed: what was sent, shown again."""
     profile = Profile.objects.get(pk=profile_id)
+    typed = typed or {}
+    corrected = typed if typed.get("do") == "correct" else {}
     context = {
         "token": token,
         "page": page_read(profile_id=profile_id, message_id=message_id),
@@ -107,13 +110,15 @@ def _shown(
         "running": [] if profile.erased_at else requests_running().filter(profile_id=profile_id),
         "fresh": _fresh(profile_id, message_id),
         "address_change": address_changes_offered() and mail_ready(MailKind.LINK),
-        "typed": typed[:320],
+        "typed": typed.get("email", "")[:320],
+        "named": {name: corrected.get(name, getattr(profile, name))[:120] for name in ("first_name", "last_name")},
         "sure": request.GET.get("sure") == "erase",
         "languages": _LANGUAGES,
         "countries": sorted(((code, country_name(code)) for code in COUNTRY_NAMES), key=lambda pair: pair[1]),
-        "language": profile.language.partition("-")[0],
+        "spoken": corrected.get("language", profile.language).partition("-")[0],
+        "country": corrected.get("country", profile.country),
         "wrong": wrong or {},
-        "attributes": [] if profile.erased_at else _correctable(profile_id),
+        "attributes": [] if profile.erased_at else _correctable(profile_id, corrected, wrong or {}),
     }
     return render(request, "preferences/data.html", context, status=422 if wrong else 200)
 
@@ -137,12 +142,29 @@ def _do(request: HttpRequest, token: str, profile_id: int, message_id: UUID) -> 
     try:
         done = deed({**fields, "network": visitor_network(request)}, profile_id, message_id)
     except Invalid as problem:
-        name = str(problem.extra.get("field", ""))
-        wrong = {name: _("This can't be right: look at it again.")}
-        return _shown(request, token, profile_id, message_id, wrong=wrong, typed=fields.get("email", ""))
+        return _shown(request, token, profile_id, message_id, wrong=_wrong(problem), typed=fields)
     except (Conflict, NotFound):  # erased, or lifted, meanwhile: the page says what is
         done = ""
     return see_other(f"{request.path}?done={done}" if done else request.path)
+
+
+def _wrong(problem: Invalid) -> dict[str, str]:
+    """What to mend, by the name of the field of the form; "" where it is none that a person fills in."""
+    name = str(problem.extra.get("field", ""))
+    if name == "email":
+        return {"email": _("This can't be right: look at it again.")}
+    shape = next((one for one in _shapes_correctable() if one.name == name), None)
+    if shape is None:
+        return {name if name in FIELDS else "": _("This can't be right: look at it again.")}
+    words = {
+        "number": _("Please write a number, like 38 or 7.5."),
+        "date": _("Please write a day, like 2001-05-27."),
+        "choice": _("Please choose one of the list."),
+        "bool": _("Please choose one of the list."),
+    }
+    if shape.required and problem.extra.get("empty"):
+        return {_field(shape): _("This can't be empty.")}
+    return {_field(shape): words.get(shape.kind, _("This can't be right: look at it again."))}
 
 
 def _how(message_id: UUID) -> str:
@@ -187,22 +209,27 @@ def _address(fields: Mapping[str, str], profile_id: int, message_id: UUID) -> st
     return {Asked.MAILED: "address", Asked.SAME: "address_same", Asked.OFTEN: "often"}[asked]
 
 
-def _correctable(profile_id: int) -> list[dict[str, Any]]:
+def _correctable(profile_id: int, typed: Mapping[str, str], wrong: Mapping[str, str]) -> list[dict[str, Any]]:
     """The attributes that a person may correct, as inputs. Sensitive ones are empty: a link may have been passed on."""
     shapes, language = _shapes_correctable(), get_language() or "en"
     known = attributes_read(profile_id=profile_id, names=[one.name for one in shapes if not one.sensitive])
     held = names_held(profile_id)
     return [
         {
-            "field": f"attribute_{shape.id}",
+            "field": _field(shape),
             "label": label_of(shape.name, shape.labels, language),
             "kind": shape.kind,
             "allowed": shape.allowed,
-            "value": _typed(known.get(shape.name)),
+            "value": typed.get(_field(shape), _typed(known.get(shape.name))),
             "hidden": shape.sensitive and shape.name in held,
+            "wrong": wrong.get(_field(shape), ""),
         }
         for shape in shapes
     ]
+
+
+def _field(shape: AttributeShape) -> str:
+    return f"attribute_{shape.id}"
 
 
 def _shapes_correctable() -> list[AttributeShape]:
@@ -220,7 +247,7 @@ def _typed(value: Any) -> str:
 
 def _attributes_said(fields: Mapping[str, str]) -> dict[str, str]:
     """What a form of the page says of attributes, by name. An empty field empties one, but leaves a sensitive one."""
-    said = [(shape, fields.get(f"attribute_{shape.id}", "")) for shape in _shapes_correctable()]
+    said = [(shape, fields.get(_field(shape), "")) for shape in _shapes_correctable()]
     return {shape.name: text for shape, text in said if text or not shape.sensitive}
 
 

@@ -1,6 +1,7 @@
 """A person's rights by their own page: at once what they can undo, by a fresh link what nobody can."""
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -133,7 +134,7 @@ def test_a_copy_is_made_a_few_times_a_day_only(client: Client) -> None:
 
 def test_corrections_hold_at_once_and_wrong_ones_change_nothing(client: Client) -> None:
     message = make_message()
-    Profile.objects.filter(pk=message.profile_id).update(language="de-AT")
+    Profile.objects.filter(pk=message.profile_id).update(language="nl-BE")
 
     assert post(client, message, "do=correct&first_name=Carl&last_name=&language=de&country=AT") == "correct"
     answer = client.post(path_of(message), "do=correct&first_name=X&language=zz-bad-tag!&country=", content_type=FORM)
@@ -246,6 +247,32 @@ def test_without_both_mails_no_change_of_address_is_offered(client: Client, carr
     assert not AddressChange.objects.exists()
 
 
+def test_the_language_shown_is_the_one_on_record_whatever_the_page_speaks(client: Client) -> None:
+    message = make_message()
+    Profile.objects.filter(pk=message.profile_id).update(language="nl-BE")
+
+    page = client.get(path_of(message)).content.decode()
+
+    assert '<html lang="en"' in page
+    assert re.findall(r'<option value="(\w+)" selected>', page)[0] == "nl"
+
+
+def test_what_was_typed_beside_a_fault_need_not_be_typed_again(client: Client) -> None:
+    by = make_user("administrator")
+    attribute_define(name="birthday", kind="date", required=True, correctable=True, by=by)
+    field = f"attribute_{shapes_read(['birthday'])['birthday'].id}"
+    message = make_message()
+
+    form = f"do=correct&first_name=Carla&language=fr&country=FR&attributes=1&{field}="
+    page = client.post(path_of(message), form, content_type=FORM).content.decode()
+
+    assert f'id="{field}-wrong">This can&#x27;t be empty.<' in page
+    assert 'name="first_name" value="Carla"' in page
+    assert '<option value="fr" selected>' in page
+    assert '<option value="FR" selected>' in page
+    assert Profile.objects.get(pk=message.profile_id).first_name != "Carla"
+
+
 def test_attributes_that_are_theirs_are_corrected_and_a_sensitive_one_is_not_shown(client: Client) -> None:
     by = make_user("administrator")
     attribute_define(name="shoe_size", kind="number", correctable=True, labels={"en": "Shoe <size>"}, by=by)
@@ -272,6 +299,10 @@ def test_attributes_that_are_theirs_are_corrected_and_a_sensitive_one_is_not_sho
     }  # fmt: skip
     answer = client.post(path_of(message), f"do=correct&attributes=1&attribute_{size}=big", content_type=FORM)
     assert answer.status_code == 422
+    page = " ".join(answer.content.decode().split())
+    assert f'aria-invalid="true" aria-describedby="attribute_{size}-wrong" value="big"' in page
+    assert f'id="attribute_{size}-wrong">Please write a number, like 38 or 7.5.<' in page
+    assert page.count("aria-invalid") == 1
     assert post(client, message, f"do=correct&attributes=1&attribute_{illness}=flu") == "correct"
     assert attributes_read(profile_id=message.profile_id) == {"illness": "flu", "score": "s7"}
     # and a form from before there were any changes none
