@@ -6,6 +6,19 @@ _OF_A_RESOURCE = {
     "urls.py": "its addresses",
     "views.py": "its endpoints",
 }
+_RESOURCES = (
+    "audiences",
+    "clients",
+    "consents",
+    "decisions",
+    "items",
+    "messages",
+    "playbooks",
+    "profiles",
+    "promotions",
+    "runs",
+    "tickets",
+)
 
 NOUNS: dict[str, dict[str, str]] = {
     "foundation/core": {
@@ -59,13 +72,14 @@ NOUNS: dict[str, dict[str, str]] = {
         "paging.py": "pages by key",
         "privacy.py": "what it holds of people",
         "problems.py": "what goes wrong, in one shape",
+        "reaching.py": "what is within a client's limits of brands and markets",
         "schema.py": "what all operations of the API's document have",
         "serializers.py": "what all serializers share, and rows in bulk",
         "slim.py": "endpoints without DRF",
         "v1/__init__.py": "the first version: a folder for each resource",
         **{
             f"v1/{resource}/{name}": f"{resource}: {about}"
-            for resource in ("clients", "consents", "items", "profiles", "promotions", "tickets")
+            for resource in _RESOURCES
             for name, about in _OF_A_RESOURCE.items()
         },
     },

@@ -92,3 +92,13 @@ def fields_written(fields: Sequence[Field], values: Mapping[str, Any]) -> tuple[
     """How many of the required flexible fields have something in them, and how many there are."""
     asked = [field for field in fields if field.required and not field.fixed and field.kind != "products"]
     return sum(not value_is_empty(field, values.get(field.name)) for field in asked), len(asked)
+
+
+def brands_offered() -> list[tuple[str, str]]:
+    """All brands: code and name."""
+    return list(Brand.objects.order_by("name").values_list("code", "name"))
+
+
+def markets_offered() -> list[tuple[str, str]]:
+    """All markets: code and name."""
+    return list(Market.objects.order_by("name").values_list("code", "name"))

@@ -31,7 +31,7 @@ SCOPES_OF_API: Final[tuple[Scope, ...]] = (
     Scope("promotions:write", "add and change promotions"),
     Scope("tickets:read", "read support tickets: open or closed"),
     Scope("tickets:write", "open and close support tickets"),
-    Scope("audiences:read", "read audiences and count them"),
+    Scope("audiences:read", "read audiences, count them, and ask whether a person is in one"),
     Scope("audiences:write", "add and change audiences that the owner may change"),
     Scope("content:read", "read blocks and templates"),
     Scope("content:write", "write drafts of blocks and templates that the owner may change, and hand them in"),

@@ -117,3 +117,12 @@ def number_read(request: Request, name: str) -> int | None:
         detail = f"{name} is a number"
         raise Problem(400, "parameter_wrong", detail, more={"errors": [{"parameter": name, "detail": detail}]})
     return int(text)
+
+
+def choice_read(request: Request, name: str, choices: Sequence[str]) -> str | None:
+    """A query parameter that is one of some words; None where it is not given. Raises Problem (400)."""
+    text = request.query_params.get(name)
+    if text is not None and text not in choices:
+        detail = f"{name} is one of {', '.join(choices)}"
+        raise Problem(400, "parameter_wrong", detail, more={"errors": [{"parameter": name, "detail": detail}]})
+    return text

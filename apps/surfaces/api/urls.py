@@ -9,11 +9,16 @@ app_name = "api"
 urlpatterns = [
     path("schema", schema_document, name="schema"),
     path("docs", docs_page, name="docs"),
+    path("", include("apps.surfaces.api.v1.audiences.urls")),
     path("", include("apps.surfaces.api.v1.clients.urls")),
     path("", include("apps.surfaces.api.v1.consents.urls")),
+    path("", include("apps.surfaces.api.v1.decisions.urls")),
     path("", include("apps.surfaces.api.v1.items.urls")),
+    path("", include("apps.surfaces.api.v1.messages.urls")),
+    path("", include("apps.surfaces.api.v1.playbooks.urls")),
     path("", include("apps.surfaces.api.v1.profiles.urls")),
     path("", include("apps.surfaces.api.v1.promotions.urls")),
+    path("", include("apps.surfaces.api.v1.runs.urls")),
     path("", include("apps.surfaces.api.v1.tickets.urls")),
     path("<path:rest>", nothing_here, name="nothing"),
 ]

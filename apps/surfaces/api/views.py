@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any, ClassVar, Final, cast
 
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import exceptions
@@ -16,6 +17,7 @@ from rest_framework.views import APIView
 from apps.foundation.accounts.acting import acting, acting_begin
 from apps.foundation.accounts.contracts import Caller
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.errors import Conflict
 
 from .access import Quota, caller_require, quota_take, scope_require
@@ -50,10 +52,12 @@ class ApiView(APIView):
     """A view for clients of the API.
 
     scopes: the scope that each method asks for, by its name in small letters; a method without one does not exist.
+    sees: kinds of objects that its owner must have the right to see, for any method.
     makes: whether its POST makes something, so that `Idempotency-Key` counts.
     """
 
     scopes: ClassVar[Mapping[str, str]] = {}
+    sees: ClassVar[tuple[type[Model], ...]] = ()
     makes: ClassVar[bool] = False
 
     authentication_classes = [BearerAuthentication]
@@ -89,6 +93,8 @@ class ApiView(APIView):
         if scope != ANY_CLIENT:
             scope_require(self.caller, scope)
         self.quota = quota_take(self.caller, scope)
+        for model in self.sees:
+            right_require(self.owner, "view", model, what=f"see {model._meta.verbose_name_plural}")
         if method == "post" and self.makes and (key := idempotency_key(request)):
             handler: Callable[..., Response] = getattr(self, method)
 

@@ -1,0 +1,11 @@
+"""Addresses of messages."""
+
+from django.urls import path
+
+from . import views
+
+urlpatterns = [
+    path("messages", views.MessagesView.as_view(), name="messages"),
+    path("messages/<uuid:message_id>", views.MessageView.as_view(), name="message"),
+    path("messages/<uuid:message_id>/events", views.MessageEventsView.as_view(), name="message-events"),
+]
