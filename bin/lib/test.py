@@ -27,16 +27,16 @@ DATABASE_URL (a role that may create databases) and REDIS_URL, where set, name s
 FOLDERS = ROOT / "var" / "tests"
 
 
-def folder_new() -> tuple[Path, StateLock]:
+def folder_new(folders: Path = FOLDERS) -> tuple[Path, StateLock]:
     """A fresh state folder for one run; those of runs that were killed are deleted."""
-    for left in FOLDERS.glob("*"):
+    for left in folders.glob("*"):
         try:
             lock = StateLock(left, patience=0)
         except StateInUse:
             continue
         state_remove(left)
         lock.release()
-    state = FOLDERS / secrets.token_hex(4)
+    state = folders / secrets.token_hex(4)
     return state, StateLock(state)
 
 

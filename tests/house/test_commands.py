@@ -66,7 +66,7 @@ def run(
     )
 
 
-@pytest.mark.parametrize("command", ["demo", "test", "check", "bench", "translate"])
+@pytest.mark.parametrize("command", ["demo", "test", "check", "bench", "chaos", "translate"])
 def test_every_command_explains_itself_without_installing_anything(base: Path, command: str) -> None:
     clone = base / "tessera"
     shutil.copytree(ROOT / "bin", clone / "bin", ignore=shutil.ignore_patterns("__pycache__"))
