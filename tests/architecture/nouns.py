@@ -189,8 +189,10 @@ NOUNS: dict[str, dict[str, str]] = {
     "decisioning/audiences": {
         "governing.py": "its part in governance: a history",
         "rights.py": "who may do what to audiences",
+        "membership.py": "audiences within audiences",
         "parsing.py": "rules from JSON and back",
         "reading.py": "rules in plain language",
+        "schema.py": "the form of a rule, as JSON Schema",
         "sql.py": "rules as SQL",
     },
     "decisioning/content": {

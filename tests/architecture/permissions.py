@@ -270,6 +270,7 @@ DOORS: dict[str, dict[str, Door]] = {
             publish=None,
         ),
         "preview/": Door(_PUBLISHER, get=NOBODY, proves=False),
+        "schema/": Door(_PUBLISHER, proves=False),
     },
     "playbooks.playbook": {
         **_doors(

@@ -4,12 +4,12 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 from unfold.admin import ModelAdmin
 
 from apps.data.profiles.models import Profile
@@ -23,6 +23,7 @@ from apps.foundation.governance.pages import GovernedAdmin
 from .forms import AudienceForm, RuleWidget, rule_read, rule_text
 from .models import Audience
 from .rules import rule_parse, rule_reading
+from .schema import rule_schema
 from .selectors import audience_glance
 from .services import audience_create, audience_update
 
@@ -48,7 +49,12 @@ class AudienceAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(require_POST(self.preview_view))
-        return [path("preview/", view, name="audiences_audience_preview"), *super().get_urls()]
+        schema = self.admin_site.admin_view(require_GET(self.schema_view))
+        return [
+            path("preview/", view, name="audiences_audience_preview"),
+            path("schema/", schema, name="audiences_audience_schema"),
+            *super().get_urls(),
+        ]
 
     def get_form(self, request: HttpRequest, obj: Audience | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
@@ -111,6 +117,12 @@ class AudienceAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
                 context |= {"count": f"{glance.count:,}", "everybody": f"{glance.everybody:,}"}
                 context["sample"] = [(pk, self._profile_url(request, pk)) for pk in glance.sample]
         return render(request, "audiences/rule_preview.html", context)
+
+    def schema_view(self, request: HttpRequest) -> HttpResponse:
+        """The JSON Schema of a rule, with the features that there are."""
+        if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            raise PermissionDenied
+        return JsonResponse(rule_schema())
 
     def _profile_url(self, request: HttpRequest, profile_id: int) -> str:
         page = self.admin_site._registry.get(Profile)

@@ -16,6 +16,19 @@ Scalar = str | bool | int | Decimal
 
 Op = Literal["is", "is_not", "in", "contains", "gte", "lte", "known"]
 
+FeatureScalar = str | bool | int | Decimal | datetime
+"""What a feature may be compared with: a moment beside the others."""
+
+FEATURE_OPS: Mapping[str, tuple[Op, ...]] = {
+    "number": ("is", "is_not", "in", "gte", "lte", "known"),
+    "amount": ("is", "is_not", "in", "gte", "lte", "known"),
+    "moment": ("gte", "lte", "known"),
+    "text": ("is", "is_not", "in", "known"),
+    "flag": ("is",),
+    "items": ("contains", "known"),
+}
+"""What can be asked of a feature, by the kind of its values."""
+
 
 @dataclass(frozen=True, slots=True)
 class All:
@@ -75,6 +88,23 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureIs:
+    """A feature of the person compared. values: as of `Attribute`, of the feature's own kind; ids of items."""
+
+    feature: str
+    op: Op
+    values: tuple[FeatureScalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InAudience:
+    """Whether the person is in another audience, by its code."""
+
+    audience: str
+    inside: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Consent:
     """Whether the person agreed to a purpose on a channel, and has not withdrawn it."""
 
@@ -114,8 +144,8 @@ class Sensitive:
     tokens: frozenset[str]
 
 
-Rule = All | AnyOf | Not | Attribute | Count | Consent | AskedAgain | Interest
-Leaf = Attribute | Count | Consent | AskedAgain | Interest
+Rule = All | AnyOf | Not | Attribute | FeatureIs | Count | InAudience | Consent | AskedAgain | Interest
+Leaf = Attribute | FeatureIs | Count | InAudience | Consent | AskedAgain | Interest
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +153,9 @@ class PersonFacts:
     """What rules look at, of one person.
 
     attributes: by name, None where nothing is known, as JSON has it with numbers as int or Decimal, or `Sensitive`;
-    counts: by what is counted; consents, asked: by purpose and channel; interests: by code. Asking for what was
-    not loaded is a KeyError: it is a fault of the caller, and never "no".
+    counts: by what is counted; consents, asked: by purpose and channel; interests: by code; features: by name;
+    audiences: by code, whether in it. Asking for what was not loaded is a KeyError: it is a fault of the caller, and
+    never "no".
     """
 
     attributes: Mapping[str, Any]
@@ -132,6 +163,8 @@ class PersonFacts:
     consents: Mapping[tuple[str, str], bool]
     asked: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     interests: Mapping[str, bool] = field(default_factory=dict)
+    features: Mapping[str, Any] = field(default_factory=dict)
+    audiences: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

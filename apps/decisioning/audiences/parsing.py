@@ -8,11 +8,13 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, NoReturn, cast
 
+from apps.data.features.definitions import FEATURES
 from apps.data.profiles.attribute_values import token_of, value_read
 from apps.data.profiles.contracts import AttributeShape
 from apps.foundation.core.errors import Invalid
 
 from .contracts import (
+    FEATURE_OPS,
     SENSITIVE_OPS,
     All,
     AnyOf,
@@ -21,6 +23,9 @@ from .contracts import (
     Consent,
     Count,
     Counted,
+    FeatureIs,
+    FeatureScalar,
+    InAudience,
     Interest,
     Not,
     Op,
@@ -37,11 +42,15 @@ MAX_COUNT = 1_000_000
 MAX_DAYS = 36_500
 MAX_NUMBER = Decimal(10) ** 15
 
-_KINDS = ("all", "any", "not", "attribute", "orders", "event", "consent", "asked_again", "interest")
+_KINDS = (
+    *("all", "any", "not", "attribute", "feature", "orders", "event", "audience"),
+    *("consent", "asked_again", "interest"),
+)
 _OPS: tuple[Op, ...] = ("is", "is_not", "in", "contains", "gte", "lte", "known")
 _COUNT_KEYS = ("at_least", "at_most", "exactly", "since", "before", "within_days")
-_CHANNELS = ("email", "sms", "push", "web")  # those of data.consent; a test holds them together
+CHANNELS = ("email", "sms", "push", "web")  # those of data.consent; a test holds them together
 _INTEREST = re.compile(r"[-a-zA-Z0-9_]{1,32}")  # the shape of a code; which of them exist is asked by selectors
+_AUDIENCE = re.compile(r"[-a-z0-9_]{1,60}")  # likewise
 
 
 def rule_parse(data: object, *, sensitive: Mapping[str, AttributeShape] | None = None) -> Rule:
@@ -64,6 +73,11 @@ def rule_to_json(rule: Rule) -> dict[str, Any]:
     if isinstance(rule, Attribute):
         values = [_scalar_json(value) for value in rule.values]
         return {"attribute": rule.name, rule.op: values if rule.op == "in" else values[0]}
+    if isinstance(rule, FeatureIs):
+        compared = [_feature_json(value) for value in rule.values]
+        return {"feature": rule.feature, rule.op: compared if rule.op == "in" else compared[0]}
+    if isinstance(rule, InAudience):
+        return {"audience": rule.audience, "is": rule.inside}
     if isinstance(rule, Consent):
         return {"consent": rule.purpose, "channel": rule.channel, "is": rule.granted}
     if isinstance(rule, AskedAgain):
@@ -80,6 +94,14 @@ def _scalar_json(value: Scalar) -> str | bool | int | float:
     return float(value) if isinstance(value, Decimal) else value
 
 
+def _feature_json(value: FeatureScalar) -> str | bool | int | float:
+    return _moment_json(value) if isinstance(value, datetime) else _scalar_json(value)
+
+
+def _moment_json(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 def _count_json(rule: Count) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if rule.low == rule.high:
@@ -92,7 +114,7 @@ def _count_json(rule: Count) -> dict[str, Any]:
     window = rule.what.window
     for name, moment in (("since", window.since), ("before", window.before)):
         if moment is not None:
-            data[name] = moment.isoformat().replace("+00:00", "Z")
+            data[name] = _moment_json(moment)
     if window.within_days is not None:
         data["within_days"] = window.within_days
     return data
@@ -162,6 +184,8 @@ class _Parser:
             return Not(self.rule(data[kind], here, depth + 1))
         read: dict[str, Callable[[Mapping[str, Any], str], Rule]] = {
             "attribute": self._attribute,
+            "feature": self._feature,
+            "audience": self._audience,
             "orders": self._orders,
             "event": self._event,
             "consent": self._consent,
@@ -178,27 +202,49 @@ class _Parser:
     def _attribute(self, data: Mapping[str, Any], path: str) -> Attribute:
         name = _text(data["attribute"], _beside(path, "attribute"))
         self._only(data, path, ("attribute", *_OPS))
-        ops = [op for op in _OPS if op in data]
-        if len(ops) != 1:
-            _fault(path, f"must have one of {_words(_OPS)}" + (f", and has {' and '.join(ops)}" if ops else ""))
-        op, value, here = ops[0], data[ops[0]], _beside(path, ops[0])
+        op, value, here = _comparison(data, path, _OPS)
         shape = self._sensitive.get(name)
         if shape is not None:
             _sensitive_check(shape, op, value, here)
         if op == "known":
             return Attribute(name, op, (_flag(value, here),))
         if op == "in":
-            if not isinstance(value, list) or not value:
-                _fault(here, f"must be a list with at least one value, and is {_shown(value)}")
-            if len(value) > MAX_VALUES:
-                _fault(here, f"may have {MAX_VALUES} values, and has {len(value)}")
-            return Attribute(name, op, tuple(_scalar(one, f"{here}[{index}]") for index, one in enumerate(value)))
+            listed = _listed(value, here)
+            return Attribute(name, op, tuple(_scalar(one, f"{here}[{index}]") for index, one in enumerate(listed)))
         if op == "contains":
             return Attribute(name, op, (_text(value, here),))
         scalar = _scalar(value, here)
         if op in ("gte", "lte") and isinstance(scalar, bool):
             _fault(here, "must be a number or a text: true and false have no order")
         return Attribute(name, op, (scalar,))
+
+    def _feature(self, data: Mapping[str, Any], path: str) -> FeatureIs:
+        name, here = data["feature"], _beside(path, "feature")
+        feature = FEATURES.get(name) if isinstance(name, str) else None
+        if feature is None:
+            near = get_close_matches(str(name)[:40], FEATURES, 1)
+            hint = f'is "{near[0]}" meant?' if near else f"there are {', '.join(FEATURES)}"
+            _fault(here, f"must name a feature, and is {_shown(name)}: {hint}")
+        ops = FEATURE_OPS[feature.kind]
+        if other := next((op for op in _OPS if op in data and op not in ops), None):
+            _fault(_beside(path, other), f'can\'t be asked of "{name}": {_words(ops)} alone')
+        self._only(data, path, ("feature", *ops))
+        op, value, here = _comparison(data, path, ops)
+        if op == "known":
+            return FeatureIs(feature.name, op, (_flag(value, here),))
+        if op != "in":
+            return FeatureIs(feature.name, op, (_feature_scalar(feature.kind, value, here),))
+        listed = _listed(value, here)
+        compared = (_feature_scalar(feature.kind, one, f"{here}[{index}]") for index, one in enumerate(listed))
+        return FeatureIs(feature.name, op, tuple(compared))
+
+    def _audience(self, data: Mapping[str, Any], path: str) -> InAudience:
+        self._only(data, path, ("audience", "is"))
+        code = data["audience"]
+        if not isinstance(code, str) or not _AUDIENCE.fullmatch(code):
+            wanted = 'must be the code of an audience, such as "regulars"'
+            _fault(_beside(path, "audience"), f"{wanted}, and is {_shown(code)}")
+        return InAudience(code, _flag(data.get("is", True), _beside(path, "is")))
 
     def _orders(self, data: Mapping[str, Any], path: str) -> Count:
         self._only(data, path, ("orders",))
@@ -235,8 +281,8 @@ class _Parser:
         self._only(data, path, (key, "channel", "is"))
         purpose = _text(data[key], _beside(path, key))
         channel = data.get("channel")
-        if channel not in _CHANNELS:
-            _fault(_beside(path, "channel"), f"must be one of {_words(_CHANNELS)}, and is {_shown(channel)}")
+        if channel not in CHANNELS:
+            _fault(_beside(path, "channel"), f"must be one of {_words(CHANNELS)}, and is {_shown(channel)}")
         return purpose, cast(str, channel), _flag(data.get("is", True), _beside(path, "is"))
 
     def _only(self, data: Mapping[str, Any], path: str, allowed: tuple[str, ...]) -> None:
@@ -266,6 +312,38 @@ def _sensitive_check(shape: AttributeShape, op: Op, value: object, path: str) ->
             _fault(place, str(error))
         if token_of(read) != token_of(scalar):
             _fault(place, f"must be written as it is stored: {json.dumps(read, ensure_ascii=False)}")
+
+
+def _comparison(data: Mapping[str, Any], path: str, ops: tuple[Op, ...]) -> tuple[Op, Any, str]:
+    """The one comparison of a leaf, what it compares with, and where that stands."""
+    given = [op for op in ops if op in data]
+    if len(given) != 1:
+        wanted = _words(ops) if ops[1:] else ops[0]
+        _fault(path, f"must have one of {wanted}" + (f", and has {' and '.join(given)}" if given else ""))
+    return given[0], data[given[0]], _beside(path, given[0])
+
+
+def _listed(value: object, path: str) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        _fault(path, f"must be a list with at least one value, and is {_shown(value)}")
+    if len(value) > MAX_VALUES:
+        _fault(path, f"may have {MAX_VALUES} values, and has {len(value)}")
+    return value
+
+
+def _feature_scalar(kind: str, value: object, path: str) -> FeatureScalar:
+    """A value of a feature's own kind."""
+    if kind == "flag":
+        return _flag(value, path)
+    if kind == "moment":
+        return _moment(value, path)
+    if kind == "text":
+        return _text(value, path)
+    if kind == "items":
+        return _whole(value, path, 1, 2**63 - 1)
+    if isinstance(value, str | bool):
+        _fault(path, f"must be a number, and is {_shown(value)}")
+    return _scalar(value, path)
 
 
 def _text(value: object, path: str) -> str:

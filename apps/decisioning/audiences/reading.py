@@ -3,7 +3,22 @@
 import re
 from datetime import datetime
 
-from .contracts import All, AnyOf, AskedAgain, Attribute, Consent, Count, Interest, Leaf, Not, Rule, Scalar, Window
+from .contracts import (
+    All,
+    AnyOf,
+    AskedAgain,
+    Attribute,
+    Consent,
+    Count,
+    FeatureIs,
+    FeatureScalar,
+    InAudience,
+    Interest,
+    Leaf,
+    Not,
+    Rule,
+    Window,
+)
 
 _CHANNEL_WORDS = {"email": "e-mail", "sms": "SMS", "push": "push", "web": "the web"}
 _SHOWN_VALUES = 8
@@ -34,13 +49,18 @@ def leaf_reading(leaf: Leaf, *, negated: bool = False) -> str:
     """One leaf, or its opposite, with what it is about."""
     if isinstance(leaf, Attribute):
         return f"{_value(leaf.name)} {leaf_wanted(leaf, negated=negated)}"
+    if isinstance(leaf, FeatureIs):
+        return f"{leaf.feature.replace('_', ' ')} {leaf_wanted(leaf, negated=negated)}"
     return leaf_wanted(leaf, negated=negated)
 
 
 def leaf_wanted(leaf: Leaf, *, negated: bool = False) -> str:
-    """What a leaf, or its opposite, wants; for an attribute, without its name."""
-    if isinstance(leaf, Attribute):
-        return _attribute_wanted(leaf, negated)
+    """What a leaf, or its opposite, wants; for an attribute or a feature, without its name."""
+    if isinstance(leaf, Attribute | FeatureIs):
+        return _compared_wanted(leaf, negated)
+    if isinstance(leaf, InAudience):
+        words = "in" if leaf.inside != negated else "not in"
+        return f"{words} the audience {_value(leaf.audience)}"
     if isinstance(leaf, Consent):
         words = "consent" if leaf.granted != negated else "no consent"
         return f"{words} to {_value(leaf.purpose)} by {_CHANNEL_WORDS[leaf.channel]}"
@@ -54,7 +74,7 @@ def leaf_wanted(leaf: Leaf, *, negated: bool = False) -> str:
     return f"not {text}" if negated else text
 
 
-def _attribute_wanted(leaf: Attribute, negated: bool) -> str:
+def _compared_wanted(leaf: Attribute | FeatureIs, negated: bool) -> str:
     if leaf.op == "known":
         return "is known" if (leaf.values[0] is True) != negated else "is not known"
     if leaf.op in ("is", "is_not", "in"):
@@ -110,7 +130,9 @@ def _moment(moment: datetime) -> str:
     return day if (moment.hour, moment.minute, moment.second) == (0, 0, 0) else f"{day} {moment:%H:%M} UTC"
 
 
-def _value(value: Scalar) -> str:
+def _value(value: FeatureScalar) -> str:
+    if isinstance(value, datetime):
+        return _moment(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

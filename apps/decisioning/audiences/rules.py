@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,8 @@ from .contracts import (
     AskedAgain,
     Attribute,
     Consent,
+    FeatureIs,
+    InAudience,
     Interest,
     Leaf,
     Match,
@@ -64,6 +67,12 @@ def _leaf_asked(leaf: Leaf, facts: PersonFacts) -> tuple[bool, Any]:
     if isinstance(leaf, Attribute):
         value = facts.attributes[leaf.name]
         return attribute_holds(leaf, value), value
+    if isinstance(leaf, FeatureIs):
+        value = facts.features[leaf.feature]
+        return feature_holds(leaf, value), value
+    if isinstance(leaf, InAudience):
+        inside = facts.audiences[leaf.audience]
+        return inside is leaf.inside, inside
     if isinstance(leaf, Consent):
         granted = facts.consents[leaf.purpose, leaf.channel]
         return granted is leaf.granted, granted
@@ -101,6 +110,21 @@ def attribute_holds(leaf: Attribute, value: Any) -> bool:
         return value >= wanted if leaf.op == "gte" else value <= wanted
     number = _number(value)
     return number is not None and (number >= wanted if leaf.op == "gte" else number <= wanted)
+
+
+def feature_holds(leaf: FeatureIs, value: Any) -> bool:
+    """The comparison of one feature; `value` as `features_read` has it, None or empty where there is none."""
+    is_there = value is not None and value != "" and value != []
+    wanted: Any = leaf.values[0]
+    if leaf.op == "known":
+        return is_there is wanted
+    if not is_there:
+        return leaf.op == "is_not"
+    if leaf.op == "contains":
+        return wanted in value
+    if leaf.op in ("gte", "lte"):
+        return bool(value >= wanted if leaf.op == "gte" else value <= wanted)
+    return (value in leaf.values) is not (leaf.op == "is_not")
 
 
 def asks_more_than_digests(data: object, name: str) -> bool:
@@ -147,6 +171,10 @@ def _number(value: Any) -> int | Decimal | None:
 def _field(leaf: Leaf) -> str:
     if isinstance(leaf, Attribute):
         return leaf.name
+    if isinstance(leaf, FeatureIs):
+        return f"feature {leaf.feature}"
+    if isinstance(leaf, InAudience):
+        return f"audience {leaf.audience}"
     if isinstance(leaf, Consent):
         return f"consent {leaf.purpose} {leaf.channel}"
     if isinstance(leaf, AskedAgain):
@@ -163,6 +191,8 @@ def _shown(value: Any) -> str | int | bool | float | None:
         return value
     if isinstance(value, Sensitive):
         return MASK
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, int | Decimal) and -MAX_NUMBER <= value <= MAX_NUMBER:
         return int(value) if value == int(value) else float(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from psycopg2.errors import QueryCanceled
 
 from apps.data.consent.asking import asked_people
 from apps.data.consent.models import Interest as Offer
+from apps.data.features.selectors import features_read
 from apps.data.profiles.attribute_values import is_known, token_of
 from apps.data.profiles.attributes import attributes_held, digests_of, json_read, shapes_read, values_read
 from apps.data.profiles.contracts import AttributeShape
@@ -25,6 +26,8 @@ from .contracts import (
     Consent,
     Count,
     Counted,
+    FeatureIs,
+    InAudience,
     Interest,
     Leaf,
     PersonFacts,
@@ -32,16 +35,21 @@ from .contracts import (
     Sensitive,
     rule_leaves,
 )
+from .membership import names_check, names_of, rule_expand, rules_expand
 from .parsing import rule_parse
+from .rules import rule_matches
 from .sql import Sql, audience_from, counts_select
 
 
-def rule_admit(data: object) -> Rule:
-    """The rule that JSON describes, at the door where somebody writes it: the interests that it names exist.
+def rule_admit(data: object, *, own: str = "") -> Rule:
+    """The rule that JSON describes, at the door where somebody writes it: the interests and audiences that it names
+    exist, and no audience is a part of itself.
 
     One that was kept is read by `rule_parse`: it stays good when an interest is taken away later.
-    Raises Invalid: `rule_invalid`, also for what can't be asked of a sensitive attribute, or `rule_interest_unknown`
-    with the known ones in its message.
+    own: the code of the audience whose rule it becomes, in the transaction that writes it.
+    Raises Invalid: `rule_invalid`, also for what can't be asked of a sensitive attribute, `rule_interest_unknown`
+    with the known ones in its message, `rule_audience_unknown`, `rule_audience_circle`, or `rule_too_deep` and
+    `rule_too_long` for what it is with the audiences that it names.
     """
     rule = rule_parse(data)
     if sensitive := sensitive_read([rule]):
@@ -52,6 +60,8 @@ def rule_admit(data: object) -> Rule:
         if unknown := sorted(named.difference(known)):
             shown = f"Known are: {', '.join(known)}" if known else "There are none yet: add some under Interests"
             raise Invalid("rule_interest_unknown", f'There is no interest "{unknown[0]}". {shown}')
+    if own or names_of(rule):
+        names_check(rule, own=own)
     return rule
 
 
@@ -63,11 +73,15 @@ def sensitive_read(rules: Iterable[Rule]) -> dict[str, AttributeShape]:
     return {name: shape for name, shape in shapes_read(names).items() if shape.sensitive}
 
 
-def audience_sql(rule: Rule, as_of: datetime) -> Sql:
-    """`audience_from` with what is sensitive now. Raises Invalid for what can't be asked of a sensitive attribute."""
+def audience_sql(rule: Rule, as_of: datetime, profile_ids: Sequence[int] | None = None) -> Sql:
+    """`audience_from` with what is sensitive now, and with the audiences that the rule names.
+
+    Raises Invalid for what can't be asked of a sensitive attribute, and for an audience that is not there.
+    """
+    rule = rule_expand(rule)
     sensitive = sensitive_read([rule])
     _answerable(rule_leaves(rule), sensitive)
-    return audience_from(rule, as_of, sensitive)
+    return audience_from(rule, as_of, sensitive, profile_ids)
 
 
 def _answerable(leaves: Iterable[Leaf], sensitive: Mapping[str, AttributeShape]) -> None:
@@ -148,12 +162,16 @@ def audience_glance(*, rule: Rule, as_of: datetime, size: int, milliseconds: int
 
 
 def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: datetime) -> dict[int, PersonFacts]:
-    """What the rules look at, for people of a batch who exist; at most seven statements, whatever their number.
+    """What the rules look at, for people of a batch who exist; at most eight statements, whatever their number, and
+    one for each level of audiences that rules name.
 
     The hot path: rows into dicts, no object for a row but the facts themselves. Sensitive attributes stay sealed: their
     digests say which of the values asked for they are. Raises Invalid for what no digest tells.
     """
-    leaves = [leaf for rule in rules for leaf in rule_leaves(rule)]
+    rules = list(rules)
+    named = sorted(set().union(*map(names_of, rules)))
+    inner = dict(zip(named, rules_expand(InAudience(code, inside=True) for code in named), strict=True))
+    leaves = [leaf for rule in (*rules, *inner.values()) for leaf in rule_leaves(rule)]
     wanted = [leaf for leaf in leaves if isinstance(leaf, Attribute)]
     names = sorted({leaf.name for leaf in leaves if isinstance(leaf, Attribute)})
     asked = list(dict.fromkeys(leaf.what for leaf in leaves if isinstance(leaf, Count)))
@@ -167,16 +185,25 @@ def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: date
         _counts_load([what for what in asked if what.kind == kind], ids, as_of, counts)
     granted = _granted_load(choices, ids)
     chosen = _interests_load(interests, ids)
+    computed = list(dict.fromkeys(leaf.feature for leaf in leaves if isinstance(leaf, FeatureIs)))
+    features = features_read(profile_ids=list(attributes), names=computed, as_of=as_of) if computed else {}
     to_ask = asked_people(profile_ids=ids, purposes=sorted({code for code, _ in again})) if again else set()
-    return {
+    found = {
         profile_id: PersonFacts(
             attributes=known,
             counts=counts[profile_id],
             consents={choice: choice in granted[profile_id] for choice in choices},
             asked={choice: (profile_id, *choice) in to_ask for choice in again},
             interests={code: code in chosen.get(profile_id, ()) for code in interests},
+            features=features.get(profile_id, {}),
         )
         for profile_id, known in attributes.items()
+    }
+    if not inner:
+        return found
+    return {
+        profile_id: replace(facts, audiences={code: rule_matches(rule, facts).matched for code, rule in inner.items()})
+        for profile_id, facts in found.items()
     }
 
 

@@ -13,7 +13,7 @@ from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.governance.history import revision_begin, revision_keep
 from apps.foundation.governance.services import audit_record
 
-from .models import Audience
+from .models import Audience, code_free
 from .rules import asks_more_than_digests, rule_to_json
 from .selectors import rule_admit
 
@@ -25,6 +25,7 @@ def audience_create(*, name: str, rule: object, owner: User, description: str = 
     """
     right_require(owner, "add", Audience, what="set up audiences")
     audience = Audience(name=_name(name), description=description, rule=rule_to_json(rule_admit(rule)), owner=owner)
+    audience.code = code_free(audience.name)
     with transaction.atomic():
         _written(audience)
         revision_keep(row=audience, by=owner)
@@ -46,13 +47,13 @@ def audience_update(
 
     Raises NotAllowed, Invalid, Conflict as `audience_create` does, and NotFound.
     """
-    parsed = rule_to_json(rule_admit(rule))
     with transaction.atomic():
         audience = Audience.objects.select_for_update().filter(pk=audience_id).first()
         if audience is None:
             raise NotFound("audience_unknown", f"There is no audience {audience_id}")
         right_require(by, "change", audience, what="change this audience")
         unchanged_since(audience, seen_at)
+        parsed = rule_to_json(rule_admit(rule, own=audience.code))
         revision_begin(audience)
         data: dict[str, Any] = {"rule": parsed}
         if audience.rule != parsed:

@@ -5,12 +5,16 @@ and the predicate in `rules.py` answers the same.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apps.data.consent.asking import ASKED
+from apps.data.features.definitions import FEATURES
+from apps.data.features.engine import day_of
+from apps.data.features.sql import FeatureSql, Piece, name_id
 from apps.data.profiles.attributes import digests_of
 from apps.data.profiles.contracts import AttributeShape
 
@@ -24,6 +28,8 @@ from .contracts import (
     Consent,
     Count,
     Counted,
+    FeatureIs,
+    InAudience,
     Interest,
     Not,
     Rule,
@@ -33,7 +39,19 @@ from .contracts import (
 from .rules import NUMBER_IN_TEXT
 
 _CHOSEN = "EXISTS (SELECT FROM consent_preference c WHERE c.profile_id = p.id AND c.interests @> ARRAY[%s]::varchar[])"
-_SOURCES = {"orders": ("events_order", "placed_at"), "event": ("events_event", "occurred_at")}
+# A day's tally that lies within the window counts whole, one beyond it not at all. One on both sides of a bound (of
+# somebody who did the same before and after it on that day) is counted from its events.
+_OF_DAY = """CASE WHEN t.first_at >= {start} AND t.last_at <= {end} THEN t.number
+     WHEN t.last_at < {start} OR t.first_at > {end} THEN 0
+     ELSE (SELECT count(*) FROM events_event e WHERE e.profile_id = t.profile_id AND e.name = {name}
+           AND e.occurred_at BETWEEN {start} AND {end} AND (e.occurred_at AT TIME ZONE 'UTC')::date = t.day) END"""
+_EVER = """CASE WHEN t.last_at <= {end} THEN t.number WHEN t.first_at > {end} THEN 0
+     ELSE (SELECT count(*) FROM events_event e WHERE e.profile_id = t.profile_id AND e.name = {name}
+           AND e.occurred_at <= {end}) END"""
+_KINDS = {"number": "numeric", "amount": "numeric", "moment": "timestamptz", "text": "text", "flag": "boolean"}
+
+
+_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -44,42 +62,90 @@ class Sql:
     params: tuple[Any, ...] = ()
 
 
-def audience_from(rule: Rule, as_of: datetime, sensitive: Mapping[str, AttributeShape]) -> Sql:
+def audience_from(
+    rule: Rule, as_of: datetime, sensitive: Mapping[str, AttributeShape], profile_ids: Sequence[int] | None = None
+) -> Sql:
     """`FROM profiles_profile p … WHERE …` for the people of a rule: put a SELECT before it.
 
-    sensitive: the attributes that are found by their digests. Raises ValueError for what no digest tells.
+    The rule names no audiences any more (`membership.rule_expand`). sensitive: the attributes that are found by their
+    digests; profile_ids: of whom alone, None for all. Raises ValueError for what no digest tells.
 
     Each table that the rule needs is joined once, grouped by profile, whatever the number of leaves: so a set is
     found by a few scans and hash joins, and never by a look-up for each person.
     """
-    return _Compiler(rule, as_of, sensitive).sql()
+    return _Compiler(rule, as_of, sensitive, profile_ids).sql()
 
 
 def counts_select(counted: Sequence[Counted], as_of: datetime, profile_ids: Sequence[int] | None = None) -> Sql:
-    """SELECT profile_id, c0, c1, …: the counts asked for (all of one kind), for those who have any row."""
-    table, moment = _SOURCES[counted[0].kind]
+    """SELECT profile_id, c0, c1, …: the counts asked for (all of one kind), for those who have any row.
+
+    Orders are counted from their rows, events from their tallies, to the same number as from theirs.
+    """
+    if counted[0].kind == "event":
+        return _events_select(counted, as_of, profile_ids)
     columns: list[str] = []
     params: list[Any] = []
     for number, what in enumerate(counted):
-        condition = _counted_condition(what, as_of, moment)
+        condition = _order_condition(what, as_of)
         columns.append(f"count(*) FILTER (WHERE {condition.text}) AS c{number}")
         params += condition.params
-    where = ["t.profile_id IS NOT NULL", f"t.{moment} <= %s"]
+    where = ["t.profile_id IS NOT NULL", "t.placed_at <= %s", "t.status = 'purchase'"]
     params.append(as_of)
-    if counted[0].kind == "orders":
-        where.append("t.status = 'purchase'")
-    else:
-        where.append("t.name = ANY(%s)")
-        params.append(sorted({what.name for what in counted}))
     starts = [_start(what, as_of) for what in counted]
     if None not in starts:  # nothing older is looked at by any of them
-        where.append(f"t.{moment} >= %s")
+        where.append("t.placed_at >= %s")
         params.append(min(start for start in starts if start is not None))
+    return _grouped("events_order", columns, params, where, profile_ids)
+
+
+def _grouped(
+    table: str, columns: list[str], params: list[Any], where: list[str], profile_ids: Sequence[int] | None
+) -> Sql:
     if profile_ids is not None:
-        where.append("t.profile_id = ANY(%s)")
-        params.append(list(profile_ids))
+        where = [*where, "t.profile_id = ANY(%s)"]
+        params = [*params, list(profile_ids)]
     text = f"SELECT t.profile_id, {', '.join(columns)} FROM {table} t WHERE {' AND '.join(where)} GROUP BY t.profile_id"  # noqa: S608  # our own names
     return Sql(text, tuple(params))
+
+
+def _events_select(counted: Sequence[Counted], as_of: datetime, profile_ids: Sequence[int] | None) -> Sql:
+    """From the tallies ever where no count has a window, else from those by day, which then hold all of them."""
+    names = sorted({name_id(what.name) for what in counted})
+    windows = [_bounds(what, as_of) for what in counted]
+    ever = all(start is None and end == as_of for start, end in windows)
+    columns: list[str] = []
+    params: list[Any] = []
+    for number, (what, (start, end)) in enumerate(zip(counted, windows, strict=True)):
+        named = {"start": "%(s)s::timestamptz", "end": "%(e)s::timestamptz", "name": "%(n)s"}
+        values = {"%(s)s": start or _LONG_AGO, "%(e)s": end, "%(n)s": what.name}
+        of_each, used = _numbered((_EVER if ever else _OF_DAY).format(**named), values)
+        columns.append(f"COALESCE(sum({of_each}) FILTER (WHERE t.name_id = %s), 0)::bigint AS c{number}")
+        params += [*used, name_id(what.name)]
+    where = ["t.name_id = ANY(%s)"]
+    params.append(names)
+    if not ever:
+        where.append("t.day <= %s")
+        params.append(day_of(max(end for _, end in windows)))
+        starts = [start for start, _ in windows]
+        if None not in starts:
+            where.append("t.day >= %s")
+            params.append(day_of(min(start for start in starts if start is not None)))
+    table = "features_eventtally" if ever else "features_eventday"
+    return _grouped(table, columns, params, where, profile_ids)
+
+
+def _numbered(text: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Named placeholders made `%s`, with their values in the order in which they stand."""
+    used = [values[name] for name in re.findall(r"%\([a-z]\)s", text)]
+    return re.sub(r"%\([a-z]\)s", "%s", text), used
+
+
+def _bounds(what: Counted, as_of: datetime) -> tuple[datetime | None, datetime]:
+    """The first and the last moment that count, both inclusive: moments have microseconds."""
+    end = as_of
+    if what.window.before is not None:
+        end = min(as_of, what.window.before - timedelta(microseconds=1))
+    return _start(what, as_of), end
 
 
 def _start(what: Counted, as_of: datetime) -> datetime | None:
@@ -88,20 +154,17 @@ def _start(what: Counted, as_of: datetime) -> datetime | None:
     return max((start for start in starts if start is not None), default=None)
 
 
-def _counted_condition(what: Counted, as_of: datetime, moment: str) -> Sql:
+def _order_condition(what: Counted, as_of: datetime) -> Sql:
     parts = ["TRUE"]
     params: list[Any] = []
     start = _start(what, as_of)
     if start is not None:
-        parts.append(f"t.{moment} >= %s")
+        parts.append("t.placed_at >= %s")
         params.append(start)
     if what.window.before is not None:
-        parts.append(f"t.{moment} < %s")
+        parts.append("t.placed_at < %s")
         params.append(what.window.before)
-    if what.kind == "event":
-        parts.append("t.name = %s")
-        params.append(what.name)
-    elif what.name:
+    if what.name:
         parts.append(
             "EXISTS (SELECT 1 FROM events_orderline l JOIN catalog_item i ON i.id = l.item_id"
             " WHERE l.order_id = t.id AND l.is_purchase AND i.category = %s)"
@@ -115,6 +178,8 @@ class _Compiler:
     rule: Rule
     as_of: datetime
     sensitive: Mapping[str, AttributeShape]
+    profile_ids: Sequence[int] | None = None
+    _features: dict[str, Piece] = field(default_factory=dict)
     _joins: list[Sql] = field(default_factory=list)
     _counts: dict[Counted, str] = field(default_factory=dict)
     _attributes: dict[str, str] = field(default_factory=dict)
@@ -125,9 +190,10 @@ class _Compiler:
         for kind, alias in (("orders", "o"), ("event", "e")):
             counted = list(dict.fromkeys(x.what for x in leaves if isinstance(x, Count) and x.what.kind == kind))
             if counted:
-                inner = counts_select(counted, self.as_of)
+                inner = counts_select(counted, self.as_of, self.profile_ids)
                 self._joins.append(Sql(f"LEFT JOIN ({inner.text}) {alias} ON {alias}.profile_id = p.id", inner.params))
                 self._counts |= {what: f"{alias}.c{number}" for number, what in enumerate(counted)}
+        self._feature_joins(list(dict.fromkeys(leaf.feature for leaf in leaves if isinstance(leaf, FeatureIs))))
         for leaf in leaves:
             if isinstance(leaf, Attribute):
                 self._attribute_join(leaf.name)
@@ -136,7 +202,15 @@ class _Compiler:
         where = self._condition(self.rule)
         joins = " ".join(join.text for join in self._joins)
         params = [value for join in self._joins for value in join.params]
+        if self.profile_ids is not None:
+            some = Sql("p.id = ANY(%s)", (list(self.profile_ids),))
+            where = _joined([some, where], " AND ")
         return Sql(f"FROM profiles_profile p {joins} WHERE {where.text}", (*params, *where.params))
+
+    def _feature_joins(self, names: Sequence[str]) -> None:
+        of = FeatureSql(self.as_of, "p.id", self.profile_ids)
+        self._features = {name: of.column(name) for name in names}
+        self._joins += [Sql(piece.text, piece.params) for piece in of.joins()]
 
     def _attribute_join(self, name: str) -> None:
         if name in self._attributes:
@@ -177,6 +251,10 @@ class _Compiler:
             return Sql(f"(NOT {inner.text})", inner.params)
         if isinstance(rule, Count):
             return self._count_condition(rule)
+        if isinstance(rule, FeatureIs):
+            return self._feature_condition(rule)
+        if isinstance(rule, InAudience):
+            raise ValueError("the audiences that a rule names are put in their places first")
         if isinstance(rule, Consent):
             state = f"{self._consents[rule.purpose, rule.channel]}.granted"
             return Sql(f"({state} IS TRUE)" if rule.granted else f"({state} IS NOT TRUE)")
@@ -195,6 +273,21 @@ class _Compiler:
         if rule.high is not None:
             parts.append(Sql(f"COALESCE({column}, 0) <= %s", (rule.high,)))
         return _joined(parts, " AND ") if parts else Sql("TRUE")
+
+    def _feature_condition(self, rule: FeatureIs) -> Sql:
+        column, kind = self._features[rule.feature], FEATURES[rule.feature].kind
+        wanted = rule.values[0]
+        if rule.op == "known":
+            there = {"text": f"{column.text} <> ''", "items": f"cardinality({column.text}) > 0"}
+            known = Sql(f"(({there.get(kind, f'{column.text} IS NOT NULL')}) IS TRUE)", column.params)
+            return known if wanted is True else Sql(f"(NOT {known.text})", known.params)
+        if rule.op == "contains":
+            return Sql(f"((%s = ANY({column.text})) IS TRUE)", (wanted, *column.params))
+        if rule.op in ("gte", "lte"):
+            sign = ">=" if rule.op == "gte" else "<="
+            return Sql(f"(({column.text} {sign} %s::{_KINDS[kind]}) IS TRUE)", (*column.params, wanted))
+        equal = Sql(f"(({column.text} = ANY(%s::{_KINDS[kind]}[])) IS TRUE)", (*column.params, list(rule.values)))
+        return Sql(f"(NOT {equal.text})", equal.params) if rule.op == "is_not" else equal
 
     def _attribute_condition(self, rule: Attribute) -> Sql:
         if rule.name in self.sensitive:

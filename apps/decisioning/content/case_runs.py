@@ -7,14 +7,18 @@ ask), the compiled sources, the renderer. What the person is shown is held again
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
+from apps.data.features.definitions import FEATURES, FeatureValue
 from apps.decisioning.audiences.contracts import (
     AskedAgain,
     Attribute,
     Consent,
     Count,
     Counted,
+    FeatureIs,
+    InAudience,
     Interest,
     PersonFacts,
     Rule,
@@ -365,7 +369,19 @@ def case_facts(case: Case, rules: Sequence[Rule]) -> PersonFacts:
         },
         asked={(leaf.purpose, leaf.channel): False for leaf in leaves if isinstance(leaf, AskedAgain)},
         interests={leaf.code: leaf.code in case.interests for leaf in leaves if isinstance(leaf, Interest)},
+        features={leaf.feature: _feature(case, leaf.feature) for leaf in leaves if isinstance(leaf, FeatureIs)},
+        audiences={leaf.audience: leaf.audience in case.audiences for leaf in leaves if isinstance(leaf, InAudience)},
     )
+
+
+def _feature(case: Case, name: str) -> FeatureValue:
+    """A feature's value as `features_read` has it: the one that the case gives, or its default."""
+    if name not in case.features:
+        return FEATURES[name].default
+    value = case.features[name]
+    if FEATURES[name].kind == "moment":
+        return datetime.fromisoformat(value)
+    return Decimal(repr(value)) if isinstance(value, float) else value
 
 
 def _counted(case: Case, what: Counted, as_of: datetime) -> int:

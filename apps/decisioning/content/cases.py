@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
+from apps.data.features.definitions import FEATURES
 from apps.decisioning.audiences.rules import rule_parse
 from apps.foundation.core.errors import Invalid
 
@@ -83,7 +84,8 @@ class Case:
     """One test of a template.
 
     persona: profile values, `language` and `country` among them; lists: how many items each list has, or the items;
-    fallbacks: the tokens that show their fallback, all of them; None where it does not matter.
+    fallbacks: the tokens that show their fallback, all of them; None where it does not matter; features: values by
+    name as JSON has them, the defaults for the others; audiences: codes of those that the persona is in.
     """
 
     name: str
@@ -93,6 +95,8 @@ class Case:
     events: tuple[Happened, ...] = ()
     consents: tuple[tuple[str, str], ...] = ()
     interests: tuple[str, ...] = ()
+    features: Mapping[str, Any] = field(default_factory=dict)
+    audiences: tuple[str, ...] = ()
     lists: Mapping[str, int | list[dict[str, Any]]] = field(default_factory=dict)
     as_of: str = ""
     language: str = ""
@@ -260,7 +264,7 @@ def case_read(
         reader.wrong(at, 'must hold "persona", "context" and "expect"')
         return None, reader.problems
     whole = reader.mapping(data, at, ("about", "persona", "context", "expect"))
-    keys = ("orders", "events", "consents", "interests", "lists", "as_of")
+    keys = ("orders", "events", "consents", "interests", "features", "audiences", "lists", "as_of")
     context = reader.mapping(whole.get("context"), (*at, "context"), keys)
     expect = reader.mapping(whole.get("expect"), (*at, "expect"), ("language", "slots", *PARTS, "fallbacks"))
     if not expect:
@@ -272,7 +276,9 @@ def case_read(
         orders=_happened_read(reader, context.get("orders"), (*at, "context", "orders"), "category"),
         events=_happened_read(reader, context.get("events"), (*at, "context", "events"), "name"),
         consents=_consents_read(reader, context.get("consents"), (*at, "context", "consents")),
-        interests=_interests_read(reader, context.get("interests"), (*at, "context", "interests")),
+        interests=_codes_read(reader, context.get("interests"), (*at, "context", "interests"), 32),
+        features=_features_read(reader, context.get("features"), (*at, "context", "features")),
+        audiences=_codes_read(reader, context.get("audiences"), (*at, "context", "audiences"), 60),
         lists=_lists_read(reader, context.get("lists"), (*at, "context", "lists")),
         as_of=reader.moment(context.get("as_of"), (*at, "context", "as_of")),
         language=reader.text(expect.get("language"), (*at, "expect", "language"), longest=20),
@@ -331,9 +337,29 @@ def _consents_read(reader: Reader, data: Any, path: Path) -> tuple[tuple[str, st
     return tuple(sorted(found))
 
 
-def _interests_read(reader: Reader, data: Any, path: Path) -> tuple[str, ...]:
+def _codes_read(reader: Reader, data: Any, path: Path, longest: int) -> tuple[str, ...]:
     listed = enumerate(reader.listed(data, path))
-    return tuple(sorted({reader.text(code, (*path, number), longest=32) for number, code in listed}))
+    return tuple(sorted({reader.text(code, (*path, number), longest=longest) for number, code in listed}))
+
+
+def _features_read(reader: Reader, data: Any, path: Path) -> dict[str, Any]:
+    """Values by name, each of its feature's kind; a moment as text, with its zone."""
+    given = dict(reader.mapping(data, path, list(FEATURES)))
+    for name, value in list(given.items()):
+        here = (*path, name)
+        kind = FEATURES[name].kind if name in FEATURES else ""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if kind == "moment":
+            given[name] = reader.moment(value, here)
+        elif kind == "text":
+            reader.text(value, here)
+        elif kind == "flag" and not isinstance(value, bool):
+            reader.wrong(here, "must be true or false")
+        elif kind in ("number", "amount") and not number:
+            reader.wrong(here, "must be a number")
+        elif kind == "items" and not (isinstance(value, list) and all(type(one) is int for one in value)):
+            reader.wrong(here, "must be a list of the numbers of items")
+    return given
 
 
 def _lists_read(reader: Reader, data: Any, path: Path) -> dict[str, int | list[dict[str, Any]]]:
@@ -459,6 +485,8 @@ def case_data(case: Case) -> dict[str, Any]:
         events=happened(case.events, "name"),
         consents=[{"purpose": purpose, "channel": channel} for purpose, channel in case.consents],
         interests=list(case.interests),
+        features=dict(case.features),
+        audiences=list(case.audiences),
         lists=dict(case.lists),
     )
     expect = _filled(

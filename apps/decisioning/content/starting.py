@@ -8,22 +8,25 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice, product
 from typing import Any, Final
 
+from apps.data.features.definitions import FEATURES
 from apps.decisioning.audiences.contracts import (
     All,
     AnyOf,
     Attribute,
     Consent,
     Count,
+    FeatureIs,
+    FeatureScalar,
+    InAudience,
     Interest,
     Leaf,
     Not,
     Rule,
-    Scalar,
 )
 
 from .case_runs import AS_OF, Suite, SuiteRun
@@ -58,7 +61,7 @@ def cases_start(suite: Suite) -> tuple[list[Case], list[Problem]]:
             )
             del open_tiers[slot, index]
             continue
-        nobody = not (found.persona or found.orders or found.events or found.consents or found.interests or found.lists)
+        nobody = replace(found, as_of="") == Case("")
         name = _free("nobody" if nobody else _slug(f"{slot} {asked.name}"), taken)
         case = _expecting(run, suite.arrangement, replace(found, name=name, about=_ABOUT), open_tiers)
         result = run.case_run(case)
@@ -141,6 +144,8 @@ def _person(needs: Sequence[Need], ago: float) -> Case:
     events: list[Happened] = []
     consents: list[tuple[str, str]] = []
     interests: set[str] = set()
+    features: dict[str, Any] = {}
+    audiences: set[str] = set()
     as_of = AS_OF
     for leaf, holds in needs:
         if isinstance(leaf, Attribute):
@@ -153,6 +158,12 @@ def _person(needs: Sequence[Need], ago: float) -> Case:
         elif isinstance(leaf, Interest):
             if leaf.chosen is holds:
                 interests.add(leaf.code)
+        elif isinstance(leaf, FeatureIs):
+            if (value := _feature_value(leaf, holds)) is not None:
+                features.setdefault(leaf.feature, value)
+        elif isinstance(leaf, InAudience):
+            if leaf.inside is holds:
+                audiences.add(leaf.audience)
         elif isinstance(leaf, Count):
             count = _count_wanted(leaf, holds)
             window = leaf.what.window
@@ -171,6 +182,8 @@ def _person(needs: Sequence[Need], ago: float) -> Case:
         events=tuple(dict.fromkeys(events)),
         consents=tuple(sorted(set(consents))),
         interests=tuple(sorted(interests)),
+        features=features,
+        audiences=tuple(sorted(audiences)),
         as_of=moment_text(as_of) if as_of != AS_OF else "",
     )
 
@@ -184,13 +197,35 @@ def _attribute_value(leaf: Attribute, holds: bool) -> Any:
     return _plain(leaf.values[0])
 
 
+def _feature_value(leaf: FeatureIs, holds: bool) -> Any:
+    """A value for which the leaf holds (or not), as a case has it; None: leave it at its default."""
+    wanted, kind = leaf.values[0], FEATURES[leaf.feature].kind
+    if leaf.op == "known":
+        if wanted is not holds:
+            return None
+        there: dict[str, Any] = {"text": "known", "items": [1], "moment": moment_text(AS_OF - timedelta(days=1))}
+        return there.get(kind, 1)
+    if isinstance(wanted, bool):
+        return wanted is holds
+    if leaf.op == "contains":
+        return [wanted] if holds else None
+    if (leaf.op == "is_not") is not holds or (leaf.op in ("gte", "lte") and holds):
+        return moment_text(wanted) if isinstance(wanted, datetime) else _plain(wanted)
+    if isinstance(wanted, datetime):
+        return moment_text(wanted - timedelta(days=1) if leaf.op == "gte" else wanted + timedelta(days=1))
+    if isinstance(wanted, int | Decimal):
+        taken = [one for one in leaf.values if isinstance(one, int | Decimal)]
+        return _plain(min(taken) - 1 if leaf.op == "gte" else max(taken) + 1)
+    return None
+
+
 def _count_wanted(leaf: Count, holds: bool) -> int:
     if holds:
         return leaf.low
     return 0 if leaf.low else (leaf.high or 0) + 1
 
 
-def _plain(value: Scalar) -> Any:
+def _plain(value: FeatureScalar) -> Any:
     return float(value) if isinstance(value, Decimal) else value
 
 

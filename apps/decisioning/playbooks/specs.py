@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.core.exceptions import ValidationError
 
 from apps.decisioning.audiences.contracts import Attribute, rule_leaves
+from apps.decisioning.audiences.membership import rule_pinned
 from apps.decisioning.audiences.rules import rule_parse, rule_to_json
 from apps.decisioning.audiences.selectors import rule_admit
 from apps.decisioning.content.choosing import languages_common
@@ -182,7 +183,7 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
         channel=playbook.channel,
         budget=playbook.budget,
         audience_id=playbook.audience_id,
-        audience_rule=playbook.audience.rule,
+        audience_rule=rule_pinned(playbook.audience.rule),
         template_version=template.pk,
         brand=brand_spec(brand),
         slots=_slots_pinned(playbook.slots, versions),
@@ -223,7 +224,7 @@ def _tier_pinned(tier: dict[str, Any], version: BlockVersion) -> TierSpec:
         tier=tier["tier"],
         name=tier["name"],
         block_version=version.pk,
-        when=tier["when"],
+        when=rule_pinned(tier["when"]) if tier["when"] is not None else None,
         source=tier["source"],
         count=tier["count"],
     )
@@ -242,6 +243,8 @@ def _steps_pinned(
     pinned: list[StepSpec] = []
     for step in steps:
         kept: dict[str, Any] = {key: value for key, value in step.items() if key not in ("template", "slots")}
+        if kept.get("when") is not None:
+            kept["when"] = rule_pinned(kept["when"])
         if step["kind"] == "message":
             kept["template_version"] = templates[step["template"]]
             kept["slots"] = _slots_pinned(step["slots"], versions)

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from apps.data.consent.links import trial_links
+from apps.data.features.definitions import FEATURES
 from apps.data.profiles.attributes import sensitive_names
 from apps.data.profiles.vault import Erased, Place, Tampered, keys_make, vault_open
 from apps.decisioning.audiences.contracts import (
@@ -24,6 +25,8 @@ from apps.decisioning.audiences.contracts import (
     Attribute,
     Consent,
     Count,
+    FeatureIs,
+    InAudience,
     Interest,
     PersonFacts,
     rule_leaves,
@@ -254,6 +257,8 @@ def person_of(persona: Persona, plan: Plan, spec: PlaybookSpec) -> Person:
             },
             asked={(leaf.purpose, leaf.channel): False for leaf in leaves if isinstance(leaf, AskedAgain)},
             interests={leaf.code: False for leaf in leaves if isinstance(leaf, Interest)},
+            features={leaf.feature: FEATURES[leaf.feature].default for leaf in leaves if isinstance(leaf, FeatureIs)},
+            audiences={leaf.audience: False for leaf in leaves if isinstance(leaf, InAudience)},
         ),
         cards=cards,
     )

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from apps.data.consent.models import Channel
@@ -16,12 +17,15 @@ from apps.decisioning.audiences.contracts import (
     Consent,
     Count,
     Counted,
+    FeatureIs,
+    InAudience,
     Interest,
     Not,
     Rule,
     Window,
 )
 from apps.decisioning.audiences.parsing import rule_parse, rule_to_json
+from apps.decisioning.audiences.schema import rule_schema
 from apps.foundation.core.errors import Invalid
 
 _OCTOBER = datetime(2011, 10, 11, tzinfo=UTC)
@@ -54,6 +58,13 @@ _OCTOBER = datetime(2011, 10, 11, tzinfo=UTC)
         ({"asked_again": "marketing", "channel": "sms"}, AskedAgain("marketing", "sms", asked=True)),
         ({"interest": "kitchen"}, Interest("kitchen", chosen=True)),
         ({"interest": "kitchen", "is": False}, Interest("kitchen", chosen=False)),
+        ({"feature": "lifetime_value", "gte": 99.5}, FeatureIs("lifetime_value", "gte", (Decimal("99.5"),))),
+        ({"feature": "orders_count", "in": [1, 2]}, FeatureIs("orders_count", "in", (1, 2))),
+        ({"feature": "last_order_at", "gte": "2011-10-11"}, FeatureIs("last_order_at", "gte", (_OCTOBER,))),
+        ({"feature": "lifecycle_stage", "is_not": "lapsed"}, FeatureIs("lifecycle_stage", "is_not", ("lapsed",))),
+        ({"feature": "is_power_user", "is": True}, FeatureIs("is_power_user", "is", (True,))),
+        ({"feature": "recent_items", "contains": 7}, FeatureIs("recent_items", "contains", (7,))),
+        ({"audience": "regulars"}, InAudience("regulars", inside=True)),
         (
             {"any": [{"not": {"attribute": "a", "is": "b"}}]},
             AnyOf((Not(Attribute("a", "is", ("b",))),)),
@@ -63,8 +74,15 @@ _OCTOBER = datetime(2011, 10, 11, tzinfo=UTC)
 def test_a_rule_is_read_and_its_json_gives_it_again(data: Any, rule: Rule) -> None:
     assert rule_parse(data) == rule
     assert rule_parse(rule_to_json(rule)) == rule
+    assert _fits(data)
+    assert _fits(rule_to_json(rule))
 
 
+_fits = jsonschema_rs.validator_for(rule_schema()).is_valid
+_BEYOND_A_SCHEMA = ("later than", "leaves no room", "above at_most", "nested", "a date", "years", "NUL", "one too many")
+_KINDS = "all, any, not, attribute, feature, orders, event, audience, consent, asked_again or interest"
+_NUMBER_OPS = "is, is_not, in, gte, lte or known"
+_MOST = 2**63 - 1
 _ATTRIBUTE = {"attribute": "country", "is": "DE"}
 
 
@@ -72,11 +90,13 @@ _ATTRIBUTE = {"attribute": "country", "is": "DE"}
     ("data", "message"),
     [
         ([], 'The rule must be an object such as {"attribute": "country", "is": "DE"}, and is a list'),
-        ({}, "The rule must have one of all, any, not, attribute, orders, event, consent, asked_again or interest"),
+        (
+            {},
+            f"The rule must have one of {_KINDS}",
+        ),
         (
             {"order": {"at_least": 1}},
-            "The rule must have one of all, any, not, attribute, orders, event, consent, asked_again or interest"
-            ' (is "order" meant to be "orders"?)',
+            f'The rule must have one of {_KINDS} (is "order" meant to be "orders"?)',
         ),
         (
             {"all": [], "any": []},
@@ -146,6 +166,28 @@ _ATTRIBUTE = {"attribute": "country", "is": "DE"}
             {"interest": "kit chen"},
             'interest must be the code of an interest, such as "cooking", and is "kit chen"',
         ),
+        (
+            {"feature": "orders_counts", "gte": 1},
+            'feature must name a feature, and is "orders_counts": is "orders_count" meant?',
+        ),
+        (
+            {"feature": "lifecycle_stage", "gte": "new"},
+            'gte can\'t be asked of "lifecycle_stage": is, is_not, in or known alone',
+        ),
+        ({"feature": "is_power_user", "is": 1}, "is must be true or false, and is 1"),
+        ({"feature": "orders_count", "is": "1"}, 'is must be a number, and is "1"'),
+        (
+            {"feature": "orders_count", "is": 1, "gte": 1},
+            f"The rule must have one of {_NUMBER_OPS}, and has is and gte",
+        ),
+        (
+            {"feature": "recent_items", "contains": 0},
+            f"contains must be a whole number from 1 to {_MOST:,}, and is 0",
+        ),
+        (
+            {"audience": "Regular ones"},
+            'audience must be the code of an audience, such as "regulars", and is "Regular ones"',
+        ),
         ({"interest": ["a"]}, 'interest must be the code of an interest, such as "cooking", and is a list'),
         ({"interest": "a\n"}, 'interest must be the code of an interest, such as "cooking", and is "a\n"'),
         ({"interest": "kitchen", "is": "yes"}, 'is must be true or false, and is "yes"'),
@@ -164,6 +206,7 @@ def test_a_fault_is_told_with_its_place(data: Any, message: str) -> None:
         rule_parse(data)
     assert caught.value.code == "rule_invalid"
     assert caught.value.message == message
+    assert not _fits(data) or any(words in message for words in _BEYOND_A_SCHEMA)
 
 
 def test_depth_is_limited() -> None:
@@ -190,4 +233,4 @@ def test_the_path_is_given_to_programs_too() -> None:
 
 
 def test_channels_are_those_of_consent() -> None:
-    assert set(parsing._CHANNELS) == set(Channel.values)
+    assert set(parsing.CHANNELS) == set(Channel.values)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
@@ -17,19 +18,27 @@ from hypothesis import strategies as st
 from apps.data.catalog.models import Item
 from apps.data.consent.models import Action, ConsentRecord, ConsentState, Preference
 from apps.data.events.models import Event, Order, OrderLine
+from apps.data.features.definitions import FEATURES
+from apps.data.features.engine import Bought, Happened, State
+from apps.data.features.engine import values as features_replayed
+from apps.data.features.services import people_refold
 from apps.data.profiles.attributes import attributes_put
 from apps.data.profiles.models import AttributeDefinition, Profile
 from apps.decisioning.audiences.contracts import (
+    FEATURE_OPS,
     PROFILE_COLUMNS,
     Attribute,
     Consent,
     Count,
     Counted,
+    FeatureIs,
+    InAudience,
     Interest,
     PersonFacts,
     Rule,
     rule_leaves,
 )
+from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_matches, rule_parse, rule_to_json
 from apps.decisioning.audiences.selectors import audience_count, audience_ids, audience_sample, facts_load, rule_admit
 from apps.foundation.core.errors import Invalid
@@ -37,6 +46,7 @@ from tests.factories import make_profile, make_user
 
 AS_OF = datetime(2011, 12, 10, tzinfo=UTC)
 _number = count(1)
+REVENUE = Decimal("12.34")
 
 NAMES = [
     "country",
@@ -75,7 +85,12 @@ TEXTS = [
 NUMBERS = [0, 5, -5, 5.0, 1.5, 0.1, 1e3, 10**15, -(10**15), 12345678901.123]
 CATEGORIES = ["Lamps", "Tea"]
 INTERESTS = ["kitchen", "Kitchen", "kitchen-2"]
-EVENTS = ["Viewed", "viewed", "It's"]
+EVENTS = ["Viewed", "viewed", "It's", "Product Viewed", "Email Delivered"]
+NESTED = {
+    "regulars": {"orders": {"at_least": 2}},
+    "inner": {"not": {"audience": "regulars"}},
+    "outer": {"any": [{"audience": "inner", "is": True}, {"attribute": "country", "is": "DE"}]},
+}
 
 scalars = st.sampled_from(TEXTS) | st.sampled_from(NUMBERS) | st.booleans()
 known = scalars | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=4) | st.none()
@@ -104,7 +119,7 @@ people = st.builds(
     attributes=st.dictionaries(st.sampled_from(NAMES), known | odd, max_size=5)
     | st.sampled_from([[], "DE", 5, ["age"]]),
     orders=st.lists(st.tuples(st.sampled_from(["purchase", "purchase", "cancelled"]), moments, lines), max_size=3),
-    events=st.lists(st.tuples(st.sampled_from(EVENTS), moments), max_size=3),
+    events=st.lists(st.tuples(st.sampled_from(EVENTS), moments), max_size=4),
     consents=st.dictionaries(
         st.tuples(st.sampled_from(["marketing"]), st.sampled_from(["email", "sms"])), st.booleans(), max_size=2
     ),
@@ -141,7 +156,34 @@ windows = st.fixed_dictionaries(
         "within_days": st.sampled_from([1, 30, 90]),
     },
 )
+FEATURE_VALUES: dict[str, list[Any]] = {
+    "number": [-1, 0, 1, 2, 30, 90],
+    "amount": [0, 0.5, 1, 12.34, 24.68],
+    "moment": ["2011-11-10", "2011-12-09T23:59:59Z", "2011-12-10T00:00Z"],
+    "text": ["Lamps", "Tea", "new", "lapsed"],
+    "flag": [True, False],
+    "items": [1, 10**9],
+}
+
+
+def _of_feature(name: str) -> Any:
+    kind = FEATURES[name].kind
+    value = st.sampled_from(FEATURE_VALUES[kind])
+    asked = {
+        "in": st.lists(value, min_size=1, max_size=3),
+        "known": st.booleans(),
+    }
+    return st.one_of(
+        [
+            st.builds(lambda op, one: {"feature": name, op: one}, st.just(op), asked.get(op, value))
+            for op in FEATURE_OPS[kind]
+        ]
+    )
+
+
 leaves = st.one_of(
+    st.sampled_from(list(FEATURES)).flatmap(_of_feature),
+    st.builds(lambda code, inside: {"audience": code, "is": inside}, st.sampled_from(list(NESTED)), st.booleans()),
     st.builds(lambda name, asked: {"attribute": name, **asked}, st.sampled_from([n for n in NAMES if n]), comparisons),
     st.builds(
         lambda number, window, category: {"orders": {**number, **window, **category}},
@@ -182,7 +224,12 @@ def stored(person: Person) -> int:
     profile = Profile.objects.create(attributes=person.attributes, **person.columns)
     for status, placed_at, order_lines in person.orders:
         order = Order.objects.create(
-            source="test", external_id=str(next(_number)), profile=profile, status=status, placed_at=placed_at
+            source="test",
+            external_id=str(next(_number)),
+            profile=profile,
+            status=status,
+            placed_at=placed_at,
+            revenue=REVENUE,
         )
         for number, (category, bought) in enumerate(order_lines, 1):
             item, _ = Item.objects.get_or_create(sku=category, category=category)
@@ -193,6 +240,7 @@ def stored(person: Person) -> int:
         Event(profile=profile, name=name, occurred_at=moment, message_id=str(next(_number)))
         for name, moment in person.events
     )
+    people_refold(profile_ids=[profile.pk])
     for (purpose, channel), granted in person.consents.items():
         record = ConsentRecord.objects.create(
             profile=profile,
@@ -213,7 +261,31 @@ def stored(person: Person) -> int:
 
 def facts_by_hand(person: Person, rule: Rule) -> PersonFacts:
     """What the database should say, said without it."""
-    asked = rule_leaves(rule)
+    named = {code: rule_parse(NESTED[code]) for code in ("regulars", "inner", "outer")}
+    asked = [leaf for one in (rule, *named.values()) for leaf in rule_leaves(one)]
+    features = [leaf.feature for leaf in asked if isinstance(leaf, FeatureIs)]
+    facts = _facts_by_hand(person, asked, features_replayed(lived(person), features, AS_OF))
+    if any(isinstance(leaf, InAudience) for leaf in asked):
+        inside: dict[str, bool] = {}
+        for code, one in named.items():  # each names those before it
+            inside[code] = rule_matches(one, replace(facts, audiences=inside)).matched
+        return replace(facts, audiences=inside)
+    return facts
+
+
+def lived(person: Person) -> State:
+    """What the person did and bought, for the engine of features."""
+    state = State()
+    state.add(Happened(name, moment) for name, moment in person.events)
+    state.add(
+        Bought(number, moment, REVENUE, tuple((Item.objects.get(sku=sku).pk, sku) for sku, real in bought if real))
+        for number, (status, moment, bought) in enumerate(person.orders)
+        if status == "purchase"
+    )
+    return state
+
+
+def _facts_by_hand(person: Person, asked: list[Any], features: dict[str, Any]) -> PersonFacts:
     free = person.attributes if isinstance(person.attributes, dict) else {}
     return PersonFacts(
         attributes={
@@ -228,6 +300,7 @@ def facts_by_hand(person: Person, rule: Rule) -> PersonFacts:
             if isinstance(leaf, Consent)
         },
         interests={leaf.code: leaf.code in (person.interests or ()) for leaf in asked if isinstance(leaf, Interest)},
+        features=features,
     )
 
 
@@ -256,6 +329,9 @@ def counted_by_hand(person: Person, what: Counted) -> int:
 def test_sql_and_predicate_agree(drawn: list[Person], asked: list[dict[str, Any]]) -> None:
     parsed = [rule_parse(data) for data in asked]
     with kept_apart():
+        owner = make_user("publisher")
+        for code, data in NESTED.items():
+            Audience.objects.create(code=code, name=code, rule=data, owner=owner)
         by_id = {stored(person): person for person in drawn}
         loaded = facts_load(rules=parsed, profile_ids=list(by_id), as_of=AS_OF)
         assert set(loaded) == set(by_id)
