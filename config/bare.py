@@ -11,6 +11,9 @@ INSTALLED_APPS = [
     "apps.foundation.governance",
     "apps.data.profiles",
     "apps.data.consent",
+    "apps.data.catalog",
+    "apps.data.events",
+    "apps.data.features",
     "apps.decisioning.audiences",
     "apps.decisioning.content",
 ]
