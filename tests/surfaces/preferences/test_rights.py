@@ -134,7 +134,7 @@ def test_a_copy_is_made_a_few_times_a_day_only(client: Client) -> None:
 
 def test_corrections_hold_at_once_and_wrong_ones_change_nothing(client: Client) -> None:
     message = make_message()
-    Profile.objects.filter(pk=message.profile_id).update(language="nl-BE")
+    Profile.objects.filter(pk=message.profile_id).update(language="de-AT")
 
     assert post(client, message, "do=correct&first_name=Carl&last_name=&language=de&country=AT") == "correct"
     answer = client.post(path_of(message), "do=correct&first_name=X&language=zz-bad-tag!&country=", content_type=FORM)
