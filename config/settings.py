@@ -284,6 +284,10 @@ SIGN_UP_SECONDS = env.float("SIGN_UP_SECONDS", 2.0)
 SIGN_UP_WAIT_DAYS = env.int("SIGN_UP_WAIT_DAYS", 30)
 """Days after which a sign-up that nobody confirmed is forgotten, with the profile that it began."""
 
+# --- decisions ---
+BULK_CONDITIONS = env.int("BULK_CONDITIONS", 40)
+"""Conditions that a message of a bulk playbook may have, its subject, HTML and text together."""
+
 # --- events ---
 EVENT_REDIS_URL = env.str("EVENT_REDIS_URL", REDIS_URL)
 """The Redis that holds events until they are written down: give it one of its own with `appendfsync always`."""

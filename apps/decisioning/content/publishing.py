@@ -23,7 +23,7 @@ from .contracts import (
 from .fields import fields_read, language_is_valid
 from .labels import CHOSEN, WRITTEN
 from .models import BlockVersion, CompiledTemplate, TemplateVersion
-from .rendering import system_links
+from .rendering import conditions_count, system_links
 from .slots import slots_problems, tier_problems
 from .trials import message_try
 
@@ -37,10 +37,11 @@ def message_compile(
     slots: Mapping[str, Sequence[TierSpec]],
     languages: Sequence[str],
     links: LinkTerms = _EVERY_MESSAGE,
+    conditions: int | None = None,
 ) -> dict[str, int]:
     """Compile a template version with the pinned blocks of its slots and a brand: language → CompiledTemplate id.
 
-    links: which it has beside those of every message.
+    links: which it has beside those of every message; conditions: how many it may have at most, None for any number.
     Raises Invalid `message_refused` with every problem in `extra["problems"]`, NotFound for a version that does
     not exist. Compiling the same again gives the same ids.
     """
@@ -73,7 +74,8 @@ def message_compile(
             compiled.append(sources)
     problems_refuse("message_refused", problems, "The message can't be published")
     named = {name for sources in compiled for name in system_links(sources)}
-    problems_refuse("message_refused", _links_problems(named, links), "The message can't be published")
+    problems = [*_links_problems(named, links), *_conditions_problems(compiled, conditions)]
+    problems_refuse("message_refused", problems, "The message can't be published")
     report = apart(
         message_try,
         compiled,
@@ -96,6 +98,20 @@ def _links_problems(named: Collection[str], links: LinkTerms) -> list[Problem]:
         Problem("message", 0, f"{{{{ links.{name} }}}}", "is missing: that link is what this mail is for")
         for name in sorted(links.needs & set(SYSTEM_LINKS) - set(named))
     ]
+
+
+def _conditions_problems(compiled: Sequence[CompiledSources], most: int | None) -> list[Problem]:
+    """Messages that cost too much for each person where there are very many of them."""
+    counted = {sources.language: conditions_count(sources) for sources in compiled} if most is not None else {}
+    return [
+        Problem(
+            "message", 0, "{% if %}",
+            f"({language}) has {count} conditions, and a bulk message may have {most}: take some out, choose "
+            "by tiers of the slots instead, or give the playbook another budget",
+        )
+        for language, count in counted.items()
+        if most is not None and count > most
+    ]  # fmt: skip
 
 
 def _shown(tier: TierSpec, blocks: Mapping[int, BlockSource]) -> BlockSource:

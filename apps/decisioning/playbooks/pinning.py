@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from apps.decisioning.content.models import CompiledTemplate
-from apps.decisioning.content.services import message_compile
 
 from .contracts import PlaybookSpec
 from .errors import PlaybookInvalid
 from .models import Playbook
 from .rules import spec_digest
-from .specs import playbook_problems, spec_build
-from .steps import message_steps
-from .system_mail import link_terms
+from .specs import messages_compile, playbook_problems, spec_build
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +33,7 @@ def playbook_pin(playbook: Playbook) -> Pinned:
     if problems := playbook_problems(playbook):
         raise PlaybookInvalid(problems)
     built, _ = spec_build(playbook)
-    by_step = {
-        step: message_compile(
-            template_version_id=message["template_version"],
-            brand=built["brand"],
-            slots=message["slots"],
-            languages=built["languages"],
-            links=link_terms(built.get("mail_kind", "")),
-        )
-        for step, message in message_steps(built).items()
-    }
+    by_step = messages_compile(built)
     compiled, compiled_steps = next(iter(by_step.values())), by_step if built.get("steps") else {}
     ids = {
         **compiled,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC
 from typing import Any, cast
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from apps.decisioning.audiences.contracts import Attribute, rule_leaves
@@ -286,6 +287,7 @@ def messages_compile(spec: PlaybookSpec) -> dict[str, dict[str, int]]:
             slots=message["slots"],
             languages=spec["languages"],
             links=link_terms(spec.get("mail_kind", "")),
+            conditions=settings.BULK_CONDITIONS if spec["budget"] == Playbook.Budget.BULK else None,
         )
         for step, message in message_steps(spec).items()
     }

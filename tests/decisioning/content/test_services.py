@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from apps.decisioning.content import services
+from apps.decisioning.content.contracts import CompiledSources
 from apps.decisioning.content.models import (
     Block,
     BlockType,
@@ -15,7 +16,7 @@ from apps.decisioning.content.models import (
     Template,
     TemplateVersion,
 )
-from apps.decisioning.content.rendering import render
+from apps.decisioning.content.rendering import conditions_count, render
 from apps.decisioning.content.selectors import compiled_load
 from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.foundation.governance.models import AuditEntry
@@ -366,3 +367,35 @@ def test_each_role_writes_what_it_may_and_a_denial_changes_nothing(sample: Sampl
             done.add(name)
 
     assert done == MAY[role]
+
+
+def test_a_message_with_more_conditions_than_it_may_have_is_refused_and_nothing_is_compiled(sample: Sample) -> None:
+    compile_(sample)
+    [counted] = {conditions_count(compiled_load(pk)) for pk in compile_(sample).values()}
+    assert compile_(sample, conditions=counted).keys() == {"en", "de", "fr"}
+    CompiledTemplate.objects.all().delete()
+
+    with pytest.raises(Invalid) as refused:
+        compile_(sample, conditions=counted - 1)
+
+    assert (refused.value.code, len(refused.value.extra["problems"])) == ("message_refused", 3)
+    assert f"has {counted} conditions, and a bulk message may have {counted - 1}" in refused.value.message
+    assert not CompiledTemplate.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("Hello", 0),
+        ("{% if profile.first_name == 'A' %}a{% elif profile.first_name == 'B' %}b{% else %}c{% endif %}", 2),
+        ("{{ 'a' if profile.first_name == 'A' else 'b' }}", 1),
+        ("{% for item in slots.main.items if item.title == 'A' %}{{ item.title }}{% endfor %}", 1),
+        ('{% if slots.main.block == "7" and slots.main.items %}x{% elif slots.main.block == "8" %}y{% endif %}', 0),
+        ('{% if profile.first_name == "7" and slots.main.block == "8" %}x{% endif %}', 1),
+    ],
+)
+def test_what_people_ask_is_counted_and_the_choice_of_a_block_is_not(source: str, count: int) -> None:
+    compiled = CompiledSources.of(
+        language="en", subject="Hi", html=source, text="", tokens=[], link_hosts=[], shop_url="https://shop.example/"
+    )
+    assert conditions_count(compiled) == count

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from apps.data.consent.models import Interest
 from apps.decisioning.audiences.models import Audience
@@ -19,7 +20,7 @@ from apps.decisioning.playbooks.services import (
     run_start,
 )
 from apps.foundation.accounts.models import User
-from apps.foundation.core.errors import Conflict, DomainError, NotAllowed
+from apps.foundation.core.errors import Conflict, DomainError, Invalid, NotAllowed
 from apps.foundation.governance.models import Approval, AuditEntry, Review
 from apps.foundation.governance.services import review_answer
 from tests.factories import approve, make_helper, make_playbook, make_published, make_user
@@ -161,6 +162,18 @@ def test_a_version_pins_what_it_uses() -> None:
     playbook_publish(version_id=version.pk, by=version.playbook.owner)
     version.refresh_from_db()
     assert version.state == State.PUBLISHED
+
+
+def test_a_bulk_playbook_with_too_many_conditions_is_not_handed_in_and_another_is(settings: Settings) -> None:
+    settings.BULK_CONDITIONS = -1  # none has as few
+    playbook = make_playbook()
+
+    with pytest.raises(Invalid, match="conditions, and a bulk message may have -1"):
+        playbook_submit(playbook_id=playbook.pk, by=playbook.owner)
+    assert not playbook.versions.exists()
+
+    playbook_update(playbook_id=playbook.pk, by=playbook.owner, budget=Playbook.Budget.TRIGGERED)
+    assert playbook_submit(playbook_id=playbook.pk, by=playbook.owner).number == 1
 
 
 def test_a_newer_block_is_an_edit_and_needs_a_new_approval() -> None:
