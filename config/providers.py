@@ -46,6 +46,24 @@ def mail_providers_read(given: object) -> list[tuple[str, dict[str, Any]]]:
     return read
 
 
+def sms_providers_read(given: object) -> list[tuple[str, dict[str, Any]]]:
+    """SMS_PROVIDERS, the preferred one first: name and options each. Raises EnvError, never with a secret in it."""
+    wrong = 'SMS_PROVIDERS: give JSON such as [{"provider": "twilio", "account_sid": "AC…", "auth_token": "…", '
+    wrong += '"from": "+43…"}]; a second account has a "name"'
+    if not isinstance(given, list):
+        raise EnvError(wrong)
+    read: list[tuple[str, dict[str, Any]]] = []
+    for entry in given:
+        options = dict(entry) if isinstance(entry, Mapping) else {}
+        provider = options.pop("provider", None)
+        name = options.pop("name", provider)
+        fits = isinstance(name, str) and name.isascii() and name.replace("-", "").isalnum()
+        if provider != "twilio" or not fits or any(name == known for known, _ in read):
+            raise EnvError(f"{wrong}, each name once")
+        read.append((name, options))
+    return read
+
+
 def _fits(provider: str, secret: Any) -> bool:
     if not isinstance(secret, str) or len(secret) < 12:
         return False

@@ -13,7 +13,7 @@ from .counts import counts_read
 from .keys import lookup_keys_read, master_keys_read
 from .languages import languages_read
 from .naming import patterns_read
-from .providers import mail_hooks_read, mail_providers_read
+from .providers import mail_hooks_read, mail_providers_read, sms_providers_read
 from .unfold import UNFOLD as UNFOLD
 
 env = Env()
@@ -384,6 +384,10 @@ SYSTEM_MAIL_KEEP_DAYS = env.int("SYSTEM_MAIL_KEEP_DAYS", 90)
 # --- sending ---
 MAIL_PROVIDERS = mail_providers_read(env.json("MAIL_PROVIDERS", ["smtp"]))
 """Who takes the mail, the preferred one first: the next takes over where one fails."""
+SMS_PROVIDERS = sms_providers_read(env.json("SMS_PROVIDERS", []))
+"""Who takes SMS, the preferred one first; empty: messages by SMS wait, and are withheld as too late."""
+SMS_SEGMENTS = env.int("SMS_SEGMENTS", 6)
+"""Segments that one SMS may have: each is paid for."""
 SEND_WINDOW = env.int("SEND_WINDOW", 20)
 """Messages that pass the gate in one transaction; a lost host leaves at most one window uncertain."""
 SEND_CLAIM = env.int("SEND_CLAIM", 200)

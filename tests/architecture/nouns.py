@@ -323,6 +323,8 @@ NOUNS: dict[str, dict[str, str]] = {
         "mime.py": "the bytes of a message",
         "smtp.py": "hand-over by SMTP: one file for each channel",
         "standard_webhooks.py": "signing and verifying webhooks; pure",
+        "sms.py": "the text of an SMS and its segments; pure",
+        "twilio.py": "SMS by Twilio: hand-over, and its own calls",
         "webhook.py": "a POST to an address that was looked at",
     },
     "delivery/webhooks": {"privacy.py": "what it tells of the personal data it holds"},
@@ -346,6 +348,7 @@ NOUNS: dict[str, dict[str, str]] = {
     "surfaces/tracking": {
         "following.py": "the addresses behind a message's links",
         "hooks.py": "mail providers' webhooks",
+        "sms_hooks.py": "what Twilio tells of SMS",
         "listening.py": "the LMTP listener for mail that comes back",
         "receiving.py": "taking mail that comes back",
         "stream.py": "what was seen, between the request and the ledger",

@@ -49,6 +49,8 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "l/<str:token>/<int:number>": TOKEN,
     "l/<str:token>/o.gif": TOKEN,
     "hooks/mail/<slug:provider>": PUBLIC,  # and a signature, or the provider's secret
+    "hooks/sms/<slug:provider>/reply": PUBLIC,  # and Twilio's signature
+    "hooks/sms/<slug:provider>/<uuid:message_id>": PUBLIC,  # and Twilio's signature
     "live/run/<int:run_id>/": _RUNS,
     "live/person/<int:profile_id>/": ("profiles.view_profile",),
     "live/notices/": _REVIEWS,

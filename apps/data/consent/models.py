@@ -86,6 +86,7 @@ class ConsentRecord(models.Model):
         GPC = "gpc", "signal of the browser (GPC)"
         PLATFORM = "platform", "consent platform"
         COMPLAINT = "complaint", "complaint to the mail provider"
+        REPLY = "reply", "reply to a message"
 
     profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="consent_records")
     purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT)

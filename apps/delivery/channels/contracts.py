@@ -8,12 +8,13 @@ class Envelope:
     """One message as a channel takes it.
 
     sender: where bounces go; recipient: one address; content: the message's bytes, lines ended by CRLF, before any
-    transport's own escaping.
+    transport's own escaping, or what the channel makes of a message instead; key: the message's id.
     """
 
     sender: str
     recipient: str
     content: bytes
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class EspChannel:
         said = self._readable(error, envelope)
         status = error.status_code if isinstance(error, AnymailRequestsAPIError) else None
         if status is None:
-            if _was_not_sent(error):
+            if was_not_sent(error):
                 self.close()
                 raise Unavailable("connect", said) from error
             self._unknown("no answer", said, error)
@@ -137,7 +137,7 @@ class EspChannel:
         return addresses_mask(" ".join(text.split()), envelope.recipient)[:400]
 
 
-def _was_not_sent(error: BaseException) -> bool:
+def was_not_sent(error: BaseException) -> bool:
     """Whether a failed request had not even a connection: only then it surely was not taken."""
     seen: BaseException | None = error
     while seen is not None:

@@ -17,6 +17,7 @@ from .contracts import Envelope, Receipt
 from .errors import OutcomeUnknown, Unavailable
 from .esp import EspChannel
 from .smtp import SmtpChannel, relay_parse
+from .twilio import TIMEOUT_SECONDS, Account, TwilioChannel
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,19 @@ def mail_channel(
         channel = SmtpChannel(relay_parse(smtp_url), hostname=hostname) if smtp else EspChannel(name, options)
         made.append(Provider(name, channel, _remembered.setdefault(name, Breaker())))
     return made[0].channel if len(made) == 1 else FallingChannel(made)
+
+
+def sms_channel(
+    providers: Sequence[tuple[str, Mapping[str, Any]]], *, base_url: str, timeout: float = TIMEOUT_SECONDS
+) -> "FallingChannel":
+    """SMS by these accounts, the preferred one first: name and options of each. Raises ValueError."""
+    made = []
+    for name, options in providers:
+        channel = TwilioChannel(
+            Account.of(options), callback_url=f"{base_url.rstrip('/')}/hooks/sms/{name}/", timeout=timeout
+        )
+        made.append(Provider(name, channel, _remembered.setdefault(f"sms:{name}", Breaker())))
+    return FallingChannel(made)
 
 
 class FallingChannel:

@@ -1,4 +1,4 @@
-"""Settling what is uncertain by evidence from outside: what the relay says it took."""
+"""Settling what is uncertain by evidence from outside: what the relay or provider says it took."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from apps.data.profiles.normalize import email_normalize
+from apps.data.profiles.normalize import email_normalize, phone_normalize
 from apps.foundation.core.errors import Invalid
 from apps.foundation.core.signing import address_digests
 
@@ -58,7 +58,9 @@ def messages_settle(*, taken: Iterable[tuple[UUID, str]]) -> int:
 
 def _digests(recipient: str) -> list[str]:
     """By what the ledger may know an address, in hex; none for what is no address."""
+    mail = "@" in recipient
     try:
-        return [digest.hex() for digest in address_digests("email", email_normalize(recipient))]
+        value = email_normalize(recipient) if mail else phone_normalize(recipient)
+        return [digest.hex() for digest in address_digests("email" if mail else "phone", value)]
     except Invalid:
         return []

@@ -10,7 +10,7 @@ from django.dispatch import receiver
 from apps.decisioning.decisions.signals import decisions_made, run_stopped
 from apps.foundation.core.queue import enqueue_on_commit
 
-from .services import dispatch_take_up, run_stop
+from .services import channel_of, dispatch_take_up, run_stop
 from .tasks import window_send
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def decisions_become_messages(*, run_id: int, first_id: UUID | None = None, **kw
         logger.warning("decisions of run %s wait for the sweep (%s)", run_id, type(error).__name__)
         return
     if taken:
-        enqueue_on_commit(window_send)
+        enqueue_on_commit(window_send, channel_of(run_id))
 
 
 @receiver(run_stopped, dispatch_uid="sending")

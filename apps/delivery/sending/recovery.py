@@ -25,6 +25,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from apps.data.consent.models import Channel
 from apps.foundation.core.errors import DomainError
 
 from .contracts import Result
@@ -230,14 +231,22 @@ def uuid7_floor(at: datetime) -> UUID:
     return UUID(int=(max(0, int(at.timestamp() * 1000)) << 80) | (0x7 << 76) | (0x2 << 62))
 
 
-def senders_wanted() -> int:
-    """How many senders more could work on what is due: one for each SEND_CLAIM messages, eight at most."""
+def senders_wanted(channel: Channel = Channel.EMAIL) -> int:
+    """How many senders more could work on what is due: one for each SEND_CLAIM messages, eight at most.
+
+    Senders of all channels count as alive: a channel waits for no other longer than a sender's minute, since each is
+    woken for at least one.
+    """
     limit = settings.SEND_CLAIM * 8
     due = Message.objects.filter(
-        Q(state__in=[State.QUEUED, State.RETRY]), not_before__lte=Now(), dispatch__state="active"
+        Q(state__in=[State.QUEUED, State.RETRY]),
+        not_before__lte=Now(),
+        dispatch__state="active",
+        dispatch__channel=channel,
     )[:limit].count()
     alive = Sender.objects.filter(settled_at=None, heartbeat_at__gt=Now() - timedelta(seconds=30)).count()
-    return max(0, -(-due // settings.SEND_CLAIM) - alive)
+    least = 1 if due and channel != Channel.EMAIL else 0
+    return max(least, -(-due // settings.SEND_CLAIM) - alive)
 
 
 def senders_forget() -> int:

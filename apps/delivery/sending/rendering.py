@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from apps.data.consent.links import links_elsewhere, links_named
 from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
@@ -25,6 +27,7 @@ from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.sealing import decisions_open
 from apps.delivery.channels.mime import Letter, letter_bytes
+from apps.delivery.channels.sms import sms_bytes
 from apps.foundation.core.errors import Conflict, NotFound, PermanentError
 from apps.foundation.core.signing import signing_key_id
 
@@ -46,15 +49,18 @@ def message_make(
     dated_at: datetime,
     subject_prefix: str = "",
     trace: str = "",
+    channel: str = Channel.EMAIL,
 ) -> Made:
     """A message out of what was decided: for customers, for dry runs and for tests alike. Nothing is written.
 
     links: by the names that templates have for them; trace: see `traces.py`, "" where nothing is followed.
-    Raises RenderError, PermanentError (`invalid_address`).
+    Raises RenderError, PermanentError (`invalid_address`; of an SMS `too_long`).
     """
     if compiled_id is None:
         raise RenderError("no_template", "The decision names no template")
     rendered = render(compiled_load(compiled_id), {**inputs, "links": links, "trace": trace})
+    if channel == Channel.SMS:
+        return Made(rendered, sms_bytes(rendered.text, most=settings.SMS_SEGMENTS))
     content = letter_bytes(
         Letter(
             message_id=message_id,
@@ -108,6 +114,7 @@ def _content(
         trace=trace_url(message_id=message_id, compiled_id=compiled_id, key_id=key_id)
         if tracked and compiled_id is not None
         else "",
+        channel=dispatch.channel,
     )
     return made.content
 

@@ -132,6 +132,11 @@ def _dispatch_locked(run_id: int) -> Dispatch:
     return found
 
 
+def channel_of(run_id: int) -> str:
+    """By which kind of channel a run's messages go out; e-mail of a run that has none."""
+    return Dispatch.objects.filter(run_id=run_id).values_list("channel", flat=True).first() or str(Channel.EMAIL)
+
+
 def dispatch_pause(*, dispatch_id: int, by: User | None = None) -> None:
     """Let nothing more of a run go out until it is resumed. Once this has committed, no message enters `sending`.
 

@@ -2,28 +2,30 @@
 
 from celery import shared_task
 
+from apps.data.consent.models import Channel
 from apps.foundation.core.queue import enqueue_on_commit
 
 from . import recovery, services, windows
 
 
 @shared_task
-def window_send() -> None:
-    """Send what is due, for about a minute; then another one is woken if something is left."""
-    if windows.messages_send():
-        enqueue_on_commit(window_send)
+def window_send(kind: str = "email") -> None:
+    """Send what is due by a kind of channel, for about a minute; then another one is woken if something is left."""
+    if windows.messages_send(kind=Channel(kind)):
+        enqueue_on_commit(window_send, kind)
 
 
 @shared_task
 def sending_sweep() -> None:
     """Settle what was dropped, and wake senders for what is due."""
     recovery.sweep()
-    for _ in range(recovery.senders_wanted()):
-        enqueue_on_commit(window_send)
+    for kind in windows.kinds_set_up():
+        for _ in range(recovery.senders_wanted(kind)):
+            enqueue_on_commit(window_send, str(kind))
 
 
 @shared_task
 def decisions_take_up(run_id: int) -> None:
     """Take up the decisions of a run that have no message yet."""
     if services.dispatch_take_up(run_id=run_id):
-        enqueue_on_commit(window_send)
+        enqueue_on_commit(window_send, services.channel_of(run_id))

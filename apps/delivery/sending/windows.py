@@ -21,7 +21,7 @@ from apps.data.profiles.errors import MasterKeyMissing
 from apps.delivery.channels.breaker import Breaker
 from apps.delivery.channels.contracts import Envelope
 from apps.delivery.channels.errors import OutcomeUnknown, Unavailable, Withdrawn
-from apps.delivery.channels.falling import mail_channel
+from apps.delivery.channels.falling import mail_channel, sms_channel
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import PermanentError, RetryableError
 from apps.foundation.core.live import live_publish
@@ -52,37 +52,50 @@ RECORD_SECONDS: Final = 60.0
 
 breaker = Breaker()
 """Of the relay, in this process. Others learn by themselves: a try costs a connection, and no message."""
+_breakers = {ChannelKind.EMAIL: breaker}
+"""Of each kind of channel."""
 
 
 class RelayAway(Exception):
     """The relay is out of reach, or does not behave: no more is tried for now."""
 
 
-def channel_open() -> Channel:
-    """The channel of e-mail, connected. Raises Unavailable, ValueError for a wrong SMTP_URL or MAIL_PROVIDERS."""
-    channel = mail_channel(
-        settings.MAIL_PROVIDERS, smtp_url=settings.SMTP_URL, hostname=urlsplit(settings.BASE_URL).hostname or ""
-    )
+def kinds_set_up() -> list[ChannelKind]:
+    """The kinds of channel that somebody hands over; messages of the others wait."""
+    return [ChannelKind.EMAIL, *([ChannelKind.SMS] if settings.SMS_PROVIDERS else [])]
+
+
+def channel_open(kind: ChannelKind = ChannelKind.EMAIL) -> Channel:
+    """A channel of that kind, connected. Raises Unavailable, ValueError for settings that can't be meant."""
+    channel: Channel
+    if kind == ChannelKind.SMS:
+        channel = sms_channel(settings.SMS_PROVIDERS, base_url=settings.BASE_URL)
+    else:
+        channel = mail_channel(
+            settings.MAIL_PROVIDERS, smtp_url=settings.SMTP_URL, hostname=urlsplit(settings.BASE_URL).hostname or ""
+        )
     channel.open()
     return channel
 
 
-def messages_send(*, seconds: float = LOOP_SECONDS) -> bool:
-    """Send what is due, for at most about `seconds`. Returns whether something is left that could be sent now.
+def messages_send(*, kind: ChannelKind = ChannelKind.EMAIL, seconds: float = LOOP_SECONDS) -> bool:
+    """Send what is due by one kind of channel, for at most about `seconds`. Returns whether something is left that
+    could be sent now.
 
     Nothing due costs one query; a relay that is away costs one connection and touches no message.
     """
-    if not breaker.allows(boottime()) or not messages_waiting(channel=ChannelKind.EMAIL):
+    breaker = _breakers.setdefault(kind, Breaker())
+    if kind not in kinds_set_up() or not breaker.allows(boottime()) or not messages_waiting(channel=kind):
         return False
     try:
-        channel = channel_open()
+        channel = channel_open(kind)
     except Unavailable as error:
         breaker.failed(boottime())
         logger.warning("the relay is away (%s); next try in %.0f s", error.code, breaker.pause)
         return False
     try:
         with SenderProcess() as sender:
-            loop = SendLoop(sender, channel, until=boottime() + seconds)
+            loop = SendLoop(sender, channel, kind=kind, until=boottime() + seconds)
             try:
                 loop.run()
             except RelayAway as error:
@@ -101,15 +114,17 @@ def messages_send(*, seconds: float = LOOP_SECONDS) -> bool:
         return False
     finally:
         channel.close()
-    return messages_waiting(channel=ChannelKind.EMAIL)
+    return messages_waiting(channel=kind)
 
 
 class SendLoop:
     """One sender at work."""
 
-    def __init__(self, sender: SenderProcess, channel: Channel, *, until: float) -> None:
+    def __init__(self, sender: SenderProcess, channel: Channel, *, kind: ChannelKind, until: float) -> None:
         """until: by `boottime()`."""
         self._sender = sender
+        self._kind = kind
+        self._breaker = _breakers.setdefault(kind, Breaker())
         self._channel = channel
         self._until = until
         self._faults = 0
@@ -124,7 +139,7 @@ class SendLoop:
     def run(self) -> None:
         """Work until nothing is due or the time is up. Raises RelayAway; what was not begun is given back before."""
         while boottime() < self._until:
-            claimed = messages_claim(sender_id=self._sender.id, channel=ChannelKind.EMAIL, count=settings.SEND_CLAIM)
+            claimed = messages_claim(sender_id=self._sender.id, channel=self._kind, count=settings.SEND_CLAIM)
             if not claimed:
                 return
             self._dispatches.update(Dispatch.objects.in_bulk({one.dispatch_id for one in claimed}))
@@ -180,7 +195,7 @@ class SendLoop:
             if result is not None:
                 results.append(result)
                 self._sender.journal.end(item.prepared.claimed.id, item.number, result.outcome, result.code)
-            if self._faults >= (1 if breaker.pause else FAULTS_IN_A_ROW):
+            if self._faults >= (1 if self._breaker.pause else FAULTS_IN_A_ROW):
                 away = RelayAway("it drops connections")
         _with_patience(lambda: results_record(results))
         self._untold.update(item.claimed.dispatch_id for item in window)
@@ -201,6 +216,7 @@ class SendLoop:
             ),
             recipient=item.prepared.address,
             content=item.prepared.content,
+            key=str(claimed.id),
         )
 
         def before_end() -> bool:
@@ -234,7 +250,7 @@ class SendLoop:
                 return self._result(item, Outcome.UNKNOWN, error.code, error.message)
             else:
                 self._faults = 0
-                breaker.worked()
+                self._breaker.worked()
                 return self._result(item, Outcome.ACCEPTED, receipt.code, receipt.response)
         raise AssertionError("the loop above returns")
 
