@@ -29,6 +29,7 @@ from apps.data.consent.models import Channel
 from apps.foundation.core.errors import DomainError
 
 from .contracts import Result
+from .evidence import uncertain_send_again
 from .journal import DeadJournal, JournalBusy, JournalReading
 from .models import DeliveryAttempt, Dispatch, Message, Sender, SweepMark
 from .reports import events_apply_due
@@ -110,6 +111,7 @@ def sweep() -> None:
     for part in (
         senders_settle,
         leases_end,
+        uncertain_send_again,
         decisions_take_up,
         messages_end_late,
         messages_end_cancelled,
