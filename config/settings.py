@@ -194,6 +194,7 @@ CELERY_BEAT_SCHEDULE = {
     "start due runs": {"task": "apps.decisioning.playbooks.tasks.runs_start_due", "schedule": 15.0},
     "move journeys on": {"task": "apps.decisioning.playbooks.tasks.journeys_tick", "schedule": 10.0},
     "look up addresses": {"task": "apps.data.profiles.tasks.links_answer", "schedule": 10.0},
+    "order changes": {"task": "apps.data.profiles.tasks.changes_order", "schedule": 2.0},
     "seal attributes": {"task": "apps.data.profiles.tasks.attributes_sweep", "schedule": 60.0},
     "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
@@ -351,6 +352,8 @@ TICKET_KEEP_DAYS = env.int("TICKET_KEEP_DAYS", 365)
 """Support tickets are deleted so long after they were closed."""
 ANSWER_KEEP_DAYS = env.int("ANSWER_KEEP_DAYS", 1)
 """Days for which answers to requests with an Idempotency-Key are kept; they are given again for 24 hours."""
+CHANGE_KEEP_DAYS = env.int("CHANGE_KEEP_DAYS", 30)
+"""How long the feed of changes goes back."""
 REST_FRAMEWORK: dict[str, object] = {
     "DEFAULT_SCHEMA_CLASS": "apps.surfaces.api.schema.ApiSchema",
     "UNAUTHENTICATED_USER": None,

@@ -8,6 +8,7 @@ _OF_A_RESOURCE = {
 }
 _RESOURCES = (
     "audiences",
+    "changes",
     "clients",
     "consents",
     "decisions",
@@ -90,6 +91,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "attribute_moving.py": "sealing values that became sensitive, and opening them again",
         "attribute_values.py": "values of attributes by their kind; pure",
         "attributes.py": "what is known of people by free names: who reads and writes it",
+        "changes.py": "the feed of changes of people and consent",
         "definitions.py": "definitions of attributes in the admin",
         "registry.py": "what profiles ask of higher floors, filled in their ready()",
         "countries.py": "names and codes of countries",

@@ -25,6 +25,7 @@ NOTHING_PERSONAL: dict[str, str] = {
     "audiences.Audience": "a rule over people, never who they are",
     "catalog.Item": "goods",
     "catalog.Promotion": "an offer",
+    "profiles.ChangeMark": "how far a feed goes",
     "console.DryRun": "sums; the people are in its batches and samples",
     "consent.ConsentPlatform": "a system",
     "consent.Interest": "what can be chosen",

@@ -233,9 +233,11 @@ def _record(purposes: Sequence[str], profile_id: int, choice: _Choice) -> int:
 
 
 def _news(record_id: int, profile_id: int, purpose: str, choice: _Choice, occurred_at: datetime) -> dict[str, Any]:
-    """A change as the world outside is told of it. `record` grows with each change of a person."""
+    """A change as the world outside is told of it. `record` grows with each change of a person: it is the version
+    that stands in the feed of changes too."""
     return {
         "record": record_id,
+        "version": record_id,
         "profile": profile_id,
         "purpose": purpose,
         "channel": str(choice.channel),

@@ -7,7 +7,17 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.data.profiles.addresses import identifiers_read
 from apps.data.profiles.attributes import attributes_read, shapes_read
-from apps.data.profiles.models import Identifier, LinkAsked, Profile, ProfileKey, SealedAttribute, label_of
+from apps.data.profiles.changes import changes_forget
+from apps.data.profiles.models import (
+    Change,
+    ChangePending,
+    Identifier,
+    LinkAsked,
+    Profile,
+    ProfileKey,
+    SealedAttribute,
+    label_of,
+)
 from apps.data.profiles.vault import key_destroy
 from apps.foundation.core.clock import now
 
@@ -197,6 +207,7 @@ def people_register() -> None:
         "ADDRESS_CHANGE_KEEP_DAYS",
         address_changes_forget,
     )
+    retention_rule("changes", "Places in the feed of changes", "CHANGE_KEEP_DAYS", changes_forget)
     known = Because("Kept for as long as the person is a customer, until they are erased.")
     processing_declare(
         Profile,
@@ -226,6 +237,17 @@ def people_register() -> None:
         exported="attributes",
         erased="profile",
     )
+    for model in (Change, ChangePending):
+        processing_declare(
+            model,
+            purpose="Telling other systems in order who changed",
+            lawful_basis="legitimate interest",
+            categories=("numbers of people, and which choice changed",),
+            recipients=("systems whose clients an administrator gave the feed",),
+            kept="changes",
+            exported=Because("It repeats by number what the other parts tell."),
+            erased=Because("It tells by number that somebody was erased, so that others forget them too (Art. 19)."),
+        )
     processing_declare(
         RightsRequest,
         purpose="Meeting people's rights in time, and being able to show it",

@@ -230,3 +230,63 @@ class AttributeSeen(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ChangePending(models.Model):
+    """That somebody changed, written by triggers with the change; gone once it has its place (`changes.py`).
+
+    version: None where it is read when it gets its place.
+    """
+
+    kind = models.CharField(max_length=8)
+    profile_id = models.BigIntegerField()
+    purpose = models.CharField(max_length=32, blank=True, default="", db_default="")
+    channel = models.CharField(max_length=8, blank=True, default="", db_default="")
+    granted = models.BooleanField(null=True)
+    version = models.BigIntegerField(null=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} of profile {self.profile_id}"
+
+
+class Change(models.Model):
+    """A place in the feed of changes: whom it is about, and no value. at: when it came into the feed.
+
+    version: of a person, as in their ETag; of consent, the record that settled it. granted: None for a person, and
+    where nothing is on record any more.
+    """
+
+    class Kind(models.TextChoices):
+        PROFILE = "profile", "what is known of a person"
+        CONSENT = "consent", "what a person agreed to"
+
+    position = models.BigIntegerField(primary_key=True)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    profile_id = models.BigIntegerField()
+    purpose = models.CharField(max_length=32, blank=True)
+    channel = models.CharField(max_length=8, blank=True)
+    granted = models.BooleanField(null=True)
+    version = models.BigIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.kind} of profile {self.profile_id}"
+
+
+class ChangeMark(models.Model):
+    """How far the feed goes, and up to where it was forgotten. One row, locked by whoever orders it."""
+
+    reached = models.BigIntegerField(default=0)
+    forgotten = models.BigIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"up to {self.reached}"

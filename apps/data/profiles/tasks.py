@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from . import asking, attribute_moving
+from . import asking, attribute_moving, changes
 
 
 @shared_task
@@ -22,3 +22,9 @@ def attributes_sweep() -> None:
     """Go on with values that a worker which died left on their way; called by beat."""
     for definition_id in attribute_moving.values_left():
         attribute_moving.values_move(definition_id=definition_id)
+
+
+@shared_task
+def changes_order() -> None:
+    """Give changes their places in the feed. Reading it does so too; beat calls it for webhooks."""
+    changes.changes_order()

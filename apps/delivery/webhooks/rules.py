@@ -9,6 +9,7 @@ KINDS: Final[dict[str, str]] = {
     "consent.changed": "Somebody agreed to something, or withdrew it",
     "preference.changed": "Somebody changed what they get, how often or when",
     "suppression.added": "An address gets nothing any more",
+    "profile.changed": "Something known of a person changed, by whichever way: as in the feed of changes",
     "profile.corrected": "Something known of a person was corrected by them, or for them",
     "profile.restricted": "A person's data may only be kept, or that ended",
     "profile.erased": "A person was erased: forget them too (GDPR, Article 19)",

@@ -49,11 +49,11 @@ def page_read(request: Request, rows: "QuerySet[M]", *, by: Sequence[str] = ("pk
     return Page(found, cursor_make([getattr(found[-1], name) for name in names]) if more else None)
 
 
-def limit_read(request: Request) -> int:
+def limit_read(request: Request, *, most: int = LIMIT_MOST) -> int:
     """How many rows are asked for. Raises Problem (400)."""
     text = request.query_params.get("limit", str(LIMIT))
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= LIMIT_MOST):
-        detail = f"limit is a number from 1 to {LIMIT_MOST}"
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= most):
+        detail = f"limit is a number from 1 to {most}"
         raise Problem(400, "limit_wrong", detail, more={"errors": [{"parameter": "limit", "detail": detail}]})
     return int(text)
 

@@ -4,7 +4,7 @@ from typing import Any, Final, cast
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from .views import ANY_CLIENT, ApiView
 
@@ -47,6 +47,7 @@ CURSOR: Final = OpenApiParameter("cursor", str, description="`next` of the page 
 IF_MATCH: Final = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="change only what still has this `ETag`, else 412"
 )
+GONE: Final = OpenApiResponse(PROBLEM, "it is gone: read all anew")
 _IDEMPOTENCY: Final = {
     "name": "Idempotency-Key",
     "in": "header",

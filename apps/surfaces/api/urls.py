@@ -10,6 +10,7 @@ urlpatterns = [
     path("schema", schema_document, name="schema"),
     path("docs", docs_page, name="docs"),
     path("", include("apps.surfaces.api.v1.audiences.urls")),
+    path("", include("apps.surfaces.api.v1.changes.urls")),
     path("", include("apps.surfaces.api.v1.clients.urls")),
     path("", include("apps.surfaces.api.v1.consents.urls")),
     path("", include("apps.surfaces.api.v1.decisions.urls")),

@@ -61,6 +61,7 @@ def test_a_change_of_consent_is_told_with_a_signature(receiver: Receiver) -> Non
     assert body["type"] == "consent.changed"
     assert body["data"] == {
         "record": record.pk,
+        "version": record.pk,
         "profile": person.pk,
         "purpose": "marketing",
         "channel": "email",

@@ -1,0 +1,26 @@
+"""What the feed of changes looks like in the API."""
+
+from rest_framework import serializers
+
+
+class Change(serializers.Serializer[object]):
+    """That a person changed, or what they agreed to. What it is now is read of the person."""
+
+    position = serializers.IntegerField(help_text="its place in the feed")
+    kind = serializers.CharField(help_text="profile or consent")
+    profile = serializers.IntegerField(source="profile_id")
+    version = serializers.IntegerField(
+        help_text="of a profile, as its ETag says it; of consent, its record, as in webhooks. A newer one is higher"
+    )
+    purpose = serializers.CharField(help_text="of consent")
+    channel = serializers.CharField(help_text="of consent")
+    granted = serializers.BooleanField(allow_null=True, help_text="of consent; null: nothing is on record any more")
+    at = serializers.DateTimeField(help_text="when it came into the feed")
+
+
+class Feed(serializers.Serializer[object]):
+    """A part of the feed."""
+
+    items = Change(many=True)
+    after = serializers.IntegerField(help_text="the place to go on from")
+    more = serializers.BooleanField(help_text="whether there is more now")
