@@ -157,6 +157,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "dead_letters.py": "what could not become an event",
         "duplicates.py": "which messages were taken already",
         "identity.py": "whose events these are",
+        "orders.py": "orders from what events tell of them",
         "partitions.py": "the tables by month and day",
         "privacy.py": "what it tells of the personal data it holds",
         "reading.py": "from what clients send to events; pure",

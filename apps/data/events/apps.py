@@ -6,6 +6,10 @@ class EventsConfig(AppConfig):
     verbose_name = "Events and orders"
 
     def ready(self) -> None:
-        from .privacy import privacy_register  # models are loaded only now
+        from .orders import orders_follow  # models are loaded only now
+        from .privacy import privacy_register
+        from .registry import batch_steps, join_steps
 
+        batch_steps.append(orders_follow)
+        join_steps.append(orders_follow)
         privacy_register()

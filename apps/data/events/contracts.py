@@ -25,7 +25,7 @@ class RecordedEvent:
     """An event that was recorded just now, for the first time.
 
     profile_id: None for somebody not known; name: unified, as schemas know it; recorded_at: of its row, the same for
-    all of a micro-batch.
+    all of a micro-batch; source: whose numbers of orders and customers it speaks of (`EventSource.numbers`).
     """
 
     profile_id: int | None
@@ -34,6 +34,7 @@ class RecordedEvent:
     recorded_at: datetime
     message_id: str
     properties: Mapping[str, Any]
+    source: str = ""
 
 
 class Entry(NamedTuple):

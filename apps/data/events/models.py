@@ -175,7 +175,8 @@ class DeadLetter(models.Model):
 class Order(models.Model):
     """An order as its shop reports it, also a cancelled one, and one without a known customer.
 
-    `revenue` is the sum of its purchase lines, in `currency`.
+    `revenue` is the sum of its purchase lines, in `currency`. told: what events said of it, by message (`orders.py`);
+    None where an import alone told of it.
     """
 
     class Status(models.TextChoices):
@@ -194,6 +195,7 @@ class Order(models.Model):
     currency = models.CharField(max_length=3, blank=True)
     revenue = models.DecimalField(max_digits=24, decimal_places=4, default=0)
     recorded_at = models.DateTimeField(default=now)
+    told = models.JSONField(null=True, blank=True, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["source", "external_id"], name="order_number_once_per_source")]

@@ -60,7 +60,8 @@ _JOIN: Final = """
 UPDATE events_event AS event SET profile_id = met.profile_id
 FROM unnest(%s::bytea[], %s::bigint[]) AS met(digest, profile_id)
 WHERE event.anonymous = met.digest AND event.profile_id IS NULL
-RETURNING met.profile_id, event.name, event.occurred_at, event.recorded_at, event.message_id, event.properties::text
+RETURNING met.profile_id, event.name, event.occurred_at, event.recorded_at, event.message_id, event.properties::text,
+          met.digest
 """
 
 schemas = Schemas()
@@ -210,10 +211,13 @@ def _write(cursor: CursorWrapper, arrivals: Sequence[Arrival], schema_of: Sequen
             f"\t{_json(one.properties)}\t{_text(one.source.name)}\t{_bytes(anonymous)}\t{_json(one.context)}"
             f"\t{_json(one.faults)}\t{schema.version if schema is not None else _NULL}\n"
         )
-        recorded.append(RecordedEvent(person, one.name, one.occurred_at, at, one.message_id, one.properties))
+        recorded.append(
+            RecordedEvent(person, one.name, one.occurred_at, at, one.message_id, one.properties, one.source.numbers)
+        )
     rows.seek(0)
     cursor.cursor.copy_expert(_COPY, rows)
-    _join(cursor, {digest: person for digest, person in people.joined.items() if may.get(person)})
+    numbers = {device_digest(one.source.numbers, one.device): one.source.numbers for one in arrivals if one.device}
+    _join(cursor, {digest: person for digest, person in people.joined.items() if may.get(person)}, numbers)
     events_follow(recorded)
 
 
@@ -240,14 +244,16 @@ def _withdrawn(
     return set(cursor.fetchall())
 
 
-def _join(cursor: CursorWrapper, joined: Mapping[bytes, int]) -> None:
-    """Give the earlier events of devices to those who were identified on them."""
+def _join(cursor: CursorWrapper, joined: Mapping[bytes, int], numbers: Mapping[bytes, str]) -> None:
+    """Give the earlier events of devices to those who were identified on them. numbers: of the source, by device."""
     if not joined:
         return
     cursor.execute(_JOIN, [list(joined), list(joined.values())])
     events = [
-        RecordedEvent(profile_id, name, occurred_at, recorded_at, message_id, orjson.loads(properties))
-        for profile_id, name, occurred_at, recorded_at, message_id, properties in cursor.fetchall()
+        RecordedEvent(
+            profile_id, name, occurred_at, recorded_at, message_id, orjson.loads(told), numbers.get(bytes(digest), "")
+        )
+        for profile_id, name, occurred_at, recorded_at, message_id, told, digest in cursor.fetchall()
     ]
     if events:
         for step in registry.join_steps:

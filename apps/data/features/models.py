@@ -45,7 +45,10 @@ class EventDay(models.Model):
     last_at = models.DateTimeField()
 
     class Meta:
-        indexes = [BrinIndex(fields=["day"], name="event_day_old")]
+        indexes = [
+            BrinIndex(fields=["day"], name="event_day_old"),
+            models.Index(fields=["name_id", "day"], name="event_day_of_name"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.number} of profile {self.profile_id} on {self.day}"

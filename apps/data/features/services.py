@@ -64,6 +64,11 @@ def people_refold(*, profile_ids: Sequence[int]) -> None:
         copies_void(profile_ids=sorted(profile_ids))
 
 
+def orders_of_events_changed(profile_ids: Sequence[int]) -> None:
+    """A step of `events.orders`: events changed orders of people."""
+    orders_changed(profile_ids=profile_ids)
+
+
 def orders_changed(*, profile_ids: Sequence[int] | None) -> None:
     """Orders of people were added or changed, None for too many to name: call it in the transaction that does so."""
     if profile_ids is None:

@@ -299,7 +299,7 @@ _KNOWN_ORDERS = (
     " WHERE known.order_id = line.order_id AND NOT known.is_new AND line.is_purchase <>"
     "  (NOT known.cancelled AND known.profile_id IS NOT NULL AND line.quantity > 0 AND line.unit_price > 0)",
     "UPDATE events_order AS known SET profile_id = told.profile_id, status = told.status, placed_at = told.placed_at,"
-    "  country = told.country, currency = told.currency, revenue = told.revenue"
+    "  country = told.country, currency = told.currency, revenue = told.revenue, told = NULL"
     " FROM (SELECT told.*, coalesce(sums.revenue, 0) AS revenue, CASE WHEN told.cancelled THEN 'cancelled'"
     "        WHEN sums.bought THEN 'purchase' ELSE 'other' END AS status"
     "       FROM merge_orders AS told LEFT JOIN ("

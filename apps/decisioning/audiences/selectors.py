@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from math import ceil, sqrt
+from random import Random
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
@@ -112,6 +114,40 @@ def audience_count(*, rule: Rule, as_of: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) {people.text}", people.params)
         return int(cursor.fetchone()[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """About how many people are in an audience. margin: the true number lies within it in 19 of 20 rules (or it is the
+    most that there may be, where the sample has nobody or everybody); everybody: about how many people there are."""
+
+    count: int
+    margin: int
+    everybody: int
+
+
+def audience_estimate(*, rule: Rule, as_of: datetime, sample: int = 4000) -> Estimate:
+    """About how many people are in an audience, from so many people drawn by lot: the same ones each time.
+
+    They alone are looked up, so it takes as long among millions. For fewer than some ten thousand, count.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COALESCE(min(id), 0), COALESCE(max(id), 0) FROM profiles_profile")
+        least, most = cursor.fetchone()
+        chance = Random(least)  # noqa: S311  # a lot, not a secret
+        drawn = sorted({chance.randint(least, most) for _ in range(sample)})
+        cursor.execute("SELECT array_agg(id) FROM profiles_profile WHERE id = ANY(%s)", [drawn])
+        ids = cursor.fetchone()[0] or []
+        cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = 'profiles_profile'::regclass")
+        everybody = cursor.fetchone()[0]
+        if everybody < 10 * sample:  # few, or never looked at by the server
+            everybody = Profile.objects.count()
+        people = audience_sql(rule, as_of, ids)
+        cursor.execute(f"SELECT count(*) {people.text}", people.params)
+        found, looked = cursor.fetchone()[0], max(len(ids), 1)
+    share = found / looked
+    spread = 1.96 * sqrt(share * (1 - share) / looked) if 0 < found < looked else 3 / looked
+    return Estimate(round(share * everybody), ceil(spread * everybody), everybody)
 
 
 def audience_sample(*, rule: Rule, as_of: datetime, size: int) -> list[int]:

@@ -12,6 +12,7 @@ from apps.decisioning.audiences.rules import rule_matches, rule_parse
 from apps.decisioning.audiences.selectors import (
     audience_count,
     audience_draw,
+    audience_estimate,
     audience_ids,
     audience_sample,
     facts_load,
@@ -161,3 +162,19 @@ def test_a_draw_is_the_same_each_time_and_begins_with_any_smaller_one() -> None:
     assert (of_some, some) == (20, ids[:7])
     assert ids != sorted(ids)
     assert audience_draw(rule=rule, as_of=NOON, size=20) == (20, ids)
+
+
+@pytest.mark.django_db
+def test_an_estimate_says_about_how_many_and_counts_those_it_looked_at() -> None:
+    Profile.objects.bulk_create(Profile(country="DE" if number % 4 else "FR") for number in range(400))
+    rule = rule_parse({"attribute": "country", "is": "DE"})
+
+    whole = audience_estimate(rule=rule, as_of=NOON, sample=5_000)  # nearly everybody is drawn
+    some = audience_estimate(rule=rule, as_of=NOON, sample=100)
+    nobody = audience_estimate(rule=rule_parse({"attribute": "country", "is": "IT"}), as_of=NOON)
+
+    assert (whole.count, whole.everybody) == (300, 400)
+    assert some == audience_estimate(rule=rule, as_of=NOON, sample=100)
+    assert abs(some.count - 300) <= some.margin
+    assert (nobody.count, nobody.everybody) == (0, 400)
+    assert 0 < nobody.margin < 10
