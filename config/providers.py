@@ -49,7 +49,7 @@ def mail_providers_read(given: object) -> list[tuple[str, dict[str, Any]]]:
 def sms_providers_read(given: object) -> list[tuple[str, dict[str, Any]]]:
     """SMS_PROVIDERS, the preferred one first: name and options each. Raises EnvError, never with a secret in it."""
     wrong = 'SMS_PROVIDERS: give JSON such as [{"provider": "twilio", "account_sid": "AC…", "auth_token": "…", '
-    wrong += '"from": "+43…"}]; a second account has a "name"'
+    wrong += '"from": "+43…"}, {"provider": "webhook", "url": "https://…", "secret": "whsec_…"}]; a second has a "name"'
     if not isinstance(given, list):
         raise EnvError(wrong)
     read: list[tuple[str, dict[str, Any]]] = []
@@ -58,7 +58,7 @@ def sms_providers_read(given: object) -> list[tuple[str, dict[str, Any]]]:
         provider = options.pop("provider", None)
         name = options.pop("name", provider)
         fits = isinstance(name, str) and name.isascii() and name.replace("-", "").isalnum()
-        if provider != "twilio" or not fits or any(name == known for known, _ in read):
+        if provider not in ("twilio", "webhook") or not fits or any(name == known for known, _ in read):
             raise EnvError(f"{wrong}, each name once")
         read.append((name, options))
     return read

@@ -389,6 +389,10 @@ MAIL_PROVIDERS = mail_providers_read(env.json("MAIL_PROVIDERS", ["smtp"]))
 """Who takes the mail, the preferred one first: the next takes over where one fails."""
 SMS_PROVIDERS = sms_providers_read(env.json("SMS_PROVIDERS", []))
 """Who takes SMS, the preferred one first; empty: messages by SMS wait, and are withheld as too late."""
+PUSH_KEY = env.str("PUSH_KEY", "")
+"""The private key by which browsers know us (VAPID); empty: messages by push wait, and are withheld as too late."""
+PUSH_CONTACT = env.str("PUSH_CONTACT", "")
+"""Whom a push service writes to when something is wrong, `mailto:` or `https:`; empty: BASE_URL."""
 SMS_SEGMENTS = env.int("SMS_SEGMENTS", 6)
 """Segments that one SMS may have: each is paid for."""
 SEND_WINDOW = env.int("SEND_WINDOW", 20)

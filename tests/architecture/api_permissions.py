@@ -27,6 +27,8 @@ ENDPOINTS: dict[str, dict[str, str]] = {
     "api/v1/messages": {"get": "messages:read"},
     "api/v1/messages/<uuid:message_id>": {"get": "messages:read"},
     "api/v1/messages/<uuid:message_id>/events": {"get": "messages:read"},
+    "api/v1/messages/<uuid:message_id>/shown": {"post": "messages:fetch"},
+    "api/v1/profiles/<int:profile_id>/waiting": {"get": "messages:fetch"},
     "api/v1/playbooks": {"get": "playbooks:read"},
     "api/v1/playbooks/<int:playbook_id>": {"get": "playbooks:read"},
     "api/v1/playbooks/<int:playbook_id>/versions": {"get": "playbooks:read"},

@@ -30,6 +30,8 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "p/": PUBLIC,  # an address typed in is answered alike, known or not
     "p/<str:token>": TOKEN,
     "p/<str:token>/data": TOKEN,
+    "push/worker.js": PUBLIC,  # the same script for everybody
+    "push/<str:token>": TOKEN,
     "x/<str:token>": TOKEN,
     "u/<str:token>": TOKEN,
     "c/<str:token>": TOKEN,

@@ -11,6 +11,7 @@ from pytest_django import Settings
 
 from apps.data.consent.models import (
     ConsentLink,
+    ConsentOrigin,
     ConsentPending,
     ConsentRecord,
     ConsentState,
@@ -37,7 +38,7 @@ from apps.delivery.sending.models import (
     SweepMark,
 )
 from apps.delivery.sending.rules import FIRST, STEPS
-from apps.foundation.accounts.models import User
+from apps.foundation.accounts.models import ApiClient, ApiKey, User
 from apps.foundation.governance.models import AuditEntry
 from tests.delivery.makers import make_purposes
 from tests.delivery.relay import Relay
@@ -105,6 +106,7 @@ _MADE_HERE: tuple[type[Model], ...] = (
     ConsentPending,
     ConsentLink,
     ConsentRecord,
+    ConsentOrigin,
     Suppression,
     PreferenceChange,
     Preference,
@@ -114,6 +116,8 @@ _MADE_HERE: tuple[type[Model], ...] = (
     ProfileKey,
     Profile,
     AuditEntry,
+    ApiKey,
+    ApiClient,
     User.groups.through,
     User,
 )

@@ -17,7 +17,7 @@ from .models import Channel, Purpose, Suppression
 
 K = TypeVar("K", bound=Hashable)
 
-ADDRESS_KIND = {Channel.EMAIL: "email", Channel.SMS: "phone"}
+ADDRESS_KIND = {Channel.EMAIL: "email", Channel.SMS: "phone", Channel.PUSH: "push"}
 """The kind of identifier that a message of the channel goes to."""
 
 _LEFT_ELSEWHERE = """
@@ -80,6 +80,7 @@ def gate_read(
     What needs no consent is not held up by a person's preferences either. topic: of what is sent, "" for none;
     at: the moment that a pause and quiet hours are asked about, now unless given.
     """
+    kind = ADDRESS_KIND.get(Channel(channel), "")
     with connection.cursor() as cursor:
         cursor.execute(
             _GATE,
@@ -87,7 +88,7 @@ def gate_read(
                 "people": list(profile_ids),
                 "purpose": purpose,
                 "channel": str(channel),
-                "kind": ADDRESS_KIND.get(Channel(channel), ""),
+                "kind": kind,
                 "topic": topic,
                 "at": at or now(),
             },
@@ -96,7 +97,9 @@ def gate_read(
     answers = {}
     for person, granted, outdated, left_elsewhere, held, *found, start, end, chosen, known, frequency in rows:
         identifier_id, digest, sealed, suppression_id = found
-        reason = _reason(granted and not left_elsewhere, outdated, needs_consent, held, identifier_id, suppression_id)
+        # where nothing is addressed (the web), nothing is missing
+        reached = identifier_id is not None or not kind
+        reason = _reason(granted and not left_elsewhere, outdated, needs_consent, held, reached, suppression_id)
         quiet = Quiet(start, end) if needs_consent and start is not None else None
         answers[person] = GateAnswer(
             allowed=not reason,
@@ -138,7 +141,7 @@ def _reason(
     outdated: bool | None,
     needs_consent: bool,
     held: str,
-    identifier_id: int | None,
+    reached: bool,
     suppression_id: int | None,
 ) -> str:
     if needs_consent and not granted:
@@ -147,7 +150,7 @@ def _reason(
         return "wording_outdated"
     if needs_consent and held:
         return held
-    if identifier_id is None:
+    if not reached:
         return "invalid_address"
     return "suppressed" if suppression_id is not None else ""
 

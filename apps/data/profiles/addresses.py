@@ -73,6 +73,8 @@ def value_mask(kind: str, value: str) -> str:
         return f"{local[:1]}{MASK}@{domain}" if at else ""
     if kind == Identifier.Kind.PHONE:
         return f"{value[:3]}{MASK}{value[-2:]}" if len(value) > 7 else MASK if value else ""
+    if kind == Identifier.Kind.PUSH:
+        return MASK if value else ""
     return value
 
 
@@ -191,6 +193,21 @@ def identifier_drop(*, profile_id: int, kind: str, value: str) -> bool:
     """
     held = Identifier.objects.filter(profile_id=profile_id, kind=kind, digest__in=address_digests(kind, value))
     return held.filter(main=False).delete()[0] > 0
+
+
+def identifier_gone(*, profile_id: int, kind: str, value: str) -> bool:
+    """Let go of a value (normalized) that nothing reaches any more. False when the person has it no more.
+
+    Also where it is the main one: then the newest other one of its kind takes its place.
+    """
+    with transaction.atomic():
+        Profile.objects.select_for_update(no_key=True).get(pk=profile_id)  # one writer a person
+        held = Identifier.objects.filter(profile_id=profile_id, kind=kind)
+        gone = held.filter(digest__in=address_digests(kind, value)).delete()[0] > 0
+        newest = held.order_by("-pk").first()
+        if gone and newest is not None and not held.filter(main=True).exists():
+            Identifier.objects.filter(pk=newest.pk).update(main=True)
+    return gone
 
 
 def identifiers_add(identifiers: Iterable[NewIdentifier]) -> int:

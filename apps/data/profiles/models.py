@@ -51,6 +51,7 @@ class Identifier(models.Model):
         EMAIL = "email", "e-mail"
         PHONE = "phone", "phone"
         EXTERNAL = "external_id", "customer number"
+        PUSH = "push", "browser that takes messages"
 
     profile = models.ForeignKey(
         Profile, on_delete=models.CASCADE, related_name="identifiers", db_index=False

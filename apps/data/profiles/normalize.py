@@ -3,6 +3,7 @@
 Pure. What can't be understood raises Invalid where an identifier depends on it, and is `""` elsewhere.
 """
 
+import json
 import re
 import unicodedata
 from functools import lru_cache
@@ -26,6 +27,7 @@ _PLAIN_EMAIL = re.compile(
     r"(?=.{6,254}\Z)(?=[^@]{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*"
     r"@(?:(?![a-z0-9-]{2}--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
 )
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]{20,100}")
 _WHOLE_FLOAT = re.compile(r"(\d{1,18})\.0+")
 _NOT_LETTERS = re.compile(r"[^a-z0-9]+")
 _LANGUAGE = re.compile(r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|\d{3}))?", re.IGNORECASE)
@@ -97,6 +99,25 @@ def external_id_scoped(source: str, text: str) -> str:
     Raises Invalid.
     """
     return f"{source}:{external_id_normalize(text)}"
+
+
+def push_normalize(text: str) -> str:
+    """A browser that takes messages, as one spelling of the JSON that it gives (W3C Push API, `PushSubscription`).
+
+    Raises Invalid (`push_invalid`). That its keys are good is seen by who writes to it.
+    """
+    try:
+        said = json.loads(text[:4_000])
+        endpoint, keys = said["endpoint"], said["keys"]
+        kept = {"endpoint": endpoint, "keys": {name: keys[name].rstrip("=") for name in ("auth", "p256dh")}}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Invalid("push_invalid", "Not a subscription as browsers give it, with endpoint and keys") from None
+    plain = isinstance(endpoint, str) and len(endpoint) <= 500 and endpoint.isascii() and endpoint.isprintable()
+    if not plain or not endpoint.startswith(("https://", "http://")):
+        raise Invalid("push_invalid", "The endpoint of a subscription is a web address")
+    if not all(_BASE64URL.fullmatch(value) for value in kept["keys"].values()):
+        raise Invalid("push_invalid", "The keys of a subscription are base64url")
+    return json.dumps(kept, separators=(",", ":"), sort_keys=True)
 
 
 def name_fold(text: str) -> str:

@@ -25,6 +25,7 @@ from .normalize import (
     external_id_normalize,
     language_tag,
     phone_normalize,
+    push_normalize,
     text_clean,
     time_zone_name,
 )
@@ -59,6 +60,8 @@ def identifier_normalize(kind: str, value: str) -> str:
             said = "A customer number says whose it is: write it as shop:17850"
             raise Invalid("external_id_unscoped", said, {"field": "value"})
         return external_id_normalize(value)
+    if kind == Identifier.Kind.PUSH:
+        return push_normalize(value)
     raise Invalid("identifier_kind", f"Choose of {', '.join(Identifier.Kind.values)}", {"field": "kind"})
 
 

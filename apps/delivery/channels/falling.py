@@ -6,7 +6,7 @@ taken is never tried elsewhere. Three in a row that were dropped, refused for no
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -16,6 +16,7 @@ from .breaker import Breaker
 from .contracts import Envelope, Receipt
 from .errors import OutcomeUnknown, Unavailable
 from .esp import EspChannel
+from .message_webhook import MessageWebhook
 from .smtp import SmtpChannel, relay_parse
 from .twilio import TIMEOUT_SECONDS, Account, TwilioChannel
 
@@ -56,29 +57,44 @@ _remembered: dict[str, Breaker] = {}
 
 
 def mail_channel(
-    providers: Sequence[tuple[str, Mapping[str, Any]]], *, smtp_url: str, hostname: str
+    providers: Sequence[tuple[str, Mapping[str, Any]]], *, smtp_url: str, hostname: str, inside: Collection[str] = ()
 ) -> "OneByOne | FallingChannel":
-    """E-mail by these providers, the preferred one first: `smtp`, or a name of `esp.PROVIDERS` with its options.
+    """E-mail by these providers, the preferred one first: `smtp`, `webhook`, or a name of `esp.PROVIDERS`, with its
+    options. inside: hosts of one's own network, for webhooks.
 
     Raises ValueError for what can't be set up.
     """
     made: list[Provider] = []
     for name, options in providers:
         smtp = name == "smtp"
-        channel = SmtpChannel(relay_parse(smtp_url), hostname=hostname) if smtp else EspChannel(name, options)
+        channel: OneByOne
+        if name == "webhook":
+            channel = MessageWebhook(options, as_text=False, inside=inside)
+        else:
+            channel = SmtpChannel(relay_parse(smtp_url), hostname=hostname) if smtp else EspChannel(name, options)
         made.append(Provider(name, channel, _remembered.setdefault(name, Breaker())))
     return made[0].channel if len(made) == 1 else FallingChannel(made)
 
 
 def sms_channel(
-    providers: Sequence[tuple[str, Mapping[str, Any]]], *, base_url: str, timeout: float = TIMEOUT_SECONDS
+    providers: Sequence[tuple[str, Mapping[str, Any]]],
+    *,
+    base_url: str,
+    inside: Collection[str] = (),
+    timeout: float = TIMEOUT_SECONDS,
 ) -> "FallingChannel":
-    """SMS by these accounts, the preferred one first: name and options of each. Raises ValueError."""
+    """SMS by these, the preferred one first: name and options of each. Raises ValueError.
+
+    Who has a `url` is a webhook, the others are accounts at Twilio; inside: hosts of one's own network, for webhooks.
+    """
     made = []
     for name, options in providers:
-        channel = TwilioChannel(
-            Account.of(options), callback_url=f"{base_url.rstrip('/')}/hooks/sms/{name}/", timeout=timeout
-        )
+        channel: OneByOne
+        if "url" in options:
+            channel = MessageWebhook(options, as_text=True, inside=inside, timeout=timeout)
+        else:
+            callback = f"{base_url.rstrip('/')}/hooks/sms/{name}/"
+            channel = TwilioChannel(Account.of(options), callback_url=callback, timeout=timeout)
         made.append(Provider(name, channel, _remembered.setdefault(f"sms:{name}", Breaker())))
     return FallingChannel(made)
 

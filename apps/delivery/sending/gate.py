@@ -59,7 +59,8 @@ WITH moved AS (
   UPDATE sending_message AS message
   SET state = 'sending', attempts = message.attempts + 1, sending_at = clock_timestamp(),
       lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
-      address_digest = decode(passed.address_digest, 'hex'), key_id = passed.key_id, dated_at = passed.dated_at,
+      address_digest = nullif(decode(passed.address_digest, 'hex'), ''::bytea),
+      key_id = passed.key_id, dated_at = passed.dated_at,
       content_digest = passed.digest, size = passed.size, tracked = passed.tracked
   FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(address_digests)s::text[],
               %(key_ids)s::text[], %(dates)s::timestamptz[], %(digests)s::text[], %(sizes)s::int[],
@@ -229,7 +230,8 @@ def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
             addresses |= goes_to
             continue
         held = {person: (answer.digest, answer.sealed) for person, answer in by_person.items() if answer.allowed}
-        opened = addresses_open(ADDRESS_KIND.get(Channel(channel), ""), held)
+        kind = ADDRESS_KIND.get(Channel(channel), "")
+        opened = addresses_open(kind, held) if kind else dict.fromkeys(held, "")
         addresses |= {
             item.claimed.id: opened[item.claimed.profile_id] for item in group if item.claimed.profile_id in opened
         }

@@ -27,7 +27,9 @@ from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.sealing import decisions_open
 from apps.delivery.channels.mime import Letter, letter_bytes
+from apps.delivery.channels.push import push_bytes
 from apps.delivery.channels.sms import sms_bytes
+from apps.delivery.channels.web import web_bytes
 from apps.foundation.core.errors import Conflict, NotFound, PermanentError
 from apps.foundation.core.signing import signing_key_id
 
@@ -54,13 +56,19 @@ def message_make(
     """A message out of what was decided: for customers, for dry runs and for tests alike. Nothing is written.
 
     links: by the names that templates have for them; trace: see `traces.py`, "" where nothing is followed.
-    Raises RenderError, PermanentError (`invalid_address`; of an SMS `too_long`).
+    Raises RenderError, PermanentError (`invalid_address`; of an SMS and of push `too_long`).
     """
     if compiled_id is None:
         raise RenderError("no_template", "The decision names no template")
     rendered = render(compiled_load(compiled_id), {**inputs, "links": links, "trace": trace})
     if channel == Channel.SMS:
         return Made(rendered, sms_bytes(rendered.text, most=settings.SMS_SEGMENTS))
+    if channel == Channel.PUSH:
+        aside = [links[name] for name in ("unsubscribe", "preferences") if name in links]
+        raw = push_bytes(title=rendered.subject, text=rendered.text, passed_over=aside, message_id=str(message_id))
+        return Made(rendered, raw)
+    if channel == Channel.WEB:
+        return Made(rendered, web_bytes(title=rendered.subject, text=rendered.text, html=rendered.html))
     content = letter_bytes(
         Letter(
             message_id=message_id,
@@ -159,10 +167,9 @@ def messages_prepare(
             faults[one.id] = one.fault
             continue
         try:
-            # a stand-in where there is no address: the gate withholds it, and it is never handed over
-            prepared.append(
-                message_prepare(one, dispatches[one.dispatch_id], address=one.address or "nobody@invalid", at=at)
-            )
+            # where an address is missing: the gate withholds it, and it is never handed over
+            stand_in = "" if dispatches[one.dispatch_id].channel == Channel.WEB else "nobody@invalid"
+            prepared.append(message_prepare(one, dispatches[one.dispatch_id], address=one.address or stand_in, at=at))
         except PermanentError as error:
             faults[one.id] = error.code
         except RenderError as error:
@@ -216,6 +223,8 @@ def _inputs_of(message_id: UUID) -> Mapping[str, Any]:
 
 def _address_of(message: Message) -> str:
     """The address that a message went to. Raises Conflict."""
+    if not ADDRESS_KIND.get(Channel(message.channel)):
+        return ""
     address = address_by_digest(
         profile_id=message.profile_id,
         kind=ADDRESS_KIND.get(Channel(message.channel), ""),

@@ -17,11 +17,15 @@ from django.db import Error as AnyDatabaseError
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from apps.data.consent.models import Channel as ChannelKind
+from apps.data.consent.selectors import ADDRESS_KIND
+from apps.data.profiles.addresses import identifier_gone
 from apps.data.profiles.errors import MasterKeyMissing
 from apps.delivery.channels.breaker import Breaker
 from apps.delivery.channels.contracts import Envelope
 from apps.delivery.channels.errors import OutcomeUnknown, Unavailable, Withdrawn
 from apps.delivery.channels.falling import mail_channel, sms_channel
+from apps.delivery.channels.push import GONE, PushChannel
+from apps.delivery.channels.web import WebChannel
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import PermanentError, RetryableError
 from apps.foundation.core.live import live_publish
@@ -62,17 +66,26 @@ class RelayAway(Exception):
 
 def kinds_set_up() -> list[ChannelKind]:
     """The kinds of channel that somebody hands over; messages of the others wait."""
-    return [ChannelKind.EMAIL, *([ChannelKind.SMS] if settings.SMS_PROVIDERS else [])]
+    others = ((ChannelKind.SMS, settings.SMS_PROVIDERS), (ChannelKind.PUSH, settings.PUSH_KEY))
+    return [ChannelKind.EMAIL, ChannelKind.WEB, *(kind for kind, given in others if given)]
 
 
 def channel_open(kind: ChannelKind = ChannelKind.EMAIL) -> Channel:
     """A channel of that kind, connected. Raises Unavailable, ValueError for settings that can't be meant."""
     channel: Channel
     if kind == ChannelKind.SMS:
-        channel = sms_channel(settings.SMS_PROVIDERS, base_url=settings.BASE_URL)
+        channel = sms_channel(settings.SMS_PROVIDERS, base_url=settings.BASE_URL, inside=settings.WEBHOOK_INSIDE_HOSTS)
+    elif kind == ChannelKind.WEB:
+        channel = WebChannel()
+    elif kind == ChannelKind.PUSH:
+        contact = settings.PUSH_CONTACT or settings.BASE_URL
+        channel = PushChannel(key=settings.PUSH_KEY, contact=contact, inside=settings.WEBHOOK_INSIDE_HOSTS)
     else:
         channel = mail_channel(
-            settings.MAIL_PROVIDERS, smtp_url=settings.SMTP_URL, hostname=urlsplit(settings.BASE_URL).hostname or ""
+            settings.MAIL_PROVIDERS,
+            smtp_url=settings.SMTP_URL,
+            hostname=urlsplit(settings.BASE_URL).hostname or "",
+            inside=settings.WEBHOOK_INSIDE_HOSTS,
         )
     channel.open()
     return channel
@@ -135,6 +148,7 @@ class SendLoop:
         self._dispatches: dict[int, Dispatch] = {}
         self._told_at = 0.0
         self._untold: set[int] = set()
+        self._gone: list[Prepared] = []
 
     def run(self) -> None:
         """Work until nothing is due or the time is up. Raises RelayAway; what was not begun is given back before."""
@@ -198,6 +212,10 @@ class SendLoop:
             if self._faults >= (1 if self._breaker.pause else FAULTS_IN_A_ROW):
                 away = RelayAway("it drops connections")
         _with_patience(lambda: results_record(results))
+        while self._gone:  # the message goes to what else its person has, when it is tried again
+            item_gone = self._gone.pop()
+            kind = ADDRESS_KIND[self._kind]
+            identifier_gone(profile_id=item_gone.claimed.profile_id, kind=kind, value=item_gone.address)
         self._untold.update(item.claimed.dispatch_id for item in window)
         self.live_tell()
         if away is not None:
@@ -241,6 +259,8 @@ class SendLoop:
                     return self._result(item, Outcome.DEFERRED, error.code, error.message)
             except RetryableError as error:
                 self._faults = self._faults + 1 if error.code == "dropped" else 0
+                if error.code == GONE:
+                    self._gone.append(item.prepared)
                 return self._result(item, Outcome.DEFERRED, error.code, error.message)
             except PermanentError as error:
                 self._faults = 0

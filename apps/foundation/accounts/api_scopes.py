@@ -38,6 +38,7 @@ SCOPES_OF_API: Final[tuple[Scope, ...]] = (
     Scope("playbooks:read", "read playbooks and runs"),
     Scope("runs:write", "start, pause, go on with and cancel runs that the owner may"),
     Scope("messages:read", "read messages and what came of them, without addresses and content"),
+    Scope("messages:fetch", "fetch the messages that wait on the web for a person, and say that they were shown"),
     Scope("decisions:read", "read decisions and why they were made"),
     Scope("decisions:make", "ask for decisions"),
     Scope("webhooks:read", "read webhooks and their deliveries"),
@@ -74,6 +75,7 @@ KINDS_OF_CLIENTS: Final[tuple[Kind, ...]] = (
         frozenset(
             {
                 "decisions:make",
+                "messages:fetch",
                 "events:write",
                 "items:read",
                 "promotions:read",

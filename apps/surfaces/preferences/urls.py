@@ -1,12 +1,26 @@
 from django.urls import path
 
-from . import addresses, confirming, finding, looking, platforms, rights, signing_up, surveys, views, well_known
+from . import (
+    addresses,
+    confirming,
+    finding,
+    looking,
+    platforms,
+    pushing,
+    rights,
+    signing_up,
+    surveys,
+    views,
+    well_known,
+)
 
 app_name = "preferences"
 urlpatterns = [
     path("p/", finding.find, name="find"),
     path("p/<str:token>", views.preferences, name="preferences"),
     path("p/<str:token>/data", rights.data, name="data"),
+    path("push/worker.js", pushing.worker, name="push-worker"),
+    path("push/<str:token>", pushing.push, name="push"),
     path("x/<str:token>", rights.export, name="export"),
     path("u/<str:token>", views.unsubscribe, name="unsubscribe"),
     path("hooks/consent/<uuid:platform_id>", platforms.platform_hook, name="consent-platform"),

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -73,6 +74,7 @@ def _context(request: HttpRequest, token: str, profile_id: int, message_id: UUID
         "page": page,
         "here": _here(request, token),
         "zones": zones_offered(),
+        "takes_push": bool(settings.PUSH_KEY),
         "said": replace(said, text=f"{said.text} {goodbye}") if goodbye else said,
     }
 

@@ -89,7 +89,7 @@ def number_opts_out(number: str) -> None:
 def _signed_form(request: HttpRequest, provider: str) -> Mapping[str, list[str]] | HttpResponse:
     """What was posted, once it is known that Twilio did; else the answer that refuses it."""
     options = dict(settings.SMS_PROVIDERS).get(provider)
-    if options is None:
+    if options is None or "url" in options:
         return JsonResponse({"error": "No such provider is set up here"}, status=404)
     if int(request.headers.get("Content-Length") or 0) > LIMIT:
         return JsonResponse({"error": "The body is too large"}, status=413)

@@ -36,6 +36,24 @@ class MessageWhole(Message):
     tries = Attempt(many=True)
 
 
+class Waiting(serializers.Serializer[object]):
+    """A message that waits to be shown."""
+
+    id = serializers.UUIDField()
+    purpose = serializers.CharField()
+    title = serializers.CharField()
+    text = serializers.CharField()
+    html = serializers.CharField()
+    sent_at = serializers.DateTimeField()
+    until = serializers.DateTimeField(help_text="it is shown no later")
+
+
+class WaitingList(serializers.Serializer[object]):
+    """What waits for one person."""
+
+    items = Waiting(many=True)
+
+
 class MessagePage(serializers.Serializer[object]):
     """A page of messages."""
 

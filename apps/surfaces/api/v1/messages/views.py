@@ -2,11 +2,14 @@
 
 from uuid import UUID
 
+from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.data.profiles.models import Profile
 from apps.delivery.sending import models
+from apps.delivery.sending.waiting import waiting_read, waiting_shown
 from apps.surfaces.api.paging import choice_read, number_read, page_read
 from apps.surfaces.api.problems import Problem
 from apps.surfaces.api.reaching import message_reached, messages_within
@@ -63,6 +66,35 @@ class MessageView(ApiView):
         message = message_reached(self.caller, message_id)
         tries = serializers.Attempt(message.delivery_attempts.order_by("number"), many=True).data
         return Response({**serializers.Message(message).data, "tries": tries})
+
+
+class WaitingView(ApiView):
+    """What waits for one person on the web."""
+
+    scopes = {"get": "messages:fetch"}
+
+    @extend_schema(operation_id="messages_waiting", responses=serializers.WaitingList)
+    def get(self, request: Request, profile_id: int) -> Response:
+        """Messages that wait for a person, the newest first, by what they agree to now.
+
+        Asking changes nothing: say of each that it was shown, and it waits no more.
+        """
+        if not Profile.objects.filter(pk=profile_id).exists():
+            raise Http404
+        found = waiting_read(messages_within(self.caller), profile_id=profile_id)
+        return Response({"items": serializers.Waiting(found, many=True).data})
+
+
+class ShownView(ApiView):
+    """That a message was shown."""
+
+    scopes = {"post": "messages:fetch"}
+
+    @extend_schema(operation_id="messages_shown", request=None, responses={204: None})
+    def post(self, request: Request, message_id: UUID) -> Response:
+        """A message that waited was shown to its person. Twice changes nothing."""
+        waiting_shown(message_reached(self.caller, message_id))
+        return Response(status=204)
 
 
 class MessageEventsView(ApiView):
