@@ -329,6 +329,8 @@ TRIGGER_AUDIENCE_MINUTES = env.int("TRIGGER_AUDIENCE_MINUTES", 5)
 """Minutes between two looks at who entered an audience."""
 
 # --- digests ---
+# Percent of people who get nothing of any playbook that needs consent: against them it is seen what messages bring.
+HOLDOUT_PERCENT = env.float("HOLDOUT_PERCENT", 0, validate=validate.Range(min=0, max=50))
 DIGEST_HOUR = env.int("DIGEST_HOUR", 9, validate=validate.Range(min=0, max=23))
 """The hour, from 0 to 23 on the person's wall, at which digests go out."""
 DIGEST_WEEKDAY = env.str(

@@ -308,6 +308,9 @@ NOUNS: dict[str, dict[str, str]] = {
         "triggers.py": "events, entries and calls that begin journeys",
     },
     "decisioning/decisions": {
+        "keeping.py": "what was looked at, as a decision keeps it; pure",
+        "reading.py": "what deciding looks at, read at once for many people",
+        "replay.py": "computing a decision again",
         "digests.py": "what is collected for digests, and when they go out",
         "weighing.py": "what of it a digest shows",
         "privacy.py": "what it tells of the personal data it holds",

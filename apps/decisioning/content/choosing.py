@@ -95,10 +95,7 @@ def tier_choose(
                 passed.append({"facts": "none"})
                 continue
             match = rule_matches(tier.rule, facts)
-            because = [
-                {"field": leaf["field"], "is": leaf["is"], "wanted": leaf["wanted"]}
-                for leaf in match.because[:_MOST_LEAVES]
-            ]
+            because = leaves_kept(match.because)
             if not match.matched:
                 passed.append(because)
                 continue
@@ -114,6 +111,11 @@ def tier_choose(
         why = {"at": index, "no": passed} if passed else {"at": index}
         return chosen, {**why, "why": because} if because else why
     raise AssertionError("a slot ends in a static tier: whoever pins it sees to it")
+
+
+def leaves_kept(because: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The leaves that settled a rule, as a decision keeps them."""
+    return [{"field": leaf["field"], "is": leaf["is"], "wanted": leaf["wanted"]} for leaf in because[:_MOST_LEAVES]]
 
 
 def language_choose(wanted: str, offered: Iterable[str], default: str) -> str:

@@ -51,6 +51,7 @@ class BrandSpec(TypedDict):
     colours: dict[str, str]
     default_language: str
     labels: NotRequired[dict[str, dict[str, str]]]
+    unsafe_words: NotRequired[list[str]]
 
 
 @dataclass(frozen=True, slots=True)

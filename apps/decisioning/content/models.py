@@ -49,6 +49,12 @@ class Brand(models.Model):
         blank=True,
         help_text="what customers read where a model chose or wrote something: by label, then by language",
     )
+    unsafe_words = models.JSONField(
+        default=list,
+        blank=True,
+        db_default=models.Value([], models.JSONField()),
+        help_text="no product is shown whose title or category holds one of them",
+    )
     page_accent = models.CharField(max_length=7, blank=True, default="", db_default="")
     page_words = models.JSONField(default=dict, blank=True, db_default=models.Value({}, models.JSONField()))
     updated_at = models.DateTimeField(default=now)

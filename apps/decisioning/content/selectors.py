@@ -75,6 +75,8 @@ def brand_spec(brand: Brand) -> BrandSpec:
     }
     if brand.labels:
         spec["labels"] = dict(brand.labels)
+    if brand.unsafe_words:
+        spec["unsafe_words"] = list(brand.unsafe_words)
     return spec
 
 

@@ -1,24 +1,34 @@
 """The decision for one person: pure, so that the same inputs give the same answer, here and years later.
 
-Order: consent → eligibility → caps → ranking → tiers → static. Holdout comes between consent and eligibility once
-there are experiments. Not sending is an outcome with a reason.
+Order: consent → holdout → eligibility → exclusions → caps → ranking → tiers → static. Not sending is an outcome with a
+reason. `reading.py` brings what it looks at, for a batch and for one person alike; `replay.py` asks it again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from hashlib import blake2b
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from apps.decisioning.audiences.contracts import PersonFacts, Rule
-from apps.decisioning.audiences.rules import rule_parse
-from apps.decisioning.content.choosing import COLLECTED, PERSONAL, Tier, Validity, language_choose, tier_choose
+from apps.decisioning.audiences.rules import rule_matches, rule_parse
+from apps.decisioning.content.choosing import (
+    COLLECTED,
+    PERSONAL,
+    Tier,
+    Validity,
+    language_choose,
+    leaves_kept,
+    tier_choose,
+)
 from apps.decisioning.content.contracts import tier_block
 from apps.decisioning.playbooks.contracts import CapSpec, PlaybookSpec
+from apps.decisioning.playbooks.engine import QUIET_HOURS
 from apps.decisioning.playbooks.rules import leading_slot
-from apps.decisioning.recommendations.contracts import ItemCard
+from apps.decisioning.recommendations.contracts import Candidate
 from apps.foundation.core.text import is_blank
-from apps.foundation.core.wall_clock import Quiet, quiet_of, zone_choose
+from apps.foundation.core.wall_clock import Quiet, quiet_both_until, quiet_of, zone_choose
 
 SEND = "send"
 FREQUENCY_CAP = "frequency_cap"
@@ -26,8 +36,18 @@ NO_CONSENT = "no_consent"
 DIGEST = "digest"
 DIGEST_EMPTY = "digest_empty"
 DIGEST_CHANGED = "digest_changed"
+HOLDOUT = "holdout"
+NOT_IN_AUDIENCE = "not_in_audience"
+OPEN_TICKET = "open_ticket"
+
+BLOCKED: Final = "blocked"
+BRAND_SAFETY: Final = "brand_safety"
+
+EVERYTHING: Final = ""
+"""The name under which people are held out of all playbooks."""
 
 _LONGEST_VALUE = 500
+_SHARES: Final = 1 << 64
 
 
 _UTC = ZoneInfo("UTC")
@@ -41,7 +61,10 @@ class Plan:
     leading: the slot whose tier stands for the message; zone: for the quiet hours of people whose own is not known;
     topic: what it is about, "" for none; collecting: the slots of a digest that show what was
     collected;
-    system: whether it is system mail.
+    system: whether it is system mail; holdout, holdout_all: percent of people who get nothing, of this playbook and of
+    all; audience: who may get it, asked of each person, None where a snapshot said so before; heeds_tickets: whoever
+    waits for help gets nothing; blocked: numbers of items that are never shown; unsafe: words in small letters that no
+    item's title or category may hold.
     """
 
     slots: tuple[tuple[str, tuple[Tier, ...]], ...]
@@ -58,6 +81,13 @@ class Plan:
     most_items: int = 0
     collecting: frozenset[str] = frozenset()
     system: bool = False
+    playbook: str = ""
+    holdout: float = 0
+    holdout_all: float = 0
+    audience: Rule | None = None
+    heeds_tickets: bool = False
+    blocked: frozenset[str] = frozenset()
+    unsafe: tuple[str, ...] = ()
 
     @property
     def collects(self) -> bool:
@@ -74,8 +104,9 @@ class Plan:
 class Person:
     """What is known of one person at the moment of deciding.
 
-    gate: "" when a message may go out, else why not, None when the gate gave no answer; messages: how many of the
-    purpose they got within the cap's days; values: of the profile, by name; cards: by source, best first;
+    seed: what chance is drawn by, their number; gate: "" when a message may go out, else why not, None when the gate
+    gave no answer; ticket: they wait for help; messages: how many of the purpose they got within the cap's days;
+    values: of the profile, by name; cards: candidates by source, best first;
     impersonal: they withdrew personalisation; tracked: they agreed that opens and clicks are followed; frequency: that
     of their digest where the message is collected for it, "" where it comes by itself; collected: for a digest, what
     was weighed for it, as its reasons keep it.
@@ -86,11 +117,21 @@ class Person:
     language: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     facts: PersonFacts | None = None
-    cards: Mapping[str, Sequence[ItemCard]] = field(default_factory=dict)
+    cards: Mapping[str, Sequence[Candidate]] = field(default_factory=dict)
     impersonal: bool = False
     tracked: bool = False
     frequency: str = ""
     collected: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    ticket: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asleep:
+    """When somebody may not be written to: quiet hours of the playbook and their own, each with its zone."""
+
+    playbook: tuple[Quiet | None, ZoneInfo]
+    own: tuple[Quiet | None, ZoneInfo]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +145,18 @@ class Verdict:
     reasons: dict[str, Any]
 
 
-def plan_make(spec: PlaybookSpec, compiled: Mapping[str, int], tokens: Mapping[str, Sequence[str]]) -> Plan:
-    """The plan of a version. Raises Invalid for a rule that can't be read."""
+def plan_make(
+    spec: PlaybookSpec,
+    compiled: Mapping[str, int],
+    tokens: Mapping[str, Sequence[str]],
+    *,
+    holdout_all: float = 0,
+    asks_audience: bool = False,
+) -> Plan:
+    """The plan of a version. holdout_all: percent of people who get nothing of any playbook that needs consent;
+    asks_audience: whether each person is asked for, as no snapshot was made. Raises Invalid for a rule that can't be
+    read."""
+    everybody = bool(spec.get("mail_kind")) or spec.get("budget") == "transactional"
     slots = tuple(
         (
             name,
@@ -140,7 +191,35 @@ def plan_make(spec: PlaybookSpec, compiled: Mapping[str, int], tokens: Mapping[s
         most_items=max((tier.count for tier in tiers), default=0),
         system=bool(spec.get("mail_kind")),
         collecting=frozenset(name for name, of_slot in slots if any(tier.source == COLLECTED for tier in of_slot)),
+        playbook=spec.get("playbook", ""),
+        holdout=0 if everybody else spec.get("holdout", 0),
+        holdout_all=0 if everybody else holdout_all,
+        audience=rule_parse(spec["audience_rule"]) if asks_audience else None,
+        heeds_tickets=spec.get("heeds_tickets", False),
+        blocked=frozenset(spec.get("blocked_items", ())),
+        unsafe=tuple(word.lower() for word in spec["brand"].get("unsafe_words", ())),
     )
+
+
+def drawn(of: str, seed: int) -> float:
+    """A person's lot in a draw, from 0 (included) to 100 (not included): always the same, and another in each draw."""
+    lot = blake2b(f"{of}\n{seed}".encode(), digest_size=8, person=b"holdout").digest()
+    return int.from_bytes(lot, "big") / _SHARES * 100
+
+
+def held_out(plan: Plan, seed: int) -> dict[str, Any]:
+    """Whether a person is held out, and of what: the draw and its percent; nothing for who is not."""
+    if plan.holdout_all and drawn(EVERYTHING, seed) < plan.holdout_all:
+        return {"of": "everything", "percent": plan.holdout_all}
+    if plan.holdout and drawn(plan.playbook, seed) < plan.holdout:
+        return {"of": "playbook", "percent": plan.holdout}
+    return {}
+
+
+def propensity(plan: Plan, outcome: str) -> float:
+    """The chance with which a person got this, of all that could have come of the draw. All else is certain."""
+    written_to = (1 - plan.holdout_all / 100) * (1 - plan.holdout / 100)
+    return round(1 - written_to if outcome == HOLDOUT else written_to, 6)
 
 
 def withheld_because(plan: Plan, person: Person) -> tuple[str, dict[str, Any]]:
@@ -149,9 +228,54 @@ def withheld_because(plan: Plan, person: Person) -> tuple[str, dict[str, Any]]:
         return NO_CONSENT, {"gate": "no answer"}
     if person.gate:
         return person.gate, {"gate": person.gate}
+    if (plan.holdout or plan.holdout_all) and (held := held_out(plan, person.seed)):
+        return HOLDOUT, {"holdout": held}
+    if plan.audience is not None:
+        if person.facts is None:
+            return NOT_IN_AUDIENCE, {"audience": "nothing is known"}
+        match = rule_matches(plan.audience, person.facts)
+        if not match.matched:
+            return NOT_IN_AUDIENCE, {"audience": leaves_kept(match.because)}
+    if plan.heeds_tickets and person.ticket:
+        return OPEN_TICKET, {"ticket": True}
     if plan.cap is not None and person.messages >= plan.cap["count"]:
         return FREQUENCY_CAP, {"cap": {"got": person.messages, **plan.cap}}
     return "", {}
+
+
+def awake(asleep: Asleep, *, at: datetime, deadline: datetime) -> tuple[datetime | None, Verdict | None]:
+    """When the quiet hours of a moment end, None outside of them; and the verdict where that is after the deadline."""
+    end = quiet_both_until(asleep.playbook, asleep.own, at=at)
+    if end is None or end <= deadline:
+        return end, None
+    return end, Verdict(
+        QUIET_HOURS, None, "", {}, {"quiet": {"until": end.isoformat(), "deadline": deadline.isoformat()}}
+    )
+
+
+def item_fault(plan: Plan, candidate: Candidate) -> str:
+    """Why a candidate may not be shown, "" where it may."""
+    if candidate.gone:
+        return candidate.gone
+    card = candidate.card
+    if card["sku"] in plan.blocked:
+        return BLOCKED
+    if plan.unsafe:
+        words = f"{card['title']}\n{candidate.category}".lower()
+        if any(word in words for word in plan.unsafe):
+            return BRAND_SAFETY
+    return ""
+
+
+def shown(plan: Plan, candidates: Iterable[Candidate]) -> list[Any]:
+    """The cards of the candidates that may be shown, best first, as many as a slot takes."""
+    cards: list[Any] = []
+    for candidate in candidates:
+        if len(cards) == plan.most_items:
+            break
+        if not item_fault(plan, candidate):
+            cards.append(candidate.card)
+    return cards
 
 
 def _digest_of(plan: Plan, person: Person, verdict: Verdict) -> Verdict:
@@ -173,11 +297,12 @@ def decide(plan: Plan, person: Person, moment: datetime | None = None) -> Verdic
     if outcome:
         return Verdict(outcome, None, "", {}, reasons)
     language = language_choose(person.language, plan.compiled, plan.default_language)
+    cards = {source: shown(plan, candidates) for source, candidates in person.cards.items()}
     slots: dict[str, Any] = {}
     explained: dict[str, Any] = {}
     leading = ""
     for name, tiers in plan.slots:
-        slots[name], why = tier_choose(tiers, person.facts, person.cards, moment, impersonal=person.impersonal)
+        slots[name], why = tier_choose(tiers, person.facts, cards, moment, impersonal=person.impersonal)
         if why:
             explained[name] = why
         if name == plan.leading:

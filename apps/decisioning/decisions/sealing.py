@@ -26,16 +26,19 @@ _RAW: Final = -15
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a decision keeps of its person: see `engine.Verdict`."""
+    """What a decision keeps of its person: see `engine.Verdict`, and what was looked at (`keeping.py`); None of the
+    last in decisions from before that was kept."""
 
     inputs: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, Any] = field(default_factory=dict)
+    seen: dict[str, Any] | None = None
 
 
 def decision_seal(vault: Vault, *, decision_id: UUID, profile_id: int, kept: Kept) -> bytes:
     """`kept`, so that only the person's key opens it, and only in this row. Raises Erased."""
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW)
-    plain = packer.compress(orjson.dumps([kept.inputs, kept.reasons])) + packer.flush()
+    whole = [kept.inputs, kept.reasons] if kept.seen is None else [kept.inputs, kept.reasons, kept.seen]
+    plain = packer.compress(orjson.dumps(whole)) + packer.flush()
     return vault.seal(profile_id, Place(TABLE, COLUMN, str(decision_id)), plain)
 
 
@@ -44,8 +47,7 @@ def decision_open(vault: Vault, *, decision_id: UUID, profile_id: int, sealed: b
     if not sealed and profile_id not in vault:
         raise Erased(f"profile {profile_id} has no key")  # and had none when it was decided about them
     plain = vault.open(profile_id, Place(TABLE, COLUMN, str(decision_id)), sealed)
-    inputs, reasons = orjson.loads(zlib.decompress(plain, _RAW))
-    return Kept(inputs, reasons)
+    return Kept(*orjson.loads(zlib.decompress(plain, _RAW)))
 
 
 def decisions_open(decisions: Iterable[Decision]) -> dict[UUID, Kept | None]:

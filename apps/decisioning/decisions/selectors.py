@@ -43,6 +43,9 @@ OUTCOMES: dict[str, str] = {
     "topic_off": "does not want this topic",
     "paused": "paused messages for a while",
     "frequency_cap": "had enough messages lately",
+    "holdout": "held out, to see what messages bring",
+    "not_in_audience": "not in the audience",
+    "open_ticket": "waits for help: a support ticket is open",
     "quiet_hours": "quiet hours that end too late",
     "too_late": "it was too late to send it",
     DIGEST: "kept for their digest",
@@ -306,6 +309,11 @@ def verdict_summary(decision: Verdict) -> str:
         return f"Withheld: got {cap['got']} within {cap['days']} days already, and at most {cap['count']} are allowed."
     if decision.reasons.get("gate") == "no answer":
         return "Withheld: the gate gave no answer, and then nothing is sent."
+    if held := decision.reasons.get("holdout"):
+        of = "all playbooks" if held["of"] == "everything" else "this playbook"
+        return f"Withheld: held out of {of}, with {held['percent']:g}% of people, to see what messages bring."
+    if isinstance(audience := decision.reasons.get("audience"), list):
+        return f"Withheld: not in the audience: {_leaves(audience)}."
     if decision.outcome == DIGEST:
         return "Kept for the digest that they chose."
     return f"Withheld: {OUTCOMES.get(decision.outcome, decision.outcome)}."

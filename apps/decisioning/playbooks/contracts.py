@@ -52,6 +52,8 @@ class PlaybookSpec(TypedDict):
 
     languages: the brand's default first; template_version, slots: of the first message; steps: empty for a playbook
     that is one message; quiet: "start" and "end" of the quiet hours as HH:MM on the person's wall.
+    holdout: percent of people who get nothing of it; heeds_tickets: nor does who has a support ticket open;
+    blocked_items: numbers of items that it never shows.
     What is not required came later: versions from before lack it, and mean the same as empty.
     """
 
@@ -81,3 +83,6 @@ class PlaybookSpec(TypedDict):
     guardrails: NotRequired[list[GuardrailSpec]]
     topic: NotRequired[str]
     mail_kind: NotRequired[str]
+    holdout: NotRequired[int]
+    heeds_tickets: NotRequired[bool]
+    blocked_items: NotRequired[list[str]]

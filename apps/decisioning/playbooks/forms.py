@@ -15,6 +15,7 @@ from unfold.widgets import (
 )
 
 from apps.decisioning.audiences.forms import RuleField
+from apps.decisioning.content.forms.inputs import LinesField
 from apps.decisioning.content.models import Block, Brand, Market, Template
 from apps.decisioning.content.selectors import markets_of
 from apps.foundation.accounts.models import User
@@ -165,6 +166,12 @@ class PlaybookForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # 
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="One person of each role, none of whom edited the playbook or wrote content that is new in it.",
     )
+    blocked_items = LinesField(
+        required=False,
+        label="Never show",
+        widget=UnfoldAdminTextareaWidget({"rows": 3, "spellcheck": "false"}),
+        help_text="Numbers of items, one a line.",
+    )
     seen_at = forms.CharField(widget=forms.HiddenInput, required=False)
 
     class Meta:
@@ -193,6 +200,9 @@ class PlaybookForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # 
             "cap_days",
             "quiet_start",
             "quiet_end",
+            "holdout_percent",
+            "heeds_tickets",
+            "blocked_items",
             "send_within_hours",
             "approval_path",
         )

@@ -93,6 +93,22 @@ class Playbook(models.Model):
         "quiet from", null=True, blank=True, help_text="on the person's wall, if their time zone is known"
     )
     quiet_end = models.TimeField("quiet until", null=True, blank=True)
+    holdout_percent = models.PositiveSmallIntegerField(
+        "held out, in percent",
+        default=0,
+        db_default=0,
+        help_text="of people who get nothing of it, always the same ones: against them it is seen what it brings",
+    )
+    heeds_tickets = models.BooleanField(
+        "not to who waits for help", default=False, db_default=False, help_text="to nobody with an open support ticket"
+    )
+    blocked_items = models.JSONField(
+        "never show",
+        default=list,
+        blank=True,
+        db_default=models.Value([], models.JSONField()),
+        help_text="numbers of items",
+    )
     send_within_hours = models.PositiveSmallIntegerField(default=24, help_text="do not send after so many hours")
     published = models.ForeignKey(
         "PlaybookVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False
@@ -120,6 +136,11 @@ class Playbook(models.Model):
                 | Q(cap_count__isnull=False, cap_days__isnull=False, cap_count__gte=1, cap_days__gte=1),
                 name="playbook_cap_is_whole",
                 violation_error_message="Give both numbers of the cap, at least 1 each, or none",
+            ),
+            models.CheckConstraint(
+                condition=Q(holdout_percent__lte=50),
+                name="playbook_holdout_is_a_part",
+                violation_error_message="Hold out at most 50 percent",
             ),
             models.CheckConstraint(
                 condition=~Q(trigger="schedule") | ~Q(schedule=""), name="playbook_schedule_is_given"

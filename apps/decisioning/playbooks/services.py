@@ -82,6 +82,9 @@ class PlaybookFields(TypedDict, total=False):
     quiet_end: time | None
     cap_count: int | None
     cap_days: int | None
+    holdout_percent: int
+    heeds_tickets: bool
+    blocked_items: list[str]
     send_within_hours: int
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -29,6 +29,8 @@ from .steps import TemplateSlots, message_steps, steps_read, steps_walk
 from .system_mail import link_terms, mail_problems
 from .taking import blocks_taken, taking_check, templates_taken
 
+_MOST_BLOCKED: Final = 200
+
 
 def template_latest(playbook: Playbook) -> TemplateVersion | None:
     """The version of the playbook's template that would be taken: the published one, else the newest."""
@@ -44,7 +46,16 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
     if playbook.trigger != Playbook.Trigger.SYSTEM:
         playbook.mail_kind = ""
     try:
-        told_here = ["slots", "steps", "guardrails", "event_where", "approval_path", "schedule", "time_zone"]
+        told_here = [
+            "blocked_items",
+            "slots",
+            "steps",
+            "guardrails",
+            "event_where",
+            "approval_path",
+            "schedule",
+            "time_zone",
+        ]
         playbook.full_clean(exclude=[*told_here, *(["template"] if playbook.steps else [])])
     except ValidationError as error:
         for field, messages in error.message_dict.items():
@@ -57,6 +68,7 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
     problems.extend(_path_problems(playbook.approval_path))
     problems.extend(_trigger_problems(playbook))
     problems.extend(mail_problems(playbook))
+    problems.extend(_blocked_problems(playbook))
     playbook.guardrails, found = guardrails_read(playbook.guardrails)
     problems.extend(found)
     if problem := zone_problem(playbook.time_zone):
@@ -79,6 +91,8 @@ def _field_of(message: str) -> str:
         return "mail_kind"
     if "event" in message:
         return "event_name"
+    if "percent" in message:
+        return "holdout_percent"
     return "quiet_start" if "quiet" in message else "cap_count"
 
 
@@ -140,6 +154,17 @@ def _trigger_problems(playbook: Playbook) -> list[Problem]:
     if playbook.again_after_days is not None and playbook.again_after_days > 3650:
         problems.append(Problem("again_after_days", "Write a number of days up to 3650, or leave it empty"))
     return problems
+
+
+def _blocked_problems(playbook: Playbook) -> list[Problem]:
+    """What is wrong with the items it never shows. Brings them into one spelling."""
+    blocked = playbook.blocked_items
+    if not isinstance(blocked, list) or not all(isinstance(sku, str) and len(sku) <= 80 for sku in blocked):
+        return [Problem("blocked_items", "Write numbers of items, one a line")]
+    playbook.blocked_items = sorted({sku.strip() for sku in blocked} - {""})
+    if len(playbook.blocked_items) > _MOST_BLOCKED:
+        return [Problem("blocked_items", f"At most {_MOST_BLOCKED}: what nobody may see is set so in the catalog")]
+    return []
 
 
 def _path_problems(path: object) -> list[Problem]:
@@ -208,6 +233,12 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
     )
     if playbook.topic_id is not None:
         spec["topic"] = playbook.topic_id
+    if playbook.holdout_percent:
+        spec["holdout"] = playbook.holdout_percent
+    if playbook.heeds_tickets:
+        spec["heeds_tickets"] = True
+    if playbook.blocked_items:
+        spec["blocked_items"] = list(playbook.blocked_items)
     if playbook.mail_kind:
         spec["mail_kind"] = playbook.mail_kind
     written = {("block", version.pk): version.created_by_id for version in versions.values()}

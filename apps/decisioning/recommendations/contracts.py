@@ -22,6 +22,20 @@ class ItemCard(TypedDict):
     image_url: str
 
 
+OUT_OF_STOCK = "out_of_stock"
+NOT_OFFERED = "not_offered"
+"""Why an item can't be shown: it is sold out; it is not to be recommended, or has no title."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An item that could be shown. gone: why it can't be, "" where it can."""
+
+    card: ItemCard
+    category: str = ""
+    gone: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class PersonTaste:
     """What is known of a person's taste. recent_items: ids of the items last bought, newest first."""

@@ -13,7 +13,7 @@ from apps.data.catalog.models import Item
 from apps.foundation.core.errors import Invalid, NotFound
 from apps.foundation.core.text import is_blank
 
-from .contracts import SOURCES, ItemCard, PersonTaste
+from .contracts import NOT_OFFERED, OUT_OF_STOCK, SOURCES, Candidate, ItemCard, PersonTaste
 from .models import BestSeller, RecommendationSet
 
 SEEDS = 5
@@ -44,14 +44,15 @@ def latest_set() -> RecommendationSet | None:
     return RecommendationSet.objects.filter(ready=True).order_by("-pk").first()
 
 
-def recommendations_for(
+def candidates_for(
     *, set_id: int, people: Mapping[int, PersonTaste], sources: Sequence[str], count: int, currency: str = ""
-) -> dict[int, dict[str, list[ItemCard]]]:
-    """For each person and source, at most `count` items that can be shown now, best first.
+) -> dict[int, dict[str, list[Candidate]]]:
+    """For each person and source, the items that could be shown, best first: some times `count` of them.
 
     Sources: neighbours (of what they bought last), category (best sellers of their top category), country (of their
-    country), shop. Nothing in `recent_items` is given again; only items in stock, recommendable and with a title.
-    A source that has fewer gives fewer. `currency` is that of items that have none of their own.
+    country), shop. Nothing in `recent_items` is given again. Those that can't be shown now (sold out, not to be
+    recommended, without a title) say so; a few are spare, for whoever may not show all.
+    `currency` is that of items that have none of their own.
     The hot path: two statements for a batch, dicts and lists; best sellers are kept in the process by set.
 
     Raises Invalid for a source that does not exist, NotFound for a set that does not (any more).
@@ -67,12 +68,23 @@ def recommendations_for(
         for profile_id, taste in people.items()
     }
     wanted = {item for by_source in ranked.values() for items in by_source.values() for item in items}
-    cards = _cards_load(wanted, currency)
+    known = _candidates_load(wanted, currency)
+    return {
+        profile_id: {source: [known[item] for item in items if item in known] for source, items in by_source.items()}
+        for profile_id, by_source in ranked.items()
+    }
+
+
+def recommendations_for(
+    *, set_id: int, people: Mapping[int, PersonTaste], sources: Sequence[str], count: int, currency: str = ""
+) -> dict[int, dict[str, list[ItemCard]]]:
+    """For each person and source, at most `count` items that can be shown now, best first: see `candidates_for`."""
+    found = candidates_for(set_id=set_id, people=people, sources=sources, count=count, currency=currency)
     return {
         profile_id: {
-            source: [cards[item] for item in items if item in cards][:count] for source, items in by_source.items()
+            source: [one.card for one in candidates if not one.gone][:count] for source, candidates in by_source.items()
         }
-        for profile_id, by_source in ranked.items()
+        for profile_id, by_source in found.items()
     }
 
 
@@ -145,12 +157,21 @@ def _neighbours_load(kept: _SetInMemory, set_id: int, items: set[int]) -> None:
     kept.neighbours.update(found)
 
 
-def _cards_load(items: set[int], currency: str) -> dict[int, ItemCard]:
-    rows = Item.objects.filter(pk__in=items, in_stock=True, recommendable=True).values_list(
-        "pk", "sku", "title", "price", "currency", "url", "image_url"
+def _candidates_load(items: set[int], currency: str) -> dict[int, Candidate]:
+    rows = Item.objects.filter(pk__in=items).values_list(
+        "pk", "sku", "title", "price", "currency", "url", "image_url", "category", "in_stock", "recommendable"
     )
     return {
-        pk: ItemCard(sku=sku, title=title, price=price_text(price, own or currency), url=url, image_url=image_url)
-        for pk, sku, title, price, own, url, image_url in rows
-        if not is_blank(title)
+        pk: Candidate(
+            ItemCard(sku=sku, title=title, price=price_text(price, own or currency), url=url, image_url=image_url),
+            category,
+            _gone(title, in_stock, recommendable),
+        )
+        for pk, sku, title, price, own, url, image_url, category, in_stock, recommendable in rows
     }
+
+
+def _gone(title: str, in_stock: bool, recommendable: bool) -> str:
+    if not recommendable or is_blank(title):
+        return NOT_OFFERED
+    return "" if in_stock else OUT_OF_STOCK

@@ -16,6 +16,7 @@ from apps.data.profiles.addresses import value_mask
 from apps.data.profiles.attributes import sensitive_names
 from apps.data.profiles.models import Profile
 from apps.decisioning.decisions.digests import DigestTold, PieceTold, digest_told
+from apps.decisioning.decisions.replay import Replay, decision_replay
 from apps.decisioning.decisions.selectors import ERASED, Explanation, SlotExplained, decision_explain
 from apps.decisioning.playbooks.models import PlaybookVersion, Run
 from apps.delivery.sending.models import DeliveryAttempt, Message, MessageEvent
@@ -26,7 +27,7 @@ from apps.foundation.governance.models import Approval
 from apps.foundation.governance.selectors import review_of
 
 from .reviews import role_title
-from .words import BOUNCES, HEARD, MACHINES, OUTCOMES, reason_in_words, state_in_words
+from .words import BOUNCES, HEARD, MACHINES, OUTCOMES, REPLAYED, reason_in_words, state_in_words
 
 HEARD_MOST = 50
 """Of what came back, how much the page shows."""
@@ -90,12 +91,18 @@ class MessageShown:
     reason_words: str
     explanation: Explanation
     digest: DigestTold
+    again: Replay
     as_sent: AsSent | None
     problem: str
     attempts: Sequence[Attempt]
     heard: Sequence[Heard]
     consent: ConsentRecord | None
     agreed: Sequence[tuple[str, Approval]]
+
+    @property
+    def again_words(self) -> str:
+        """What came of computing the decision again, in words."""
+        return str(REPLAYED[self.again.state])
 
     @property
     def erased(self) -> bool:
@@ -154,6 +161,7 @@ def message_shown(decision_id: UUID, *, whole: bool = True, sensitive: bool = Tr
         reason_words=reason_in_words(reason) if reason else "",
         explanation=explanation,
         digest=digest_told(decision_id),
+        again=decision_replay(decision_id),
         as_sent=as_sent,
         problem=problem,
         attempts=[_attempt(attempt) for attempt in message.delivery_attempts.order_by("number")] if message else [],

@@ -41,7 +41,7 @@ from apps.decisioning.decisions.services import people_decide, plan_load
 from apps.decisioning.playbooks.contracts import PlaybookSpec
 from apps.decisioning.playbooks.models import Playbook
 from apps.decisioning.recommendations.contracts import PersonTaste
-from apps.decisioning.recommendations.selectors import latest_set, recommendations_for
+from apps.decisioning.recommendations.selectors import candidates_for, latest_set
 from apps.delivery.channels.errors import OutcomeUnknown
 from apps.delivery.sending.contracts import LetterTerms
 from apps.delivery.sending.rendering import message_make
@@ -240,7 +240,7 @@ def person_of(persona: Persona, plan: Plan, spec: PlaybookSpec) -> Person:
     country, language = (str(persona.profile.get(name) or "") for name in ("country", "language"))
     cards: Mapping[str, Any] = {}
     if plan.sources and (newest := latest_set()) is not None:
-        cards = recommendations_for(
+        cards = candidates_for(
             set_id=newest.pk, people={0: PersonTaste(country=country)}, sources=plan.sources, count=plan.most_items
         )[0]
     return Person(

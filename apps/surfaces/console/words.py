@@ -17,6 +17,8 @@ REASONS: Mapping[str, Any] = {
     "frequency_cap": _("Had enough messages lately"),
     "quiet_hours": _("Quiet hours"),
     "holdout": _("Held out, to measure against"),
+    "not_in_audience": _("Not in the audience"),
+    "open_ticket": _("Waits for help: a support ticket is open"),
     "invalid_address": _("No address that works"),
     "sealed_address": _("Their address can't be read"),
     "duplicate_address": _("Somebody else with the same address gets it"),
@@ -72,6 +74,13 @@ OUTCOMES: Mapping[str, Any] = {
     "not_tried": _("Not tried: it surely did not go out"),
 }
 
+
+REPLAYED: Mapping[str, Any] = {
+    "same": _("The same answer"),
+    "differs": _("Another answer"),
+    "gone": _("Can’t be: what it was made from is gone"),
+    "failed": _("Failed"),
+}
 
 HEARD: Mapping[str, Any] = {
     "delivered": _("Delivered"),

@@ -8,8 +8,8 @@ import pytest
 from apps.decisioning.audiences.contracts import Counted, PersonFacts, Window
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.content.choosing import language_choose
-from apps.decisioning.decisions.engine import Person, Plan, decide, plan_make
-from apps.decisioning.recommendations.contracts import ItemCard
+from apps.decisioning.decisions.engine import Person, Plan, decide, held_out, item_fault, plan_make
+from apps.decisioning.recommendations.contracts import Candidate, ItemCard
 
 GERMAN = {"attribute": "country", "in": ["DE", "AT", "CH"]}
 OFTEN = {"orders": {"at_least": 2}}
@@ -44,9 +44,9 @@ PLAN: Plan = plan_make(SPEC, {"en": 11, "de": 12, "pt": 13}, TOKENS)
 ORDERS = Counted("orders", "", Window())
 
 
-def _cards(count: int, word: str = "item") -> list[ItemCard]:
+def _cards(count: int, word: str = "item") -> list[Candidate]:
     return [
-        ItemCard(sku=f"{word}{number}", title=f"{word} {number}", price="£1.00", url="", image_url="")
+        Candidate(ItemCard(sku=f"{word}{number}", title=f"{word} {number}", price="£1.00", url="", image_url=""))
         for number in range(count)
     ]
 
@@ -222,3 +222,51 @@ def test_rules_and_sources_are_collected_for_reading_ahead() -> None:
     assert PLAN.sources == ("category", "country", "shop")
     assert PLAN.most_items == 3
     assert PLAN.leading == "products"
+
+
+def _held(percent: int, playbook: str = "spring", everything: float = 0) -> set[int]:
+    plan = plan_make(_spec(playbook=playbook, holdout=percent), {"en": 1}, {"en": []}, holdout_all=everything)
+    return {seed for seed in range(4000) if decide(plan, _person(seed=seed)).outcome == "holdout"}
+
+
+def test_the_same_people_are_held_out_each_time_and_others_of_another_playbook() -> None:
+    ten = _held(10)
+    assert 320 < len(ten) < 480
+    assert _held(10) == ten
+    assert ten < _held(20)  # a larger part holds the smaller one
+    other = _held(10, "autumn")
+    assert len(ten & other) < 80  # about 40 by chance
+    everything = _held(0, everything=5)
+    assert 140 < len(everything) < 260
+    assert _held(0, "autumn", everything=5) == everything
+
+
+def test_nobody_is_held_out_of_what_they_are_owed() -> None:
+    for owed in ({"budget": "transactional"}, {"mail_kind": "link"}):
+        plan = plan_make(_spec(playbook="spring", holdout=50, **owed), {"en": 1}, {"en": []}, holdout_all=50)
+        assert {decide(plan, _person(seed=seed)).outcome for seed in range(200)} == {"send"}
+
+
+def test_each_reason_comes_in_its_turn() -> None:
+    spec = _spec(playbook="spring", holdout=50, heeds_tickets=True, audience_rule=GERMAN)
+    plan = plan_make(spec, {"en": 1}, {"en": []}, asks_audience=True)
+    out = next(seed for seed in range(100) if held_out(plan, seed))
+    within = next(seed for seed in range(100) if not held_out(plan, seed))
+    against: dict[str, Any] = {"gate": "paused", "seed": out, "country": "FR", "ticket": True, "messages": 2}
+    outcomes = []
+    for mended in ({}, {"gate": ""}, {"seed": within}, {"country": "DE"}, {"ticket": False}, {"messages": 1}):
+        against |= mended
+        outcomes.append(decide(plan, _person(**against)).outcome)
+    assert outcomes == ["paused", "holdout", "not_in_audience", "open_ticket", "frequency_cap", "send"]
+
+
+def test_a_model_offers_and_hard_rules_decide_what_is_shown() -> None:
+    brand = {"default_language": "en", "unsafe_words": ["Whisky"]}
+    plan = plan_make(_spec(brand=brand, blocked_items=["shop1"]), {"en": 1}, {"en": []})
+    offered = _cards(7, "shop")
+    offered[0] = Candidate(offered[0].card, gone="out_of_stock")
+    offered[2] = Candidate({**offered[2].card, "title": "A WHISKY tea"})
+    offered[3] = Candidate(offered[3].card, category="Whisky & co")
+    verdict = decide(plan, _person(cards={"shop": offered}))
+    assert [item["sku"] for item in verdict.inputs["slots"]["products"]["items"]] == ["shop4", "shop5", "shop6"]
+    assert [item_fault(plan, one) for one in offered[:4]] == ["out_of_stock", "blocked", "brand_safety", "brand_safety"]

@@ -23,7 +23,7 @@ from apps.data.events.models import Order, OrderLine
 from apps.data.profiles.models import Profile
 from apps.decisioning.content.rendering import render
 from apps.decisioning.content.selectors import compiled_load
-from apps.decisioning.decisions import services
+from apps.decisioning.decisions import reading
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.registry import message_counters
 from apps.decisioning.decisions.selectors import decision_explain, dispatch_terms, run_progress
@@ -302,7 +302,7 @@ def test_caps_are_filtered_ahead_by_what_delivery_counts(monkeypatch: pytest.Mon
         asked.append((purpose, since))
         return {many.pk: 2, few.pk: 1}
 
-    monkeypatch.setattr(services, "message_counters", [counter])
+    monkeypatch.setattr(reading, "message_counters", [counter])
     decisions = _decided(_run(cap_count=2, cap_days=7))
     assert decisions[many.pk].outcome == "frequency_cap"
     assert kept_by(decisions[many.pk]).reasons == {"cap": {"got": 2, "count": 2, "days": 7}}
@@ -324,7 +324,7 @@ def test_a_gate_that_can_not_be_read_decides_nothing(monkeypatch: pytest.MonkeyP
     def broken(**kwargs: object) -> dict[int, Any]:
         raise ConnectionError
 
-    monkeypatch.setattr(services, "gate_read", broken)
+    monkeypatch.setattr(reading, "gate_read", broken)
     with pytest.raises(ConnectionError):
         run_decide(run_id=run.pk)
     assert Decision.objects.count() == 0
@@ -334,7 +334,7 @@ def test_a_gate_that_can_not_be_read_decides_nothing(monkeypatch: pytest.MonkeyP
 def test_people_of_whom_the_gate_says_nothing_get_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     person = make_profile(consent=("marketing",))
     run = _run()
-    monkeypatch.setattr(services, "gate_read", lambda **kwargs: {})
+    monkeypatch.setattr(reading, "gate_read", lambda **kwargs: {})
     assert _decided(run)[person.pk].outcome == "no_consent"
 
 

@@ -29,9 +29,9 @@ class BrandAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
     search_help_text = "name or code"
 
     def get_fieldsets(self, request: HttpRequest, obj: Brand | None = None) -> Any:
-        look = ("colours", *(("colours_shown",) if obj else ()), "default_language", "labels")
+        look = ("colours", *(("colours_shown",) if obj else ()), "default_language", "labels", "unsafe_words")
         if obj is not None and not self.has_change_permission(request, obj):
-            look = ("colours_shown", "default_language", "labels_shown")
+            look = ("colours_shown", "default_language", "labels_shown", "unsafe_words")
         page_words = "page_words_shown" if "labels_shown" in look else "page_words"
         about = ("code", "name", "from_name", "from_email", "reply_to", *(("owner",) if obj is not None else ()))
         return [

@@ -31,6 +31,12 @@ class BrandForm(ServiceForm):
         "label, language, words, such as: chosen de Für dich ausgewählt. Without: words of Tessera's own.",
     )
 
+    unsafe_words = LinesField(
+        required=False,
+        label="Words that no product may have",
+        widget=UnfoldAdminTextareaWidget({"rows": 3}),
+        help_text="One a line. No message shows a product whose title or category holds one of them.",
+    )
     page_accent = forms.CharField(
         label="Colour of buttons and links",
         required=False,
@@ -50,7 +56,7 @@ class BrandForm(ServiceForm):
         model = Brand
         fields = (
             "code", "name", "from_name", "from_email", "reply_to", "postal_address", "shop_url", "link_hosts",
-            "colours", "default_language", "labels", "page_accent", "page_words",
+            "colours", "default_language", "labels", "unsafe_words", "page_accent", "page_words",
         )  # fmt: skip
 
     def service(self) -> Brand:

@@ -66,6 +66,9 @@ def _brand_check(brand: Brand) -> None:
                 )
             elif any(bracket in text for bracket in "{}[]<>"):
                 wrong("labels", f"{label}, {language}: must be plain words, without brackets")
+    words = brand.unsafe_words if isinstance(brand.unsafe_words, list) else [None]
+    if not all(isinstance(word, str) and 2 < len(word.strip()) <= 60 for word in words) or len(words) > 200:
+        wrong("unsafe_words", "must be at most 200 words of 3 to 60 characters, one a line")
     if brand.page_accent and (fault := accent_fault(brand.page_accent)):
         wrong("page_accent", fault)
     for fault in words_faults(brand.page_words):

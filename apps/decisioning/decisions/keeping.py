@@ -1,0 +1,223 @@
+"""What the engine looked at for one person, as a decision keeps it, and back: so that it can be asked again. Pure.
+
+Small on purpose, for there are ten million of them an hour: only what a plan asks for, only candidates that were looked
+at, and of those the number alone where the card stands in the answer or was not shown. `answer_mark` binds all of it:
+one value changed, and it is another.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from apps.decisioning.audiences.contracts import (
+    AskedAgain,
+    Attribute,
+    Consent,
+    Count,
+    Counted,
+    Interest,
+    PersonFacts,
+    Sensitive,
+    rule_leaves,
+)
+from apps.decisioning.recommendations.contracts import Candidate, ItemCard
+from apps.foundation.core.wall_clock import Quiet, zone_choose
+
+from .engine import Asleep, Person, Plan, Verdict, item_fault
+
+MARK: Final = "x"
+WITHHELD: Final = "w"
+QUIET: Final = "q"
+_EXACT: Final = 2**53
+"""Whole numbers beyond are kept as text: not every reader of JSON holds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the rules of a plan ask for, in an order that holds for as long as the version does."""
+
+    attributes: Sequence[str]
+    counts: Sequence[Counted]
+    consents: Sequence[tuple[str, str]]
+    asked: Sequence[tuple[str, str]]
+    interests: Sequence[str]
+
+
+def wanted_of(plan: Plan) -> Wanted:
+    """What the rules of a plan ask for."""
+    rules = plan.rules if plan.audience is None else (*plan.rules, plan.audience)
+    leaves = [leaf for rule in rules for leaf in rule_leaves(rule)]
+    return Wanted(
+        list(dict.fromkeys(leaf.name for leaf in leaves if isinstance(leaf, Attribute))),
+        list(dict.fromkeys(leaf.what for leaf in leaves if isinstance(leaf, Count))),
+        list(dict.fromkeys((leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, Consent))),
+        list(dict.fromkeys((leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, AskedAgain))),
+        list(dict.fromkeys(leaf.code for leaf in leaves if isinstance(leaf, Interest))),
+    )
+
+
+def person_pack(plan: Plan, wanted: Wanted, person: Person) -> dict[str, Any]:
+    """What was looked at, without what stands in the answer. What says nothing is left out."""
+    kept: dict[str, Any] = {}
+    if person.gate != "":
+        kept["g"] = person.gate
+    if plan.holdout_all:
+        kept["h"] = plan.holdout_all
+    if plan.audience is not None:
+        kept["e"] = True
+    if person.ticket:
+        kept["t"] = True
+    if person.messages:
+        kept["m"] = person.messages
+    if person.language:
+        kept["n"] = person.language
+    if person.impersonal:
+        kept["i"] = True
+    if person.frequency:
+        kept["f"] = person.frequency
+    if person.collected:
+        kept["c"] = dict(person.collected)
+    if person.facts is not None:
+        kept["a"] = _facts_pack(wanted, person.facts)
+    if person.cards:
+        kept["l"] = {source: _candidates_pack(plan, found) for source, found in person.cards.items()}
+    return kept
+
+
+def person_unpack(
+    plan: Plan, wanted: Wanted, kept: Mapping[str, Any], *, seed: int, inputs: Mapping[str, Any]
+) -> tuple[Plan, Person]:
+    """The plan and the person as the engine took them. inputs: those of the answer, which hold values and cards."""
+    cards = {
+        item["sku"]: item for slot in inputs.get("slots", {}).values() for item in slot.get("items", ()) if item["sku"]
+    }
+    person = Person(
+        gate=kept.get("g", ""),
+        seed=seed,
+        ticket=kept.get("t", False),
+        messages=kept.get("m", 0),
+        language=kept.get("n", ""),
+        values=inputs.get("profile", {}),
+        facts=_facts_unpack(wanted, kept["a"]) if "a" in kept else None,
+        cards={source: [_candidate(one, cards) for one in found] for source, found in kept.get("l", {}).items()},
+        impersonal=kept.get("i", False),
+        tracked=inputs.get("tracked", False),
+        frequency=kept.get("f", ""),
+        collected=kept.get("c", {}),
+    )
+    return replace(plan, holdout_all=kept.get("h", 0)), person
+
+
+def _candidates_pack(plan: Plan, candidates: Sequence[Candidate]) -> list[Any]:
+    """Those that were looked at: by number, those passed over with why they were and what that was seen by."""
+    kept: list[Any] = []
+    taken = 0
+    for candidate in candidates:
+        if taken == plan.most_items:
+            break
+        card = candidate.card
+        if fault := item_fault(plan, candidate):
+            kept.append([card["sku"], fault, candidate.gone, card["title"], candidate.category])
+            continue
+        taken += 1
+        kept.append(card["sku"] or dict(card))
+    return kept
+
+
+def _candidate(kept: Any, cards: Mapping[str, Any]) -> Candidate:
+    if isinstance(kept, list):
+        sku, _fault, gone, title, category = kept
+        return Candidate(_card(sku, title), category, gone)
+    if isinstance(kept, dict):
+        return Candidate(kept)  # type: ignore[arg-type]  # as it was put down
+    return Candidate(cards.get(kept) or _card(kept))
+
+
+def _card(sku: str, title: str = "") -> ItemCard:
+    return ItemCard(sku=sku, title=title, price="", url="", image_url="")
+
+
+def _facts_pack(wanted: Wanted, facts: PersonFacts) -> list[Any]:
+    return [
+        [_value_pack(facts.attributes[name]) for name in wanted.attributes],
+        [facts.counts[what] for what in wanted.counts],
+        [facts.consents[choice] for choice in wanted.consents],
+        [facts.asked[choice] for choice in wanted.asked],
+        [facts.interests[code] for code in wanted.interests],
+    ]
+
+
+def _facts_unpack(wanted: Wanted, kept: Sequence[Sequence[Any]]) -> PersonFacts:
+    attributes, counts, consents, asked, interests = kept
+    return PersonFacts(
+        attributes=dict(zip(wanted.attributes, map(_value_unpack, attributes), strict=True)),
+        counts=dict(zip(wanted.counts, counts, strict=True)),
+        consents=dict(zip(wanted.consents, consents, strict=True)),
+        asked=dict(zip(wanted.asked, asked, strict=True)),
+        interests=dict(zip(wanted.interests, interests, strict=True)),
+    )
+
+
+def _value_pack(value: Any) -> Any:
+    """A value as JSON holds it without loss: what it would change stands in an object that says its kind."""
+    if isinstance(value, Sensitive):
+        return {"s": sorted(value.tokens)}
+    if isinstance(value, Decimal):
+        return {"d": str(value)}
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT:
+        return {"n": str(value)}
+    if isinstance(value, dict):
+        return {"o": {key: _value_pack(one) for key, one in value.items()}}
+    return [_value_pack(one) for one in value] if isinstance(value, list) else value
+
+
+def _value_unpack(kept: Any) -> Any:
+    if isinstance(kept, list):
+        return [_value_unpack(one) for one in kept]
+    if not isinstance(kept, dict):
+        return kept
+    [(kind, value)] = kept.items()
+    if kind == "s":
+        return Sensitive(frozenset(value))
+    if kind == "o":
+        return {key: _value_unpack(one) for key, one in value.items()}
+    return Decimal(value) if kind == "d" else int(value)
+
+
+def asleep_pack(asleep: Asleep, deadline: datetime) -> list[Any]:
+    """Somebody's quiet hours, and until when it could have gone out."""
+    sides = [[*_hours(quiet), zone.key] for quiet, zone in (asleep.playbook, asleep.own)]
+    return [*sides, deadline.isoformat()]
+
+
+def asleep_unpack(kept: Sequence[Any]) -> tuple[Asleep, datetime]:
+    """What `asleep_pack` put down."""
+    first, own, deadline = kept
+    return Asleep(_side(first), _side(own)), datetime.fromisoformat(deadline)
+
+
+def _hours(quiet: Quiet | None) -> list[str]:
+    return [] if quiet is None else [quiet.start.isoformat(), quiet.end.isoformat()]
+
+
+def _side(kept: Sequence[str]) -> tuple[Quiet | None, Any]:
+    *hours, zone = kept
+    return _quiet(hours), zone_choose(zone, "")
+
+
+def _quiet(hours: Sequence[str]) -> Quiet | None:
+    return None if not hours else Quiet(*(datetime.strptime(one, "%H:%M:%S").time() for one in hours))  # noqa: DTZ007
+
+
+def answer_mark(seen: Mapping[str, Any], verdict: Verdict, *, version: str, at: datetime) -> str:
+    """What binds an answer to all that it was made of: what was looked at, the version's digest, the moment."""
+    looked_at = {name: value for name, value in seen.items() if name != MARK}
+    whole = [looked_at, verdict.outcome, verdict.compiled, verdict.tier, verdict.inputs, verdict.reasons]
+    moment = round(at.timestamp() * 1_000_000)
+    text = orjson.dumps([whole, version, moment], option=orjson.OPT_SORT_KEYS)
+    return blake2b(text, digest_size=8).hexdigest()
