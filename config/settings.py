@@ -12,6 +12,7 @@ from environs import Env, validate
 from .counts import counts_read
 from .keys import lookup_keys_read, master_keys_read
 from .languages import languages_read
+from .limits import contact_limits_read
 from .naming import patterns_read
 from .providers import mail_hooks_read, mail_providers_read, sms_providers_read
 from .unfold import UNFOLD as UNFOLD
@@ -330,6 +331,8 @@ TRIGGER_AUDIENCE_MINUTES = env.int("TRIGGER_AUDIENCE_MINUTES", 5)
 
 # --- digests ---
 # Percent of people who get nothing of any playbook that needs consent: against them it is seen what messages bring.
+CONTACT_LIMITS = contact_limits_read(env.json("CONTACT_LIMITS", []))
+"""How many messages one person may get across playbooks and channels."""
 HOLDOUT_PERCENT = env.float("HOLDOUT_PERCENT", 0, validate=validate.Range(min=0, max=50))
 DIGEST_HOUR = env.int("DIGEST_HOUR", 9, validate=validate.Range(min=0, max=23))
 """The hour, from 0 to 23 on the person's wall, at which digests go out."""

@@ -308,6 +308,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "triggers.py": "events, entries and calls that begin journeys",
     },
     "decisioning/decisions": {
+        "limits.py": "limits of contact across playbooks and channels",
         "keeping.py": "what was looked at, as a decision keeps it; pure",
         "reading.py": "what deciding looks at, read at once for many people",
         "replay.py": "computing a decision again",
@@ -341,6 +342,7 @@ NOUNS: dict[str, dict[str, str]] = {
     "delivery/sending": {
         "following.py": "messages go over with an address that is digested anew",
         "privacy.py": "what it tells of the personal data it holds",
+        "caps.py": "what people got, counted for caps and limits of contact",
         "claims.py": "taking messages to send, and giving them back",
         "evidence.py": "settling the uncertain by what the relay says",
         "gate.py": "the one way into sending",

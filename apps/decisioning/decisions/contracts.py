@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,9 @@ class DispatchTerms:
 
     occasion: playbook, step, channel and key, as one text: one person gets one message for it;
     topic: what it is about, "" for none; mail_kind: which system mail it is, "" for none;
-    needs_consent: False for a transactional purpose; cap_count, cap_days: None without a cap.
+    needs_consent: False for a transactional purpose; cap_count, cap_days: None without a cap; priority: 1 to 9, the
+    higher goes first where a cap lets one through; hours: when it may go out, `{"quiet": {"start", "end"} or None,
+    "days": [weekdays], "zone"}`, None for always.
     """
 
     run_id: int
@@ -37,3 +40,5 @@ class DispatchTerms:
     cap_days: int | None
     not_after: datetime
     cancelled: bool
+    priority: int = 5
+    hours: dict[str, Any] | None = None

@@ -6,7 +6,7 @@ reason. `reading.py` brings what it looks at, for a batch and for one person ali
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -28,7 +28,7 @@ from apps.decisioning.playbooks.engine import QUIET_HOURS
 from apps.decisioning.playbooks.rules import leading_slot
 from apps.decisioning.recommendations.contracts import Candidate
 from apps.foundation.core.text import is_blank
-from apps.foundation.core.wall_clock import Quiet, quiet_both_until, quiet_of, zone_choose
+from apps.foundation.core.wall_clock import Quiet, days_until, quiet_both_until, quiet_of, zone_choose
 
 SEND = "send"
 FREQUENCY_CAP = "frequency_cap"
@@ -39,6 +39,8 @@ DIGEST_CHANGED = "digest_changed"
 HOLDOUT = "holdout"
 NOT_IN_AUDIENCE = "not_in_audience"
 OPEN_TICKET = "open_ticket"
+CONTACT_LIMIT = "contact_limit"
+OUTRANKED = "outranked"
 
 BLOCKED: Final = "blocked"
 BRAND_SAFETY: Final = "brand_safety"
@@ -64,7 +66,7 @@ class Plan:
     system: whether it is system mail; holdout, holdout_all: percent of people who get nothing, of this playbook and of
     all; audience: who may get it, asked of each person, None where a snapshot said so before; heeds_tickets: whoever
     waits for help gets nothing; blocked: numbers of items that are never shown; unsafe: words in small letters that no
-    item's title or category may hold.
+    item's title or category may hold; days: weekdays on which it goes out, none for all.
     """
 
     slots: tuple[tuple[str, tuple[Tier, ...]], ...]
@@ -88,6 +90,7 @@ class Plan:
     heeds_tickets: bool = False
     blocked: frozenset[str] = frozenset()
     unsafe: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
 
     @property
     def collects(self) -> bool:
@@ -105,7 +108,8 @@ class Person:
     """What is known of one person at the moment of deciding.
 
     seed: what chance is drawn by, their number; gate: "" when a message may go out, else why not, None when the gate
-    gave no answer; ticket: they wait for help; messages: how many of the purpose they got within the cap's days;
+    gave no answer; ticket: they wait for help; limits: of contact, for each its name, how many
+    they got, how many they may get, in how many days; messages: how many of the purpose they got within the cap's days;
     values: of the profile, by name; cards: candidates by source, best first;
     impersonal: they withdrew personalisation; tracked: they agreed that opens and clicks are followed; frequency: that
     of their digest where the message is collected for it, "" where it comes by itself; collected: for a digest, what
@@ -124,14 +128,17 @@ class Person:
     collected: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     ticket: bool = False
+    limits: Sequence[Sequence[Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Asleep:
-    """When somebody may not be written to: quiet hours of the playbook and their own, each with its zone."""
+    """When somebody may not be written to: quiet hours of the playbook and their own, each with its zone. days: the
+    weekdays on which the playbook writes, none for all."""
 
     playbook: tuple[Quiet | None, ZoneInfo]
     own: tuple[Quiet | None, ZoneInfo]
+    days: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +204,7 @@ def plan_make(
         audience=rule_parse(spec["audience_rule"]) if asks_audience else None,
         heeds_tickets=spec.get("heeds_tickets", False),
         blocked=frozenset(spec.get("blocked_items", ())),
+        days=tuple(spec.get("send_days", ())),
         unsafe=tuple(word.lower() for word in spec["brand"].get("unsafe_words", ())),
     )
 
@@ -240,12 +248,27 @@ def withheld_because(plan: Plan, person: Person) -> tuple[str, dict[str, Any]]:
         return OPEN_TICKET, {"ticket": True}
     if plan.cap is not None and person.messages >= plan.cap["count"]:
         return FREQUENCY_CAP, {"cap": {"got": person.messages, **plan.cap}}
+    for name, got, count, days in person.limits:
+        if got >= count:
+            return CONTACT_LIMIT, {"limit": {"of": name, "got": got, "count": count, "days": days}}
     return "", {}
 
 
+def asleep_until(asleep: Asleep, *, at: datetime) -> datetime | None:
+    """When a moment comes at which somebody may be written to, None when `at` is one. Looks two weeks ahead."""
+    end = at
+    while end < at + timedelta(days=14):
+        later = quiet_both_until(asleep.playbook, asleep.own, at=end)
+        later = later or days_until(asleep.days, at=end, zone=asleep.playbook[1])
+        if later is None:
+            return None if end == at else end
+        end = later
+    return end
+
+
 def awake(asleep: Asleep, *, at: datetime, deadline: datetime) -> tuple[datetime | None, Verdict | None]:
-    """When the quiet hours of a moment end, None outside of them; and the verdict where that is after the deadline."""
-    end = quiet_both_until(asleep.playbook, asleep.own, at=at)
+    """When they may be written to, None for at once; and the verdict where that is after the deadline."""
+    end = asleep_until(asleep, at=at)
     if end is None or end <= deadline:
         return end, None
     return end, Verdict(

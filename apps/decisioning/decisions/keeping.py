@@ -72,6 +72,8 @@ def person_pack(plan: Plan, wanted: Wanted, person: Person) -> dict[str, Any]:
         kept["e"] = True
     if person.ticket:
         kept["t"] = True
+    if person.limits:
+        kept["b"] = [list(one) for one in person.limits]
     if person.messages:
         kept["m"] = person.messages
     if person.language:
@@ -101,6 +103,7 @@ def person_unpack(
         seed=seed,
         ticket=kept.get("t", False),
         messages=kept.get("m", 0),
+        limits=kept.get("b", ()),
         language=kept.get("n", ""),
         values=inputs.get("profile", {}),
         facts=_facts_unpack(wanted, kept["a"]) if "a" in kept else None,
@@ -192,13 +195,13 @@ def _value_unpack(kept: Any) -> Any:
 def asleep_pack(asleep: Asleep, deadline: datetime) -> list[Any]:
     """Somebody's quiet hours, and until when it could have gone out."""
     sides = [[*_hours(quiet), zone.key] for quiet, zone in (asleep.playbook, asleep.own)]
-    return [*sides, deadline.isoformat()]
+    return [*sides, deadline.isoformat(), list(asleep.days)]
 
 
 def asleep_unpack(kept: Sequence[Any]) -> tuple[Asleep, datetime]:
     """What `asleep_pack` put down."""
-    first, own, deadline = kept
-    return Asleep(_side(first), _side(own)), datetime.fromisoformat(deadline)
+    first, own, deadline, days = kept
+    return Asleep(_side(first), _side(own), tuple(days)), datetime.fromisoformat(deadline)
 
 
 def _hours(quiet: Quiet | None) -> list[str]:

@@ -27,7 +27,8 @@ from apps.decisioning.recommendations.selectors import candidates_for, latest_se
 
 from .digests import digest_terms
 from .engine import Person, Plan, withheld_because
-from .registry import message_counters
+from .limits import Limit, limits_of
+from .registry import contact_counters, message_counters
 from .weighing import Weighed, pieces_weigh
 
 
@@ -56,11 +57,12 @@ def people_read(
     """
     values = _profiles_read(profile_ids, plan, hidden)
     ids = sorted(values)
+    needs_consent = Purpose.objects.values_list("needs_consent", flat=True).get(pk=purpose)
     gate = gate_read(
         profile_ids=ids,
         purpose=purpose,
         channel=channel,
-        needs_consent=Purpose.objects.values_list("needs_consent", flat=True).get(pk=purpose),
+        needs_consent=needs_consent,
         topic=plan.topic,
         at=at,
     )
@@ -74,12 +76,19 @@ def people_read(
         facts = facts_load(rules=plan.rules, profile_ids=asked, as_of=as_of) if plan.rules and asked else {}
     tickets = tickets_open(asked) if plan.heeds_tickets and asked else set()
     got = _messages_count(plan, asked, purpose, at)
+    limits = limits_of([(purpose, channel, needs_consent)]).get((purpose, channel), ()) if not plan.system else ()
+    contacts = _contacts_count(limits, asked)
     for profile_id in asked:
         people[profile_id] = replace(
             people[profile_id],
             facts=facts.get(profile_id),
             ticket=profile_id in tickets,
             messages=got.get(profile_id, 0),
+            limits=[
+                [limit.name, contacts[profile_id][place], limit.count, limit.counted.days]
+                for place, limit in enumerate(limits)
+                if profile_id in contacts
+            ],
         )
     rest = [profile_id for profile_id in asked if not withheld_because(plan, people[profile_id])[0]]
     if not rest:
@@ -115,6 +124,19 @@ def _messages_count(plan: Plan, profile_ids: Sequence[int], purpose: str, at: da
         for profile_id, count in counter(profile_ids=profile_ids, purpose=purpose, since=since).items():
             counts[profile_id] = counts.get(profile_id, 0) + count
     return counts
+
+
+def _contacts_count(limits: Sequence[Limit], profile_ids: Sequence[int]) -> dict[int, Sequence[int]]:
+    """How many messages each got that count for each limit; who is missing got none."""
+    found: dict[int, Sequence[int]] = {}
+    if not limits or not profile_ids:
+        return found
+    for counter in contact_counters:
+        for profile_id, counts in counter(profile_ids=profile_ids, counted=[one.counted for one in limits]).items():
+            found[profile_id] = [
+                one + other for one, other in zip(counts, found.get(profile_id, [0] * len(counts)), strict=True)
+            ]
+    return found
 
 
 def _collected_for(plan: Plan, purpose: str, channel: str, gate: Mapping[int, GateAnswer]) -> dict[int, str]:

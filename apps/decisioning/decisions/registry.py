@@ -4,12 +4,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from .limits import Counted
+
 
 class MessageCounter(Protocol):
     """Counts the messages of a purpose that people got, or are about to get, since a moment."""
 
     def __call__(self, *, profile_ids: Sequence[int], purpose: str, since: datetime) -> dict[int, int]:
         """By profile id; who is missing got none."""
+
+
+class ContactCounter(Protocol):
+    """Counts the messages that people got, or are about to get, across playbooks and channels."""
+
+    def __call__(self, *, profile_ids: Sequence[int], counted: Sequence[Counted]) -> dict[int, Sequence[int]]:
+        """By profile id, for each of what is counted; who is missing got none."""
 
 
 class RunHold(Protocol):
@@ -21,6 +30,9 @@ class RunHold(Protocol):
 
 run_holds: list[RunHold] = []
 """Asked for what is collected: a piece of a run that is paused waits for the next digest."""
+
+contact_counters: list[ContactCounter] = []
+"""The same for limits of contact."""
 
 message_counters: list[MessageCounter] = []
 """Filter ahead for caps: the ledger, read under the gate at send, is the truth."""

@@ -16,7 +16,7 @@ from apps.decisioning.content.choosing import COLLECTED
 from apps.decisioning.content.models import BlockVersion
 from apps.decisioning.playbooks.contracts import PlaybookSpec, TierSpec
 from apps.decisioning.playbooks.models import MailWant, Run, RunBatch
-from apps.decisioning.playbooks.rules import SOURCES, TIERS
+from apps.decisioning.playbooks.rules import PRIORITY, SOURCES, TIERS
 from apps.decisioning.playbooks.services import run_deadline
 from apps.decisioning.playbooks.steps import ONLY, message_spec, step_title
 from apps.foundation.core.clock import now
@@ -24,7 +24,7 @@ from apps.foundation.core.errors import NotFound
 from apps.foundation.core.masking import MASK
 
 from .contracts import DispatchTerms, Occasion
-from .engine import DIGEST, DIGEST_CHANGED, DIGEST_EMPTY, SEND, Verdict
+from .engine import CONTACT_LIMIT, DIGEST, DIGEST_CHANGED, DIGEST_EMPTY, OUTRANKED, SEND, Verdict
 from .models import Decision
 from .sealing import Kept, decisions_open
 
@@ -46,6 +46,8 @@ OUTCOMES: dict[str, str] = {
     "holdout": "held out, to see what messages bring",
     "not_in_audience": "not in the audience",
     "open_ticket": "waits for help: a support ticket is open",
+    CONTACT_LIMIT: "had enough messages of all kinds lately",
+    OUTRANKED: "a more important message waits for them, and a cap lets one through",
     "quiet_hours": "quiet hours that end too late",
     "too_late": "it was too late to send it",
     DIGEST: "kept for their digest",
@@ -86,7 +88,15 @@ def dispatch_terms(*, run_id: int) -> DispatchTerms:
         cap_days=None if cap is None else cap["days"],
         not_after=run_deadline(run),
         cancelled=run.state == Run.State.CANCELLED,
+        priority=spec.get("priority", PRIORITY),
+        hours=_hours(spec),
     )
+
+
+def _hours(spec: PlaybookSpec) -> dict[str, Any] | None:
+    """When messages of a spec may go out, None for always."""
+    quiet, days = spec.get("quiet"), spec.get("send_days", [])
+    return {"quiet": quiet, "days": days, "zone": spec.get("time_zone", "")} if quiet or days else None
 
 
 def occasion_of(*, message_id: UUID, profile_id: int) -> Occasion | None:
@@ -309,6 +319,12 @@ def verdict_summary(decision: Verdict) -> str:
         return f"Withheld: got {cap['got']} within {cap['days']} days already, and at most {cap['count']} are allowed."
     if decision.reasons.get("gate") == "no answer":
         return "Withheld: the gate gave no answer, and then nothing is sent."
+    if limit := decision.reasons.get("limit"):
+        of = "" if limit["of"] == "all" else f" ({limit['of']})"
+        return (
+            f"Withheld: got {limit['got']} within {limit['days']} days already{of}, and at most {limit['count']} are"
+            " allowed to one person."
+        )
     if held := decision.reasons.get("holdout"):
         of = "all playbooks" if held["of"] == "everything" else "this playbook"
         return f"Withheld: held out of {of}, with {held['percent']:g}% of people, to see what messages bring."

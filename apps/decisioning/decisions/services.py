@@ -208,14 +208,16 @@ def _quiet_sort(
     """
     plan = version_plan(occasion.version_id, occasion.digest, occasion.step)
     own = quiet_read(profile_ids=people) if Purpose.objects.get(pk=occasion.purpose).needs_consent else {}
-    if plan.quiet is None and not own:
+    if plan.quiet is None and not plan.days and not own:
         return list(people), []
     zones = zones_read(profile_ids=people)
     ready: list[int] = []
     late: list[_Made] = []
     waiting: dict[datetime, list[int]] = {}
     for profile_id in people:
-        asleep = Asleep((plan.quiet, zones.get(profile_id, plan.zone)), own.get(profile_id, (None, plan.zone)))
+        asleep = Asleep(
+            (plan.quiet, zones.get(profile_id, plan.zone)), own.get(profile_id, (None, plan.zone)), plan.days
+        )
         end, verdict = awake(asleep, at=at, deadline=occasion.deadline)
         if verdict is not None:
             late.append(_Made(profile_id, verdict, {QUIET: asleep_pack(asleep, occasion.deadline)}))

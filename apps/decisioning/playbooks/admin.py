@@ -98,6 +98,8 @@ _FIELDS = (
                 "cap_days",
                 "quiet_start",
                 "quiet_end",
+                "send_days",
+                "priority",
                 "holdout_percent",
                 "heeds_tickets",
                 "blocked_items",

@@ -53,7 +53,7 @@ class PlaybookSpec(TypedDict):
     languages: the brand's default first; template_version, slots: of the first message; steps: empty for a playbook
     that is one message; quiet: "start" and "end" of the quiet hours as HH:MM on the person's wall.
     holdout: percent of people who get nothing of it; heeds_tickets: nor does who has a support ticket open;
-    blocked_items: numbers of items that it never shows.
+    blocked_items: numbers of items that it never shows; priority: 1 to 9, 5 where nothing is said; send_days: weekdays.
     What is not required came later: versions from before lack it, and mean the same as empty.
     """
 
@@ -86,3 +86,5 @@ class PlaybookSpec(TypedDict):
     holdout: NotRequired[int]
     heeds_tickets: NotRequired[bool]
     blocked_items: NotRequired[list[str]]
+    priority: NotRequired[int]
+    send_days: NotRequired[list[str]]

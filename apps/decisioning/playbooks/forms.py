@@ -21,6 +21,7 @@ from apps.decisioning.content.selectors import markets_of
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.roles import ROLES
 from apps.foundation.core.conflicts import ConflictForm
+from apps.foundation.core.wall_clock import WEEKDAYS
 
 from .models import Playbook
 from .pictures import steps_shown
@@ -166,6 +167,13 @@ class PlaybookForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # 
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="One person of each role, none of whom edited the playbook or wrote content that is new in it.",
     )
+    send_days = forms.MultipleChoiceField(
+        label="Only on",
+        required=False,
+        choices=[(day, day.title()) for day in WEEKDAYS],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="On the person's wall, if their time zone is known. None: every day.",
+    )
     blocked_items = LinesField(
         required=False,
         label="Never show",
@@ -200,6 +208,8 @@ class PlaybookForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # 
             "cap_days",
             "quiet_start",
             "quiet_end",
+            "send_days",
+            "priority",
             "holdout_percent",
             "heeds_tickets",
             "blocked_items",

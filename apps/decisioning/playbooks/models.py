@@ -93,6 +93,18 @@ class Playbook(models.Model):
         "quiet from", null=True, blank=True, help_text="on the person's wall, if their time zone is known"
     )
     quiet_end = models.TimeField("quiet until", null=True, blank=True)
+    priority = models.PositiveSmallIntegerField(
+        default=5,
+        db_default=5,
+        help_text="1 to 9: where a cap lets one message through, that of the higher goes first",
+    )
+    send_days = models.JSONField(
+        "only on",
+        default=list,
+        blank=True,
+        db_default=models.Value([], models.JSONField()),
+        help_text="weekdays, on the person's wall; none: every day",
+    )
     holdout_percent = models.PositiveSmallIntegerField(
         "held out, in percent",
         default=0,
@@ -136,6 +148,11 @@ class Playbook(models.Model):
                 | Q(cap_count__isnull=False, cap_days__isnull=False, cap_count__gte=1, cap_days__gte=1),
                 name="playbook_cap_is_whole",
                 violation_error_message="Give both numbers of the cap, at least 1 each, or none",
+            ),
+            models.CheckConstraint(
+                condition=Q(priority__gte=1, priority__lte=9),
+                name="playbook_priority_is_one_to_nine",
+                violation_error_message="Write a priority from 1 to 9",
             ),
             models.CheckConstraint(
                 condition=Q(holdout_percent__lte=50),

@@ -39,6 +39,8 @@ GUARDRAILS: dict[str, tuple[str, str]] = {
 }
 """Guardrail KPIs: words for people, and the unit of their limit. The figure must stay at or below the limit."""
 
+PRIORITY = 5
+"""Of a playbook that says nothing, from 1 to 9."""
 MAX_COUNT = 12
 _KEYS = frozenset({"tier", "name", "block", "when", "source", "count"})
 

@@ -82,6 +82,8 @@ class PlaybookFields(TypedDict, total=False):
     quiet_end: time | None
     cap_count: int | None
     cap_days: int | None
+    priority: int
+    send_days: list[str]
     holdout_percent: int
     heeds_tickets: bool
     blocked_items: list[str]

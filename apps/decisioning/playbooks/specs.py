@@ -18,12 +18,13 @@ from apps.decisioning.content.services import message_compile
 from apps.decisioning.recommendations.contracts import CHOSEN_BY_MODEL
 from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.core.errors import Conflict, Invalid
+from apps.foundation.core.wall_clock import WEEKDAYS
 from apps.foundation.governance.services import review_approved
 
 from .contracts import PlaybookSpec, StepSpec, TierSpec
 from .errors import Problem
 from .models import Playbook, PlaybookVersion
-from .rules import guardrails_read, slots_read, spec_digest
+from .rules import PRIORITY, guardrails_read, slots_read, spec_digest
 from .schedules import schedule_problem, zone_problem
 from .steps import TemplateSlots, message_steps, steps_read, steps_walk
 from .system_mail import link_terms, mail_problems
@@ -46,16 +47,8 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
     if playbook.trigger != Playbook.Trigger.SYSTEM:
         playbook.mail_kind = ""
     try:
-        told_here = [
-            "blocked_items",
-            "slots",
-            "steps",
-            "guardrails",
-            "event_where",
-            "approval_path",
-            "schedule",
-            "time_zone",
-        ]
+        told_here = ["slots", "steps", "guardrails", "event_where", "approval_path", "schedule", "time_zone"]
+        told_here += ["blocked_items", "send_days"]
         playbook.full_clean(exclude=[*told_here, *(["template"] if playbook.steps else [])])
     except ValidationError as error:
         for field, messages in error.message_dict.items():
@@ -69,6 +62,7 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
     problems.extend(_trigger_problems(playbook))
     problems.extend(mail_problems(playbook))
     problems.extend(_blocked_problems(playbook))
+    problems.extend(_days_problems(playbook))
     playbook.guardrails, found = guardrails_read(playbook.guardrails)
     problems.extend(found)
     if problem := zone_problem(playbook.time_zone):
@@ -91,6 +85,8 @@ def _field_of(message: str) -> str:
         return "mail_kind"
     if "event" in message:
         return "event_name"
+    if "priority" in message:
+        return "priority"
     if "percent" in message:
         return "holdout_percent"
     return "quiet_start" if "quiet" in message else "cap_count"
@@ -154,6 +150,14 @@ def _trigger_problems(playbook: Playbook) -> list[Problem]:
     if playbook.again_after_days is not None and playbook.again_after_days > 3650:
         problems.append(Problem("again_after_days", "Write a number of days up to 3650, or leave it empty"))
     return problems
+
+
+def _days_problems(playbook: Playbook) -> list[Problem]:
+    days = playbook.send_days
+    if not isinstance(days, list) or not all(day in WEEKDAYS for day in days):
+        return [Problem("send_days", f"Choose of {', '.join(WEEKDAYS)}")]
+    playbook.send_days = [day for day in WEEKDAYS if day in days]
+    return []
 
 
 def _blocked_problems(playbook: Playbook) -> list[Problem]:
@@ -233,6 +237,10 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
     )
     if playbook.topic_id is not None:
         spec["topic"] = playbook.topic_id
+    if playbook.priority != PRIORITY:
+        spec["priority"] = playbook.priority
+    if playbook.send_days:
+        spec["send_days"] = list(playbook.send_days)
     if playbook.holdout_percent:
         spec["holdout"] = playbook.holdout_percent
     if playbook.heeds_tickets:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -24,6 +25,7 @@ from django.db.models.functions import Now
 
 from apps.data.consent.contracts import GateAnswer
 from apps.data.consent.models import Channel
+from apps.data.consent.preferences import zones_read
 from apps.data.consent.selectors import ADDRESS_KIND, TRACKING, gate_elsewhere, gate_read, granted_read
 from apps.data.consent.services import gate_lock
 from apps.data.profiles.addresses import addresses_open
@@ -35,15 +37,16 @@ from apps.decisioning.decisions.digests import (
     digests_reopen,
     singles_keep,
 )
-from apps.decisioning.decisions.engine import DIGEST, DIGEST_CHANGED
+from apps.decisioning.decisions.engine import DIGEST, DIGEST_CHANGED, Asleep, asleep_until
 from apps.decisioning.decisions.selectors import addresses_elsewhere
 from apps.foundation.core.errors import PermanentError
-from apps.foundation.core.wall_clock import quiet_until, zone_choose
+from apps.foundation.core.wall_clock import quiet_of, quiet_until, zone_choose
 
+from .caps import caps_over
 from .contracts import Passed, Prepared
 from .models import Dispatch, Message
 from .rendering import message_prepare
-from .rules import COUNTED, leaving
+from .rules import leaving
 
 State = Message.State
 
@@ -97,13 +100,6 @@ FROM unnest(%s::uuid[], %s::bigint[]) AS held(id, fence)
 WHERE message.id = held.id AND message.fence = held.fence AND message.state = 'sending'
   AND message.lease_until > clock_timestamp()
 RETURNING message.id
-"""
-
-_CAPS = """
-SELECT profile_id, count(*) FROM sending_message
-WHERE profile_id = ANY(%s) AND purpose = %s AND sending_at > clock_timestamp() - make_interval(days => %s)
-  AND state = ANY(%s)
-GROUP BY profile_id
 """
 
 _ADDRESS_TAKEN = """
@@ -195,6 +191,7 @@ class _Found:
     trackable: frozenset[UUID]
     digest: DigestTerms | None
     changed: Set[UUID]
+    zones: Mapping[int, ZoneInfo]
 
 
 def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
@@ -247,7 +244,14 @@ def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
         digest=digest_terms() if some_collect else None,
         changed=digests_changed(digests),
         trackable=_trackable(items, dispatches),
+        zones=_zones(items, dispatches),
     )
+
+
+def _zones(items: Sequence[Prepared], dispatches: Mapping[int, Dispatch]) -> Mapping[int, ZoneInfo]:
+    """The time zones of people whose message has hours or days of its own."""
+    people = {item.claimed.profile_id for item in items if dispatches[item.claimed.dispatch_id].hours}
+    return zones_read(profile_ids=sorted(people)) if people else {}
 
 
 def _trackable(items: Sequence[Prepared], dispatches: Mapping[int, Dispatch]) -> frozenset[UUID]:
@@ -288,7 +292,7 @@ def _verdicts(items: Sequence[Prepared], found: _Found) -> dict[UUID, Verdict]:
             verdicts[item.claimed.id] = Verdict(State.WITHHELD, answer.reason)
         elif why := _digest_reason(item, dispatch, answer, found):
             verdicts[item.claimed.id] = Verdict(State.WITHHELD, why)
-        elif until := quiet_until(answer.quiet, at=found.at, zone=zone_choose(answer.zone, "")):
+        elif until := _asleep_until(item, dispatch, answer, found):
             in_time = until <= dispatch.not_after
             verdicts[item.claimed.id] = (
                 Verdict(State.QUEUED, until=until) if in_time else Verdict(State.WITHHELD, "quiet_hours")
@@ -296,6 +300,16 @@ def _verdicts(items: Sequence[Prepared], found: _Found) -> dict[UUID, Verdict]:
         elif item.claimed.id not in found.addresses:
             verdicts[item.claimed.id] = Verdict(State.WITHHELD, "sealed_address")
     return verdicts
+
+
+def _asleep_until(item: Prepared, dispatch: Dispatch, answer: GateAnswer, found: _Found) -> datetime | None:
+    """Until when it may not go out: the playbook's hours and days, and the quiet hours of the person; None: it may."""
+    own = answer.quiet, zone_choose(answer.zone, "")
+    if not dispatch.hours:
+        return quiet_until(own[0], at=found.at, zone=own[1])
+    zone = found.zones.get(item.claimed.profile_id) or zone_choose("", dispatch.hours["zone"])
+    asleep = Asleep((quiet_of(dispatch.hours.get("quiet")), zone), own, tuple(dispatch.hours.get("days", ())))
+    return asleep_until(asleep, at=found.at)
 
 
 def _digest_reason(item: Prepared, dispatch: Dispatch, answer: GateAnswer, found: _Found) -> str:
@@ -369,24 +383,12 @@ def _as_it_is_now(
 
 
 def _caps_hold(cursor: CursorWrapper, items: Sequence[Prepared], found: _Found, verdicts: dict[UUID, Verdict]) -> None:
-    """Withhold what would be above a cap. Two messages of one window to one person count for each other."""
-    groups: defaultdict[tuple[str, int], list[Prepared]] = defaultdict(list)
-    for item in items:
-        dispatch = found.dispatches[item.claimed.dispatch_id]
-        if item.claimed.id not in verdicts and dispatch.cap_days:
-            groups[dispatch.purpose, dispatch.cap_days].append(item)
-    going: defaultdict[tuple[int, str], int] = defaultdict(int)
-    for (purpose, days), group in sorted(groups.items()):
-        people = sorted({item.claimed.profile_id for item in group})
-        cursor.execute(_CAPS, [people, purpose, days, [str(state) for state in COUNTED]])
-        had: dict[int, int] = dict(cursor.fetchall())
-        for item in group:
-            person = item.claimed.profile_id
-            most = found.dispatches[item.claimed.dispatch_id].cap_count or 0
-            if had.get(person, 0) + going[person, purpose] >= most:
-                verdicts[item.claimed.id] = Verdict(State.WITHHELD, "frequency_cap")
-            else:
-                going[person, purpose] += 1
+    """Withhold what would be above a cap or a limit of contact, counted under the locks (`caps.py`)."""
+    rest = [item for item in items if item.claimed.id not in verdicts]
+    over = caps_over(cursor, rest, found.dispatches)
+    verdicts.update(
+        (item.claimed.id, Verdict(State.WITHHELD, why)) for item in rest if (why := over.get(item.claimed.id))
+    )
 
 
 def _into_sending(cursor: CursorWrapper, sender_id: UUID, going: Sequence[Prepared], found: _Found) -> dict[UUID, int]:

@@ -11,6 +11,8 @@ from apps.foundation.core.clock import now
 class Dispatch(models.Model):
     """The messages of one run, for delivery: its terms and its controls. One for each occasion."""
 
+    PRIORITY_MOST = 9
+
     class State(models.TextChoices):
         ACTIVE = "active", "sending"
         PAUSED = "paused", "paused"
@@ -32,6 +34,13 @@ class Dispatch(models.Model):
     link_hosts = models.JSONField(default=list)
     cap_count = models.PositiveSmallIntegerField(null=True)
     cap_days = models.PositiveSmallIntegerField(null=True)
+    priority = models.PositiveSmallIntegerField(
+        default=5, db_default=5, help_text="1 to 9: the higher goes first where a cap lets one through"
+    )
+    hours = models.JSONField(
+        null=True,
+        help_text="when it may go out: quiet hours, weekdays, the zone where a person's isn't known",
+    )
     not_after = models.DateTimeField(help_text="nothing goes out later than this")
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
     created_at = models.DateTimeField(default=now)

@@ -120,6 +120,8 @@ def _dispatch_locked(run_id: int) -> Dispatch:
                 link_hosts=list(terms.link_hosts),
                 cap_count=terms.cap_count,
                 cap_days=terms.cap_days,
+                priority=terms.priority,
+                hours=terms.hours,
                 not_after=terms.not_after,
                 state=Dispatch.State.CANCELLED if terms.cancelled else Dispatch.State.ACTIVE,
             )

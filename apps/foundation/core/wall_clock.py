@@ -70,6 +70,13 @@ def quiet_until(quiet: Quiet | None, *, at: datetime, zone: ZoneInfo) -> datetim
     return next_time(quiet.end, zone, reached=at) if held else None
 
 
+def days_until(weekdays: Sequence[str], *, at: datetime, zone: ZoneInfo) -> datetime | None:
+    """When the next of these weekdays begins there, in UTC; None when it is one of them. None of them: every day."""
+    if not weekdays or WEEKDAYS[at.astimezone(zone).weekday()] in weekdays:
+        return None
+    return next_time(time(), zone, reached=at, weekdays=weekdays)
+
+
 def quiet_both_until(
     first: tuple[Quiet | None, ZoneInfo], other: tuple[Quiet | None, ZoneInfo], *, at: datetime
 ) -> datetime | None:

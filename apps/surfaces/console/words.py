@@ -15,6 +15,8 @@ REASONS: Mapping[str, Any] = {
     "topic_off": _("Does not want this topic"),
     "paused": _("Paused messages for a while"),
     "frequency_cap": _("Had enough messages lately"),
+    "contact_limit": _("Had enough messages of all kinds lately"),
+    "outranked": _("A more important message waits for them"),
     "quiet_hours": _("Quiet hours"),
     "holdout": _("Held out, to measure against"),
     "not_in_audience": _("Not in the audience"),

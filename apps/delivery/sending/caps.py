@@ -1,0 +1,137 @@
+"""Caps and limits of contact, counted from the ledger. Under the gate's locks the counts are exact.
+
+All that would send to a person wait at that person's row, so nobody adds to the ledger while it is counted. One
+statement for all limits of a window, and one more only where a more important message may wait.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+
+from apps.decisioning.decisions.engine import FREQUENCY_CAP, OUTRANKED
+from apps.decisioning.decisions.limits import Counted, Limit, limits_of
+
+from .contracts import Prepared
+from .models import Dispatch
+from .rules import COUNTED
+
+_GOT = """
+SELECT profile_id, {columns} FROM sending_message
+WHERE profile_id = ANY(%s) AND {since} AND state = ANY(%s)
+GROUP BY profile_id
+"""
+_COLUMN = "count(*) FILTER (WHERE purpose = ANY(%s) AND (%s = '' OR channel = %s) AND {since})"
+_SENT_SINCE = "sending_at > clock_timestamp() - make_interval(days => %s)"
+_SENT_OR_WAITS = f"(state IN ('queued', 'claimed', 'retry') OR {_SENT_SINCE})"
+
+# What waits for the same people and is more important. What is late or held takes no place.
+_WAITING = """
+SELECT message.profile_id, message.purpose, message.channel, dispatch.priority, count(*)
+FROM sending_message AS message
+JOIN sending_dispatch AS dispatch ON dispatch.id = message.dispatch_id
+WHERE message.profile_id = ANY(%s) AND message.state IN ('queued', 'claimed', 'retry')
+  AND NOT message.id = ANY(%s) AND dispatch.priority > %s AND dispatch.state = 'active'
+  AND dispatch.not_after > clock_timestamp()
+GROUP BY message.profile_id, message.purpose, message.channel, dispatch.priority
+"""
+
+
+def contacts_count(*, profile_ids: Sequence[int], counted: Sequence[Counted]) -> dict[int, Sequence[int]]:
+    """How many messages each person got, may have got, or is about to get. It filters ahead of the gate."""
+    with connection.cursor() as cursor:
+        return got_count(cursor, profile_ids, counted, waiting=True)
+
+
+def got_count(
+    cursor: CursorWrapper, profile_ids: Iterable[int], counted: Sequence[Counted], *, waiting: bool = False
+) -> dict[int, Sequence[int]]:
+    """How many messages each person got, or may have got, for each of what is counted; who is missing got none.
+
+    waiting: also what waits for them.
+    """
+    people = list(profile_ids)
+    if not people or not counted:
+        return {}
+    since, states = _SENT_SINCE, [str(state) for state in COUNTED]
+    if waiting:
+        since, states = _SENT_OR_WAITS, [*states, "queued", "claimed", "retry"]
+    columns = ", ".join(_COLUMN.format(since=since) for _ in counted)
+    values = [value for one in counted for value in (list(one.purposes), one.channel, one.channel, one.days)]
+    longest = max(one.days for one in counted)
+    cursor.execute(_GOT.format(columns=columns, since=since), [*values, people, longest, states])
+    return {profile_id: tuple(counts) for profile_id, *counts in cursor.fetchall()}
+
+
+def caps_over(cursor: CursorWrapper, items: Sequence[Prepared], dispatches: Mapping[int, Dispatch]) -> dict[UUID, str]:
+    """Which of these messages may not go out because of a cap or limit, by id, with the reason.
+
+    Under the locks of their people. Messages of one window count for each other; the more important go first, and a
+    place that one waits for is kept for it.
+    """
+    limits = _limits(items, dispatches)
+    under = [item for item in items if limits[item.claimed.dispatch_id]]
+    if not under:
+        return {}
+    counted = list(dict.fromkeys(limit.counted for item in under for limit in limits[item.claimed.dispatch_id]))
+    people = sorted({item.claimed.profile_id for item in under})
+    had = got_count(cursor, people, counted)
+    waiting = _waiting(cursor, items, under, people, dispatches)
+    going: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
+    over: dict[UUID, str] = {}
+    for item in sorted(items, key=lambda one: -dispatches[one.claimed.dispatch_id].priority):
+        person, dispatch = item.claimed.profile_id, dispatches[item.claimed.dispatch_id]
+        why = ""
+        for limit in limits[dispatch.pk]:
+            got = had[person][counted.index(limit.counted)] if person in had else 0
+            got += sum(limit.counted.takes(*terms) for terms in going[person])
+            if got >= limit.count:
+                why = limit.why
+                break
+            ahead = sum(
+                number
+                for purpose, channel, priority, number in waiting[person]
+                if priority > dispatch.priority and limit.counted.takes(purpose, channel)
+            )
+            if got + ahead >= limit.count:
+                why = OUTRANKED
+                break
+        if why:
+            over[item.claimed.id] = why
+        else:
+            going[person].append((dispatch.purpose, dispatch.channel))
+    return over
+
+
+def _limits(items: Sequence[Prepared], dispatches: Mapping[int, Dispatch]) -> dict[int, tuple[Limit, ...]]:
+    """The cap of its playbook and the limits of contact, by dispatch. System mail stands under its own cap alone."""
+    used = {item.claimed.dispatch_id: dispatches[item.claimed.dispatch_id] for item in items}
+    general = limits_of((one.purpose, one.channel, one.needs_consent) for one in used.values() if not one.mail_kind)
+    found: dict[int, tuple[Limit, ...]] = {}
+    for pk, dispatch in used.items():
+        own: tuple[Limit, ...] = ()
+        if dispatch.cap_days and dispatch.cap_count:
+            own = (Limit(dispatch.cap_count, Counted((dispatch.purpose,), "", dispatch.cap_days), FREQUENCY_CAP),)
+        others = () if dispatch.mail_kind else general.get((dispatch.purpose, dispatch.channel), ())
+        found[pk] = (*own, *others)
+    return found
+
+
+def _waiting(
+    cursor: CursorWrapper,
+    items: Sequence[Prepared],
+    under: Sequence[Prepared],
+    people: Sequence[int],
+    dispatches: Mapping[int, Dispatch],
+) -> defaultdict[int, list[tuple[str, str, int, int]]]:
+    """What waits for these people and is more important than something of the window: purpose, channel, priority,
+    how many."""
+    found: defaultdict[int, list[tuple[str, str, int, int]]] = defaultdict(list)
+    lowest = min(dispatches[item.claimed.dispatch_id].priority for item in under)
+    if lowest < Dispatch.PRIORITY_MOST:
+        cursor.execute(_WAITING, [list(people), [item.claimed.id for item in items], lowest])
+        for person, *terms in cursor.fetchall():
+            found[person].append((terms[0], terms[1], terms[2], terms[3]))
+    return found
