@@ -199,6 +199,7 @@ CELERY_BEAT_SCHEDULE = {
     "seal attributes": {"task": "apps.data.profiles.tasks.attributes_sweep", "schedule": 60.0},
     "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
+    "look at watched audiences": {"task": "apps.decisioning.audiences.tasks.audiences_tick", "schedule": 60.0},
     "tend the tables of events": {"task": "apps.data.events.tasks.partitions_tend", "schedule": 3600.0},
     "void stale copies of features": {
         "task": "apps.data.features.tasks.stale_copies_sweep",

@@ -191,11 +191,13 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "decisioning/audiences": {
         "governing.py": "its part in governance: a history",
+        "privacy.py": "what it tells of the personal data it holds",
         "rights.py": "who may do what to audiences",
         "membership.py": "audiences within audiences",
         "parsing.py": "rules from JSON and back",
         "reading.py": "rules in plain language",
         "schema.py": "the form of a rule, as JSON Schema",
+        "watching.py": "who entered an audience and who left it, as events",
         "sql.py": "rules as SQL",
     },
     "decisioning/content": {

@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Q
 
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
+from apps.foundation.core.postgres import copy_rows
 from apps.foundation.governance.services import audit_record
 
 from . import registry
@@ -65,6 +67,30 @@ def event_record(
         )
         events_follow([RecordedEvent(profile_id, name, occurred_at, at, message_id, told)])
     return True
+
+
+def events_record(
+    cursor: CursorWrapper,
+    *,
+    name: str,
+    people: Sequence[tuple[int, str]],
+    occurred_at: datetime,
+    properties: Mapping[str, Any],
+) -> None:
+    """Record that the same happened to some thousand people, as Tessera itself knows; in the caller's transaction.
+
+    people: ids of profiles, each with an id of the message that the caller gives out once. What follows is as of any
+    event.
+    """
+    at, told = now(), dict(properties)
+    copy_rows(
+        cursor,
+        "events_event",
+        ["profile_id", "name", "occurred_at", "recorded_at", "message_id", "properties"],
+        ((profile_id, name, occurred_at, at, message_id, told) for profile_id, message_id in people),
+    )
+    if people:
+        events_follow([RecordedEvent(one, name, occurred_at, at, message_id, told) for one, message_id in people])
 
 
 def events_follow(events: Sequence[RecordedEvent]) -> None:

@@ -29,6 +29,7 @@ from .services import audience_create, audience_update
 
 _GLANCE_MILLISECONDS = 2000
 _SAMPLE = 8
+_KNOWN = ("code", "owner", "created_at", "updated_at")
 
 
 @admin.register(Audience)
@@ -65,13 +66,13 @@ class AudienceAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Audience | None = None) -> Any:
         if obj is None:
-            return ("name", "description", "rule")
+            return ("name", "description", "rule", "watched")
         if not self.has_change_permission(request, obj):
-            return ("name", "description", "reading", "rule_shown", "owner", "created_at", "updated_at")
-        return ("name", "description", "rule", "owner", "created_at", "updated_at")
+            return (*("name", "description", "reading", "rule_shown", "watched"), *_KNOWN)
+        return ("name", "description", "rule", "watched", *_KNOWN)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Audience | None = None) -> Any:
-        return ("owner", "created_at", "updated_at", "reading", "rule_shown")
+        return (*_KNOWN, "reading", "rule_shown")
 
     @admin.display(description="Who is in it")
     def reading(self, audience: Audience) -> str:
@@ -93,12 +94,19 @@ class AudienceAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
                 name=data["name"],
                 description=data["description"],
                 rule=data["rule"],
+                watched=data["watched"],
                 by=by,
                 seen_at=obj.updated_at,
             )
         else:
-            saved = audience_create(name=data["name"], description=data["description"], rule=data["rule"], owner=by)
-        obj.pk, obj.owner, obj.rule = saved.pk, saved.owner, saved.rule
+            saved = audience_create(
+                name=data["name"],
+                description=data["description"],
+                rule=data["rule"],
+                watched=data["watched"],
+                owner=by,
+            )
+        obj.pk, obj.owner, obj.rule, obj.code = saved.pk, saved.owner, saved.rule, saved.code
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """What the rule in the form means, how many it finds, and some of them: a fragment for the form."""

@@ -142,5 +142,5 @@ class AudienceForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # 
 
     class Meta:
         model = Audience
-        fields = ("name", "description", "rule")
+        fields = ("name", "description", "rule", "watched")
         widgets = {"description": UnfoldAdminTextareaWidget({"rows": 2})}

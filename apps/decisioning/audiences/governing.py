@@ -13,10 +13,11 @@ from .services import audience_update
 
 def _revert(audience: Audience, values: Mapping[str, Any], by: User, why: str) -> str:
     kept = {name: values[name] for name in ("name", "description", "rule")}
+    kept["watched"] = values.get("watched", audience.watched)
     audience_update(audience_id=audience.pk, by=by, why=why, **kept)
     return f"{audience} is as it was. What is published keeps the rule it was approved with."
 
 
 def governing_register() -> None:
     """Called once, when Django is ready."""
-    history_register(Audience, Kept(Audience, revert=_revert, leave=("updated_at",)))
+    history_register(Audience, Kept(Audience, revert=_revert, leave=("updated_at", "looked_at", "looked_rule")))

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.text import slugify
 
+from apps.data.profiles.models import Profile
 from apps.foundation.core.clock import now
 
 
@@ -18,7 +19,11 @@ class AudienceQuerySet(models.QuerySet["Audience"]):
 
 
 class Audience(models.Model):
-    """A rule with a name and one owner. Who is in it is computed when it is asked for; see `rules.py`."""
+    """A rule with a name and one owner. Who is in it is computed when it is asked for; see `rules.py`.
+
+    watched: entries and exits become events (`watching.py`); looked_at, looked_rule: when, and by which rule with all
+    that it names, was looked last.
+    """
 
     name = models.CharField(max_length=120, unique=True)
     code = models.SlugField(
@@ -30,6 +35,14 @@ class Audience(models.Model):
     created_at = models.DateTimeField(default=now)
     updated_at = models.DateTimeField(default=now)
 
+    watched = models.BooleanField(
+        "tell who enters and leaves",
+        default=False,
+        help_text="as events: “Audience Entered” and “Audience Exited”, every few minutes",
+    )
+    looked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    looked_rule = models.JSONField(null=True, blank=True, editable=False)
+
     objects = AudienceQuerySet.as_manager()
 
     class Meta:
@@ -37,6 +50,20 @@ class Audience(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class AudienceMember(models.Model):
+    """Somebody who was in a watched audience when it was last looked at."""
+
+    audience = models.ForeignKey(Audience, on_delete=models.CASCADE, related_name="members", db_index=False)
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["audience", "profile"], name="audience_member_once")]
+
+    def __str__(self) -> str:
+        return f"Profile {self.profile_id} in audience {self.audience_id}"
 
 
 def code_free(name: str) -> str:

@@ -16,15 +16,17 @@ from apps.foundation.governance.services import audit_record
 from .models import Audience, code_free
 from .rules import asks_more_than_digests, rule_to_json
 from .selectors import rule_admit
+from .watching import audience_forget
 
 
-def audience_create(*, name: str, rule: object, owner: User, description: str = "") -> Audience:
+def audience_create(*, name: str, rule: object, owner: User, description: str = "", watched: bool = False) -> Audience:
     """A new audience of `owner`, who makes it. Its rule is kept in its canonical form.
 
     Raises NotAllowed, Invalid for a rule that `rule_admit` refuses or an empty name, Conflict for a name that is taken.
     """
     right_require(owner, "add", Audience, what="set up audiences")
-    audience = Audience(name=_name(name), description=description, rule=rule_to_json(rule_admit(rule)), owner=owner)
+    parsed = rule_to_json(rule_admit(rule))
+    audience = Audience(name=_name(name), description=description, rule=parsed, owner=owner, watched=watched)
     audience.code = code_free(audience.name)
     with transaction.atomic():
         _written(audience)
@@ -40,10 +42,13 @@ def audience_update(
     rule: object,
     by: User,
     description: str = "",
+    watched: bool | None = None,
     seen_at: datetime | None = None,
     why: str = "",
 ) -> Audience:
     """Change an audience. What was approved stays as it was: a playbook's version pins the rule.
+
+    watched: whether who enters and leaves is told of, None for as it is.
 
     Raises NotAllowed, Invalid, Conflict as `audience_create` does, and NotFound.
     """
@@ -64,6 +69,11 @@ def audience_update(
             parsed,
             now(),
         )
+        if watched is not None and watched != audience.watched:
+            audience.watched = data["watched"] = watched
+            if not watched:
+                audience_forget(audience_id=audience.pk)
+                audience.looked_at = audience.looked_rule = None
         _written(audience)
         revision_keep(row=audience, by=by, why=why)
         audit_record(action="audience.update", actor=by, subject=audience, data=data)

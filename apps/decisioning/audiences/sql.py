@@ -65,7 +65,7 @@ class Sql:
 def audience_from(
     rule: Rule, as_of: datetime, sensitive: Mapping[str, AttributeShape], profile_ids: Sequence[int] | None = None
 ) -> Sql:
-    """`FROM profiles_profile p … WHERE …` for the people of a rule: put a SELECT before it.
+    """`FROM profiles_profile p … WHERE (…)` for the people of a rule: put a SELECT before it, and AND behind at need.
 
     The rule names no audiences any more (`membership.rule_expand`). sensitive: the attributes that are found by their
     digests; profile_ids: of whom alone, None for all. Raises ValueError for what no digest tells.
@@ -205,7 +205,7 @@ class _Compiler:
         if self.profile_ids is not None:
             some = Sql("p.id = ANY(%s)", (list(self.profile_ids),))
             where = _joined([some, where], " AND ")
-        return Sql(f"FROM profiles_profile p {joins} WHERE {where.text}", (*params, *where.params))
+        return Sql(f"FROM profiles_profile p {joins} WHERE ({where.text})", (*params, *where.params))
 
     def _feature_joins(self, names: Sequence[str]) -> None:
         of = FeatureSql(self.as_of, "p.id", self.profile_ids)
