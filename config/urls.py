@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from apps.surfaces.api.v1.events.urls import segment_urlpatterns
 from apps.surfaces.console.approving import notices_stream
 from apps.surfaces.console.rehearsing import dry_run_stream, test_sent_stream
 from apps.surfaces.console.views import person_stream, run_stream
@@ -20,5 +21,6 @@ urlpatterns = [
     path("live/test/<uuid:test_send_id>/", test_sent_stream, name="live-test"),
     path("live/p/<str:token>", preferences_stream, name="live-preferences"),
     path("api/v1/", include("apps.surfaces.api.urls")),
+    path("v1/", include(segment_urlpatterns)),
     path("admin/", admin.site.urls),
 ]

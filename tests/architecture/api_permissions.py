@@ -12,6 +12,7 @@ ENDPOINTS: dict[str, dict[str, str]] = {
     "api/v1/changes": {"get": "changes:read"},
     "api/v1/decisions": {"get": "decisions:read"},
     "api/v1/decisions/<uuid:decision_id>": {"get": "decisions:read"},
+    "api/v1/events": {"post": "events:write"},
     "api/v1/items": {"get": "items:read", "post": "items:write"},
     "api/v1/items/bulk": {"post": "items:write"},
     "api/v1/items/<int:item_id>": {"get": "items:read", "patch": "items:write"},
@@ -43,5 +44,9 @@ ENDPOINTS: dict[str, dict[str, str]] = {
     "api/v1/promotions/<int:promotion_id>": {"get": "promotions:read", "patch": "promotions:write"},
     "api/v1/tickets": {"get": "tickets:read", "post": "tickets:write"},
     "api/v1/tickets/bulk": {"post": "tickets:write"},
+    **{
+        f"v1/{call}": {"post": "events:write"}
+        for call in ("track", "identify", "page", "screen", "group", "alias", "batch", "import")
+    },
 }
 """Route → method → scope. Every other method of a route is 405, for everybody."""

@@ -77,6 +77,10 @@ NOUNS: dict[str, dict[str, str]] = {
         "schema.py": "what all operations of the API's document have",
         "serializers.py": "what all serializers share, and rows in bulk",
         "slim.py": "endpoints without DRF",
+        "sources.py": "whose events a client sends",
+        "v1/events/__init__.py": "events, without DRF",
+        "v1/events/urls.py": "events: their addresses, and those of Segment's libraries",
+        "v1/events/views.py": "events: their endpoints",
         "v1/__init__.py": "the first version: a folder for each resource",
         **{
             f"v1/{resource}/{name}": f"{resource}: {about}"

@@ -1,9 +1,12 @@
 """Taking in what senders bring, over HTTP or from a broker: looked at as little as must be, and into the stream.
 
 Here only what can't be taken at all is refused: no JSON, too much, too large. Whatever else is wrong with an event is
-found when it is written down, and kept. The API's own form is ours to be strict about: there each fault is told.
+found when it is written down, and kept. The API's own form is ours to be strict about: there each fault is told, and
+the other events of its batch are taken.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,28 +17,34 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
 
 from .contracts import EventSource, Shape
-from .reading import ID_LIMIT, NAME_LIMIT, items_of, moment_read
+from .errors import TooLarge
+from .reading import EVENT_BYTES, ID_LIMIT, NAME_LIMIT, is_too_large, items_of, moment_read
 from .stream import entry_add
 
 BATCH_MOST: Final = 1_000
 """Events that may come at once."""
-EVENT_BYTES: Final = 32_768
-"""Of one event, as Segment has it."""
-_PROBLEMS_MOST: Final = 20
+_TOLD_MOST: Final = 20
+Problem = dict[str, str]
 _OWN: Final = frozenset(("name", "id", "occurred_at", "user_id", "anonymous_id", "profile_id", "properties", "context"))
 
 
-class TooLarge(Invalid):
-    """More bytes than are taken at once."""
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a body. events: how many are in the stream; refused: by their place in it, those that are not,
+    each with what is wrong: `pointer`, `code`, `detail`."""
+
+    events: int
+    refused: Mapping[int, Sequence[Problem]] = field(default_factory=dict)
 
 
 def body_accept(
     *, source: EventSource, shape: Shape, body: bytes, kind: str = "", received_at: datetime | None = None
-) -> int:
-    """Take a body of JSON in. Returns how many events it holds, once they are in the stream for good.
+) -> Accepted:
+    """Take a body of JSON in: what of it is good is in the stream for good once this returns.
 
-    kind: the call, where the address says it. Raises Invalid (`extra["problems"]` names each), TooLarge, StreamFull,
-    StreamDown.
+    kind: the call, where the address says it. Of Segment's calls, which can't be told of single events, those that are
+    no good become dead letters instead. Raises Invalid where none is good (`extra["problems"]` names each), TooLarge,
+    StreamFull, StreamDown.
     """
     if len(body) > settings.EVENT_BODY_LIMIT:
         raise TooLarge("body_too_large", f"Send at most {settings.EVENT_BODY_LIMIT:,} bytes at once, unpacked")
@@ -48,30 +57,34 @@ def body_accept(
         raise Invalid("batch_empty", "There is no event in it")
     if len(items) > BATCH_MOST:
         raise TooLarge("batch_too_large", f"Send at most {BATCH_MOST:,} events at once")
-    problems = _problems(items, shape, large=len(body) > EVENT_BYTES)
-    if problems:
-        raise Invalid("events_invalid", "Nothing was taken: mend what is named", {"problems": problems})
+    refused = _problems(items, shape, large=len(body) > EVENT_BYTES)
+    if len(refused) == len(items):
+        told_of = [one for _, problems in zip(range(_TOLD_MOST), refused.values(), strict=False) for one in problems]
+        raise Invalid("events_invalid", "Nothing was taken: mend what is named", {"problems": told_of})
+    if shape == "segment":
+        refused = {}
+    elif refused:
+        items = [one for number, one in enumerate(items) if number not in refused]
+        body = orjson.dumps(items)
     entry_add(source=source, shape=shape, kind=kind, received_at=received_at or now(), body=body, count=len(items))
-    return len(items)
+    return Accepted(len(items), refused)
 
 
-def _problems(items: list[Any], shape: Shape, *, large: bool) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = []
+def _problems(items: list[Any], shape: Shape, *, large: bool) -> dict[int, list[Problem]]:
+    """What is wrong with events, by their places in the body."""
+    found: dict[int, list[Problem]] = {}
     for number, item in enumerate(items):
-        place = f"#/events/{number}" if shape == "own" else f"#/batch/{number}"
         if not isinstance(item, dict):
-            found.append({"pointer": place, "code": "no_object", "detail": "An event is an object"})
-        elif large and len(orjson.dumps(item)) > EVENT_BYTES:
-            detail = f"An event has at most {EVENT_BYTES:,} bytes"
-            found.append({"pointer": place, "code": "event_too_large", "detail": detail})
-        elif shape == "own":
-            found += [
-                {"pointer": f"{place}/{name}", "code": f"{name}_invalid", "detail": detail}
-                for name, detail in _own_problems(item)
-            ]
-        if len(found) >= _PROBLEMS_MOST:
-            break
-    return found[:_PROBLEMS_MOST]
+            found[number] = [_problem("", "no_object", "An event is an object")]
+        elif large and is_too_large(item):
+            found[number] = [_problem("", "event_too_large", f"An event has at most {EVENT_BYTES:,} bytes")]
+        elif shape == "own" and (problems := _own_problems(item)):
+            found[number] = [_problem(f"/{name}", f"{name}_invalid", detail) for name, detail in problems]
+    return found
+
+
+def _problem(place: str, code: str, detail: str) -> Problem:
+    return {"pointer": f"#{place}", "code": code, "detail": detail}
 
 
 def _own_problems(item: dict[str, Any]) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ from apps.foundation.core.crypto import Tampered
 from .contracts import Entry, EventSource
 from .dead_letters import Letter
 from .errors import Unreadable
-from .reading import Arrival, arrival_read, items_of, sent_at_of
+from .reading import EVENT_BYTES, Arrival, arrival_read, is_too_large, items_of, sent_at_of
 from .recording import Recorded, batch_record
 from .stream import (
     consumers_forget,
@@ -134,12 +134,14 @@ class Consumer:
 
     def _read(self, entry: Entry, arrivals: list[Arrival], letters: list[Letter], *, ended: bool) -> None:
         body = orjson.loads(entry.body)
-        sent_at = sent_at_of(body)
+        sent_at, large = sent_at_of(body), len(entry.body) > EVENT_BYTES
         for number, raw in enumerate(items_of(body)):
             made_id = f"{entry.id}:{number}"
             try:
                 if ended:
                     raise Unreadable("ended_consumers", f"What came with it ended {_TRIES_MOST} consumers")
+                if large and is_too_large(raw):
+                    raise Unreadable("too_large", f"It has more than {EVENT_BYTES:,} bytes")
                 arrivals.append(arrival_read(raw, entry=entry, made_id=made_id, sent_at=sent_at))
             except Unreadable as error:
                 given = raw.get("messageId") or raw.get("id") if isinstance(raw, dict) else None

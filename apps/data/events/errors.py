@@ -1,6 +1,6 @@
 """What can go wrong on the way of an event."""
 
-from apps.foundation.core.errors import DomainError
+from apps.foundation.core.errors import DomainError, Invalid
 
 
 class StreamFull(DomainError):
@@ -9,6 +9,10 @@ class StreamFull(DomainError):
 
 class StreamDown(DomainError):
     """The stream takes nothing: the sender must try again (503 with Retry-After)."""
+
+
+class TooLarge(Invalid):
+    """More bytes or events than are taken at once."""
 
 
 class Unreadable(Exception):

@@ -6,7 +6,7 @@ it; once a second one is, it is nobody's. `alias` gives a known number a second 
 Set-wise: a handful of statements for a batch, whatever its size. In the caller's transaction.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from django.db import connection
@@ -141,8 +141,9 @@ class People:
         """The profile of each arrival, None for nobody known."""
         wanted = {number for one in self._arrivals for number in self._numbers(one)}
         self._by_number = _holders(wanted)
-        self._alias()
-        self._make()
+        second = self._alias()
+        self._make(second)
+        self._alias_write(second)
         self._devices = _owners({digest for one in self._arrivals for digest in self._digests(one)})
         self._met = set(self._devices)
         before = dict(self._devices)
@@ -175,30 +176,42 @@ class People:
         number = number_of(arrival.source.numbers, arrival.user) if arrival.user else None
         return self._by_number.get(number) if number else None
 
-    def _alias(self) -> None:
-        """A number that nobody has becomes the second one of whom the previous one is."""
+    def _alias(self) -> dict[str, tuple[str, Arrival]]:
+        """Numbers that nobody has and that become the second one of somebody's: of a number that is held, or that this
+        batch names too, in whatever order."""
+        naming = [one for one in self._arrivals if one.kind != "alias" and one.profile_id is None]
+        named = {number for one in naming for number in self._numbers(one)}
+        second: dict[str, tuple[str, Arrival]] = {}
         for one in self._arrivals:
             if one.kind != "alias" or not one.previous or not one.user:
                 continue
-            number, previous = number_of(one.source.numbers, one.user), number_of(one.source.numbers, one.previous)
-            holder = self._by_number.get(previous) if previous else None
-            if number is None or holder is None:
+            number, first = number_of(one.source.numbers, one.user), number_of(one.source.numbers, one.previous)
+            while first in second:
+                first = second[first][0]
+            if number is None or first is None or number == first:
                 continue
-            if number not in self._by_number:
-                trusted = _NUMBER in one.source.trusted
-                try:
-                    identifier_put(
-                        profile_id=holder, kind=_NUMBER, value=number, verified=trusted, source=one.source.name
-                    )
-                except Erased:
-                    continue
-                self._by_number[number] = holder
-            elif self._by_number[number] != holder:
-                one.fault("both ids are of known people: they were not put together")
+            if number in self._by_number or number in second:
+                there = self._by_number.get(number)
+                if first in self._by_number and self._by_number[first] != there:
+                    one.fault("both ids are of known people: they were not put together")
+            elif first in self._by_number or first in named:
+                second[number] = first, one
+        return second
 
-    def _make(self) -> None:
-        """Profiles for the numbers that nobody has."""
-        missing = self._missing()
+    def _alias_write(self, second: Mapping[str, tuple[str, Arrival]]) -> None:
+        for number, (first, one) in second.items():
+            while first in second:
+                first = second[first][0]
+            holder, trusted = self._by_number[first], _NUMBER in one.source.trusted
+            try:
+                identifier_put(profile_id=holder, kind=_NUMBER, value=number, verified=trusted, source=one.source.name)
+            except Erased:
+                continue
+            self._by_number[number] = holder
+
+    def _make(self, second: Collection[str]) -> None:
+        """Profiles for the numbers that nobody has, and that are nobody's second one."""
+        missing = {number: one for number, one in self._missing().items() if number not in second}
         if not missing:
             return
         with connection.cursor() as cursor:

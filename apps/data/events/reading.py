@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+import orjson
+
 from .contracts import Entry, EventSource
 from .errors import Unreadable
 
@@ -23,6 +25,8 @@ CALLS: Final = {
 }
 NAME_LIMIT: Final = 120
 ID_LIMIT: Final = 120
+EVENT_BYTES: Final = 32_768
+"""Of one event, as Segment has it."""
 AHEAD: Final = timedelta(minutes=5)
 """How far a moment may lie in the future: clocks differ."""
 _SKEW_LEAST, _SKEW_MOST = timedelta(seconds=30), timedelta(hours=24)
@@ -85,6 +89,11 @@ def items_of(body: Any) -> list[Any]:
             if isinstance(body.get(name), list):
                 return list(body[name])
     return [body]
+
+
+def is_too_large(item: Any) -> bool:
+    """Whether one thing of a body has more bytes than an event may have."""
+    return len(orjson.dumps(item)) > EVENT_BYTES
 
 
 def sent_at_of(body: Any) -> datetime | None:

@@ -118,12 +118,13 @@ def request_key(request: HttpRequest) -> tuple[str, bool] | None:
     return None
 
 
-def request_caller(request: HttpRequest) -> Caller | None:
+def request_caller(request: HttpRequest, given: tuple[str, bool] | None = None) -> Caller | None:
     """The client that a request comes from; None where its key opens nothing, or there is none.
 
-    Raises TooManyTries where one network tries many keys that open nothing.
+    given: its key as `request_key` tells it, where it is known already. Raises TooManyTries where one network tries
+    many keys that open nothing.
     """
-    given = request_key(request)
+    given = given or request_key(request)
     if given is None:
         return None
     caller = key_caller(given[0], basic=given[1])

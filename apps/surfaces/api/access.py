@@ -4,6 +4,7 @@ A limit counts requests of one client in one scope within a minute, in Redis. Wi
 everything allowed: limits keep one client from taking what all need, and without a cache the API must go on.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,15 +42,21 @@ class Quota:
         return said if self.counted.within else {**said, "Retry-After": str(self.counted.resets_in)}
 
 
-def caller_require(request: HttpRequest) -> Caller:
-    """The client that a request comes from. Raises Problem (400 for a key in the address, 401), TooManyTries."""
+def caller_require(request: HttpRequest, write_key: Callable[[HttpRequest], str] | None = None) -> Caller:
+    """The client that a request comes from. Raises Problem (400 for a key in the address, 401), TooManyTries.
+
+    write_key: reads a key elsewhere in the request, "" for none, where `Authorization` has none; it counts as Basic's.
+    """
     if PREFIX in request.META.get("QUERY_STRING", ""):
         detail = "A key never goes into an address, where logs keep it: revoke this one, and send the next in a header"
         raise Problem(400, "key_in_address", detail)
-    caller = request_caller(request)
+    given = request_key(request)
+    if given is None and write_key is not None and (text := write_key(request)):
+        given = text, True
+    caller = request_caller(request, given)
     if caller is not None:
         return caller
-    if request_key(request) is None:
+    if given is None:
         raise Problem(401, "key_missing", "Send a key: Authorization: Bearer …", headers=_CHALLENGE)
     detail = "This key opens nothing: it is wrong, was revoked or has ended, or came in a way its client may not use"
     raise Problem(401, "key_refused", detail, headers=_CHALLENGE)

@@ -20,6 +20,7 @@ from django.core.signals import got_request_exception
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 
+from apps.data.events.errors import StreamDown, StreamFull, TooLarge
 from apps.foundation.accounts.api_keys import TooManyTries
 from apps.foundation.core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound, RetryableError
 from apps.foundation.core.middleware import request_id
@@ -45,12 +46,17 @@ TITLES: Final[Mapping[int, str]] = {
     503: "Not now",
 }
 _STATUS: Final[Sequence[tuple[type[DomainError], int]]] = (
+    (TooLarge, 413),
+    (StreamFull, 503),
+    (StreamDown, 503),
     (Invalid, 422),
     (NotFound, 404),
     (NotAllowed, 403),
     (Conflict, 409),
     (DomainError, 400),
 )
+_RETRY_SECONDS: Final = 2
+"""When events that could not be taken may come again: what waits is written down meanwhile."""
 
 
 class Problem(Exception):
@@ -80,7 +86,8 @@ def problem_of(error: Exception) -> Problem:
         return error
     if isinstance(error, DomainError):
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
-        return Problem(status, error.code, error.message, more=_more(error))
+        headers = {"Retry-After": str(_RETRY_SECONDS)} if status == 503 else {}
+        return Problem(status, error.code, error.message, more=_more(error), headers=headers)
     if isinstance(error, TooManyTries):
         detail = "Too many keys that open nothing came from where you are: wait a minute"
         return Problem(429, "too_many_tries", detail, headers={"Retry-After": "60"})

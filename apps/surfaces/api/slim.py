@@ -17,10 +17,12 @@ from .problems import Problem, fault_log, problem_answer, problem_of
 SlimView = Callable[Concatenate[HttpRequest, Caller, ...], HttpResponse]
 
 
-def slim(*, scope: str, method: str = "POST") -> Callable[[SlimView], Callable[..., HttpResponseBase]]:
+def slim(
+    *, scope: str, method: str = "POST", write_key: Callable[[HttpRequest], str] | None = None
+) -> Callable[[SlimView], Callable[..., HttpResponseBase]]:
     """Make a view of `(request, caller, …)`: one method, of clients with a scope. Any error becomes a problem.
 
-    Describe it for the documentation by `schema.operation_declare`.
+    write_key: see `access.caller_require`. Describe it for the documentation by `schema.operation_declare`.
     """
 
     def decorate(view: SlimView) -> Callable[..., HttpResponseBase]:
@@ -31,7 +33,7 @@ def slim(*, scope: str, method: str = "POST") -> Callable[[SlimView], Callable[.
                 if request.method != method:
                     detail = f"This address takes {method} alone"
                     raise Problem(405, "method_not_allowed", detail, headers={"Allow": method})
-                caller = caller_require(request)
+                caller = caller_require(request, write_key)
                 scope_require(caller, scope)
                 quota = quota_take(caller, scope)
                 with acting(caller):

@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("apps.surfaces.api.v1.clients.urls")),
     path("", include("apps.surfaces.api.v1.consents.urls")),
     path("", include("apps.surfaces.api.v1.decisions.urls")),
+    path("", include("apps.surfaces.api.v1.events.urls")),
     path("", include("apps.surfaces.api.v1.items.urls")),
     path("", include("apps.surfaces.api.v1.messages.urls")),
     path("", include("apps.surfaces.api.v1.playbooks.urls")),

@@ -32,7 +32,8 @@ def send(stream: "redis.Redis") -> Send:
     """Bring calls as Segment's libraries do."""
 
     def bring(*calls: dict[str, Any], source: EventSource = WEB, **more: Any) -> int:
-        return body_accept(source=source, shape="segment", body=orjson.dumps({"batch": list(calls), **more}))
+        body = orjson.dumps({"batch": list(calls), **more})
+        return body_accept(source=source, shape="segment", body=body).events
 
     return bring
 

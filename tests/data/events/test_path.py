@@ -209,6 +209,15 @@ def test_what_cant_be_read_is_set_aside_and_the_rest_written(send: Send, take: T
 
 
 @pytest.mark.django_db
+def test_what_is_too_large_or_no_object_costs_itself_alone(send: Send, take: Take) -> None:
+    send(track(properties={"note": "a" * 40_000}), track("good"), ["no object"])
+    came = take()
+
+    assert (came.events, came.dead) == (1, 2)
+    assert sorted(DeadLetter.objects.values_list("reason", flat=True)) == ["no_object", "too_large"]
+
+
+@pytest.mark.django_db
 def test_one_event_that_cant_be_written_does_not_hold_up_the_others(
     send: Send, take: Take, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,6 +373,18 @@ def test_a_device_of_two_is_nobodys(send: Send, take: Take) -> None:
 
     assert Visitor.objects.get().profile_id is None
     assert Event.objects.get(message_id="later").profile_id is None
+
+
+@pytest.mark.django_db
+def test_alias_of_somebody_who_is_named_in_the_same_batch(send: Send, take: Take) -> None:
+    send(
+        {"type": "alias", "previousId": "b", "userId": "c"}, {"type": "alias", "previousId": "a", "userId": "b"},
+        track(userId="a"), track(userId="c"), {"type": "alias", "previousId": "c", "userId": "a"},
+    )  # fmt: skip
+    take()
+
+    assert {known_by("external_id", f"shop:{number}").pk for number in "abc"} == {Profile.objects.get().pk}
+    assert set(Event.objects.values_list("profile_id", flat=True)) == {Profile.objects.get().pk}
 
 
 @pytest.mark.django_db

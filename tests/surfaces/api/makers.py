@@ -29,12 +29,13 @@ class Asker:
         return f"api:{self.client.code}"
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """Ask below /api/v1/. headers: with `_` for `-`."""
+        """Ask below /api/v1/, or anywhere by a path from the root. headers: with `_` for `-`."""
         said = {name.replace("_", "-"): value for name, value in headers.items()}
         said.setdefault("Authorization", f"Bearer {self.key}")
         raw = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
         kind = said.pop("Content-Type", "application/json")
-        return self._browser.generic(method, f"/api/v1/{path}", raw, content_type=kind, headers=said)
+        whole = path if path.startswith("/") else f"/api/v1/{path}"
+        return self._browser.generic(method, whole, raw, content_type=kind, headers=said)
 
     def get(self, path: str, **headers: str) -> Any:
         return self.ask("GET", path, **headers)
