@@ -63,7 +63,7 @@ def _attributes_correct(profile: Profile, values: Mapping[str, str], *, by_staff
         if name not in shapes or not (by_staff or shapes[name].correctable):
             raise Invalid("field_unknown", f"{name} can't be corrected here", {"field": name})
     for name, why in attributes_fit(values, shapes)[1].items():
-        raise Invalid("value_unfit", f"{name} {why}", {"field": name, "empty": not values[name].strip()})
+        raise Invalid("value_unfit", f"{name} {why}", {"field": name})
     return attributes_put(profile_id=profile.pk, values=values, source="correction", correcting=True)
 
 

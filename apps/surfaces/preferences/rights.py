@@ -142,13 +142,13 @@ def _do(request: HttpRequest, token: str, profile_id: int, message_id: UUID) -> 
     try:
         done = deed({**fields, "network": visitor_network(request)}, profile_id, message_id)
     except Invalid as problem:
-        return _shown(request, token, profile_id, message_id, wrong=_wrong(problem), typed=fields)
+        return _shown(request, token, profile_id, message_id, wrong=_wrong(problem, fields), typed=fields)
     except (Conflict, NotFound):  # erased, or lifted, meanwhile: the page says what is
         done = ""
     return see_other(f"{request.path}?done={done}" if done else request.path)
 
 
-def _wrong(problem: Invalid) -> dict[str, str]:
+def _wrong(problem: Invalid, typed: Mapping[str, str]) -> dict[str, str]:
     """What to mend, by the name of the field of the form; "" where it is none that a person fills in."""
     name = str(problem.extra.get("field", ""))
     if name == "email":
@@ -162,7 +162,7 @@ def _wrong(problem: Invalid) -> dict[str, str]:
         "choice": _("Please choose one of the list."),
         "bool": _("Please choose one of the list."),
     }
-    if shape.required and problem.extra.get("empty"):
+    if shape.required and not typed.get(_field(shape), "").strip():
         return {_field(shape): _("This can't be empty.")}
     return {_field(shape): words.get(shape.kind, _("This can't be right: look at it again."))}
 
