@@ -218,6 +218,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "children.py": "child processes kept ready, and killed when they misbehave",
         "compiling.py": "template, blocks and brand to Jinja sources; pure",
         "elements.py": "the elements and attributes that a message may have",
+        "environment.py": "the Jinja that renders people",
         "exchange.py": "what differs between a folder and the database; pure",
         "fields.py": "the fields of block types",
         "folder_tests.py": "a folder looked at without a database; pure",
@@ -291,6 +292,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "template_tests.py": "the tests of a template's versions, read and run",
         "trials.py": "trial renders of what was compiled",
         "trying.py": "template tests in a child process",
+        "variants.py": "what people have in common of a message, and what is late; pure",
         "watching.py": "the branches that a render takes, and its fallbacks; pure",
     },
     "decisioning/playbooks": {

@@ -193,8 +193,12 @@ class CompiledSources:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One person's message."""
+    """One person's message. html_pieces: its HTML, in turns of what many people share and of what is their own."""
 
     subject: str
-    html: str
+    html_pieces: tuple[str, ...]
     text: str
+
+    @property
+    def html(self) -> str:
+        return "".join(self.html_pieces)

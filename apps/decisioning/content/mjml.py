@@ -32,10 +32,10 @@ from .elements import (
     STYLED,
     WORD_ATTRIBUTES,
 )
+from .environment import HTML
 from .links import link_fault
 from .pieces import Kind, Piece
 from .proof import path_of
-from .rendering import HTML
 
 MAX_DEPTH: Final = 50
 MAX_BYTES: Final = 256 * 1024

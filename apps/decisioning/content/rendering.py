@@ -8,6 +8,8 @@ conditions and simple loops through. What the check showed is made true here bef
 - items: those with a title; `url` is a link that the brand allows, or its shop; `image_url` such a link, or "";
 - links: the two that every message needs, and those of its own that it was made with.
 
+What people have in common is rendered once for all of them (`variants.py`).
+
 With a trace, the links of the HTML are those that tell that they were followed (`traces.py`).
 
 So the same sources and context give the same bytes, always.
@@ -15,35 +17,27 @@ So the same sources and context give the same bytes, always.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache
+from threading import Lock
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Template, TemplateError, nodes
-from jinja2.exceptions import SecurityError
-from jinja2.runtime import Context, LoopContext, Macro
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from markupsafe import Markup
+from jinja2 import Template, TemplateError, nodes
 
 from apps.foundation.core.text import is_blank, visible
 
 from .contracts import LINKS, SYSTEM_LINKS, CompiledSources, Rendered
+from .environment import HTML, TEXT, source_read, template_make
 from .errors import RenderError
-from .filters import FILTERS, TESTS
 from .links import link_is_safe
 from .traces import HONEYPOT, ITEMS, NAME, destinations_of, slot_numbers, source_traced
+from .variants import TRACE, Framed, Program, frame_render, framed_fill, late_values, program_make
 
-MAX_OUTPUT: Final = 1_048_576
-"""Characters of a rendered HTML or text part; more is an error."""
 MAX_ITEMS: Final = 24
 """Items of one slot; more are left out."""
 MAX_VALUE: Final = 500
 """Characters of a profile value or a title; the rest is cut."""
 MAX_SUBJECT: Final = 250
-LOOP_FIELDS: Final = frozenset({"index", "index0", "revindex", "revindex0", "length", "first", "last"})
-"""What templates may ask `loop` for."""
-_BRACKETS = ("{{", "{%", "[[")
 _LINK = re.compile(r"https?://[^\s\"'<>\\]+")
 _ASCII_LINE = re.compile(r"[ -~]*")
 
@@ -76,106 +70,18 @@ def header_line(text: str) -> str:
     return cut
 
 
-def _printed(value: object) -> object:
-    """The last look at each value before it is printed: promise 2, whatever the check at save thought."""
-    kind = type(value)
-    if kind is str or kind is Markup:
-        if not is_blank(value):
-            return value
-    elif kind is int or kind is float:
-        return value
-    raise RenderError("blank_token", "A token of the template would print nothing")
-
-
-def _joined(parts: Iterable[str]) -> str:
-    """What a template printed, as one text: its length is looked at before there is one."""
-    parts = list(parts)
-    if sum(map(len, parts)) > MAX_OUTPUT:
-        raise RenderError("message_too_large", f"The message is over {MAX_OUTPUT} characters")
-    return "".join(parts)
-
-
-class MessageEnvironment(ImmutableSandboxedEnvironment):
-    """Jinja with nothing in it but the filters of `filters.py`; of plain data only what is stored can be reached.
-
-    A missing value is None: blank for `fallback`, false in a condition, refused by `_printed`.
-    """
-
-    concat = staticmethod(_joined)
-
-    def __init__(self, *, html: bool) -> None:
-        super().__init__(
-            autoescape=html,
-            undefined=StrictUndefined,
-            finalize=_printed,
-            trim_blocks=not html,
-            lstrip_blocks=not html,
-            cache_size=0,
-        )
-        self.globals.clear()
-        self.tests.clear()
-        self.tests.update({name: entry.run for name, entry in TESTS.items()})
-        self.filters.clear()
-        self.filters.update({name: entry.run for name, entry in FILTERS.items()})
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """What a dict holds under that name, never a method of it: `slots.x.items` is the list."""
-        if type(obj) is dict and attribute in obj:
-            return obj[attribute]
-        if type(obj) is dict or obj is None:
-            return () if attribute == "items" else None  # a slot that nobody filled has no items
-        if type(obj) is LoopContext and attribute in LOOP_FIELDS:
-            return super().getattr(obj, attribute)
-        if isinstance(obj, StrictUndefined):
-            return super().getattr(obj, attribute)
-        return self.unsafe_undefined(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        """Square brackets reach what dots reach."""
-        return self.getattr(obj, argument) if type(argument) is str else self.undefined(obj=obj, name=str(argument))
-
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        """Nothing but a macro of the template itself can be called."""
-        if type(__obj) is not Macro:
-            raise SecurityError("only macros can be called")
-        return super().call(__context, __obj, *args, **kwargs)
-
-
-HTML: Final = MessageEnvironment(html=True)
-TEXT: Final = MessageEnvironment(html=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Program:
-    subject: Template
-    html: Template
-    text: Template
-
-
 @lru_cache(maxsize=256)
-def _program(compiled: CompiledSources) -> _Program:
+def _whole_program(compiled: CompiledSources, *, traced: bool) -> Program:
+    """The same for a message that is not parted."""
+    html = source_traced(compiled.html) if traced else compiled.html
+    return program_make(subject=compiled.subject, html=html, text=compiled.text, parted=False)
+
+
+@lru_cache(maxsize=512)
+def _program(compiled: CompiledSources, *, traced: bool) -> Program:
     """The sources as functions; kept by digest for as long as the process lives. Raises RenderError."""
-    return _Program(_function(TEXT, compiled.subject), _function(HTML, compiled.html), _function(TEXT, compiled.text))
-
-
-@lru_cache(maxsize=256)
-def _program_traced(compiled: CompiledSources) -> _Program:
-    """The same for messages whose links are followed. Raises RenderError."""
-    plain = _program(compiled)
-    return _Program(plain.subject, _function(HTML, source_traced(compiled.html)), plain.text)
-
-
-def _function(environment: MessageEnvironment, source: str) -> Template:
-    try:
-        tree = environment.parse(source)
-        # Brackets that were left unfilled are looked for here, once: later they can only be part of a person's data.
-        for data in tree.find_all(nodes.TemplateData):
-            for bracket in _BRACKETS:
-                if bracket in data.data:
-                    raise RenderError("bracket_unfilled", f"The message would show {bracket}")
-        return Template.from_code(environment, environment.compile(tree), {})
-    except (TemplateError, SyntaxError, RecursionError, ValueError):
-        raise RenderError("template_broken", "The compiled template can't be read") from None
+    html = source_traced(compiled.html) if traced else compiled.html
+    return program_make(subject=compiled.subject, html=html, text=compiled.text)
 
 
 _safe_link = lru_cache(maxsize=16_384)(link_is_safe)
@@ -236,40 +142,41 @@ def context_plain(compiled: CompiledSources, context: Mapping[str, Any]) -> dict
 
     Raises RenderError without the links that every message needs, and those that it names.
     """
+    return {
+        "profile": _profile(compiled, context),
+        "slots": _slots(compiled, context),
+        "links": _links(compiled, context),
+    }
+
+
+def _profile(compiled: CompiledSources, context: Mapping[str, Any]) -> dict[str, Any]:
     profile = context.get("profile") or {}
+    return {name: _value(profile.get(name)) for name in compiled.tokens}
+
+
+def _slots(compiled: CompiledSources, context: Mapping[str, Any], trace: str = "") -> dict[str, Any]:
+    """The slots; with a trace, the items' links lead by it."""
+    given_slots = context.get("slots") or {}
+    numbers = slot_numbers(given_slots) if trace else {}
     slots: dict[str, Any] = {}
-    for name, given in (context.get("slots") or {}).items():
+    for name, given in given_slots.items():
         block = given.get("block") if isinstance(given, dict) else None
         slots[name] = {"block": "" if block is None else str(block)}
         if block is not None and "items" in given:
-            slots[name]["items"] = [card for _, card in _items(given["items"], compiled)]
+            items = _items(given["items"], compiled)
+            if trace:
+                items = [(at, {**card, "url": f"{trace}/{numbers[name] + at}"}) for at, card in items]
+            slots[name]["items"] = [card for _, card in items]
+    return slots
+
+
+def _links(compiled: CompiledSources, context: Mapping[str, Any]) -> dict[str, str]:
     links = context.get("links") or {}
     needed = (*LINKS, *system_links(compiled))
     for name in needed:
         if not _LINK.fullmatch(str(links.get(name) or "")):
             raise RenderError("link_missing", f"A message needs links.{name}")
-    return {
-        "profile": {name: _value(profile.get(name)) for name in compiled.tokens},
-        "slots": slots,
-        "links": {name: links[name] for name in needed},
-    }
-
-
-def _data_traced(
-    compiled: CompiledSources, context: Mapping[str, Any], data: Mapping[str, Any], trace: str
-) -> dict[str, Any]:
-    """What the HTML sees of a message whose links are followed: `data`, with the items' links leading by its trace."""
-    given = context.get("slots") or {}
-    slots = {
-        name: {
-            **slot,
-            "items": [{**card, "url": f"{trace}/{first + at}"} for at, card in _items(given[name]["items"], compiled)],
-        }
-        if "items" in (slot := data["slots"][name])
-        else slot
-        for name, first in slot_numbers(given).items()
-    }
-    return {**data, "slots": slots, NAME: trace}
+    return {name: links[name] for name in needed}
 
 
 def destination_of(compiled: CompiledSources, slots: Mapping[str, Any], number: int) -> str:
@@ -328,13 +235,19 @@ def _roots(node: nodes.Node) -> set[str]:
 
 def render_ready(compiled: CompiledSources) -> None:
     """Make the functions of a message, as its first renders would. Raises RenderError."""
-    _program_traced(compiled)
+    for traced in (False, True):
+        _program(compiled, traced=traced)
+
+
+@lru_cache(maxsize=256)
+def _subject_program(compiled: CompiledSources) -> Template:
+    return template_make(TEXT, source_read(TEXT, compiled.subject))
 
 
 def render_subject(compiled: CompiledSources, context: Mapping[str, Any]) -> str:
     """The subject that a message has by itself; context: as for `render`. Raises RenderError."""
     try:
-        subject = header_line(_program(compiled).subject.render(context_plain(compiled, context)))
+        subject = header_line(_subject_program(compiled).render(context_plain(compiled, context)))
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
         raise RenderError("template_misbehaved", f"The template failed: {type(error).__name__}") from None
     if is_blank(subject):
@@ -355,18 +268,114 @@ def render(compiled: CompiledSources, context: Mapping[str, Any]) -> Rendered:
     trace = str(context.get("trace") or "")
     if trace and not _LINK.fullmatch(trace):
         raise RenderError("trace_broken", "What its links are followed by is no address")
-    program = _program_traced(compiled) if trace else _program(compiled)
-    data = context_plain(compiled, context)
-    shown = _data_traced(compiled, context, data, trace) if trace else data
     try:
-        subject = header_line(program.subject.render(data))
-        html = program.html.render(shown)
-        text = program.text.render(data).strip() + "\n"
+        return _rendered(compiled, context, trace)
     except TemplateError as error:
         raise RenderError("template_misbehaved", f"The template failed: {type(error).__name__}") from None
     except (TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
         # What a condition over values of unforeseen types can raise; the check at save leaves none of them.
         raise RenderError("template_misbehaved", f"The template failed: {type(error).__name__}") from None
-    if is_blank(subject) or not html.strip() or all(is_blank(line) for line in text.splitlines()):
+
+
+def _rendered(compiled: CompiledSources, context: Mapping[str, Any], trace: str) -> Rendered:
+    program = _program(compiled, traced=bool(trace))
+    profile, links = _profile(compiled, context), _links(compiled, context)
+    if trace:
+        links[NAME] = trace
+    framed = _framed(compiled, program, context, profile, trace=bool(trace))
+    if framed is None:
+        return _whole(compiled, context, profile, links)
+    of_subject, of_html, of_text = framed
+    data = {"profile": profile, "links": links}
+    words, words_of_text = late_values(
+        program.late_words, data, [(program.subject, of_subject), (program.text, of_text)]
+    )
+    [own] = late_values(program.late_html, data, [(program.html, of_html)])
+    return _looked_at(
+        "".join(framed_fill(of_subject, program.subject, words, links, markup=False)),
+        framed_fill(of_html, program.html, own, links, markup=True),
+        "".join(framed_fill(of_text, program.text, words_of_text, links, markup=False)),
+    )
+
+
+def _whole(
+    compiled: CompiledSources, context: Mapping[str, Any], profile: dict[str, Any], links: dict[str, str]
+) -> Rendered:
+    """A message that can't be parted."""
+    trace = links.get(NAME, "")
+    program = _whole_program(compiled, traced=bool(trace))
+    data = {"profile": profile, "links": links, "slots": _slots(compiled, context)}
+    shown = {**data, "slots": _slots(compiled, context, trace), NAME: trace} if trace else data
+    return _looked_at(
+        program.subject.template.render(data),
+        (program.html.template.render(shown),),
+        program.text.template.render(data),
+    )
+
+
+def _looked_at(subject: str, html: tuple[str, ...], text: str) -> Rendered:
+    """The last look at a message as a whole. Raises RenderError."""
+    subject, text = header_line(subject), text.strip() + "\n"
+    if is_blank(subject) or not any(map(str.strip, html)) or all(map(is_blank, text.splitlines())):
         raise RenderError("message_blank", "The subject, HTML or text of the message would be blank")
     return Rendered(subject, html, text)
+
+
+# --- what is shared ---
+
+FRAMES_KEPT: Final = 4_096
+"""Frames of messages that a process keeps, the oldest go first: at 15 kB each, 60 MB."""
+_frames: dict[Any, tuple[Framed, Framed, Framed]] = {}
+_frames_lock = Lock()
+
+
+def _framed(
+    compiled: CompiledSources, program: Program, context: Mapping[str, Any], profile: Mapping[str, Any], *, trace: bool
+) -> tuple[Framed, Framed, Framed] | None:
+    """The frames of subject, HTML and text for somebody, from those of others like them; None: can't be parted."""
+    if program.tokens is None:
+        return None
+    key = (compiled.digest, trace, *(_typed(profile.get(name)) for name in program.tokens), _slots_key(context))
+    try:
+        kept = _frames.get(key)
+    except TypeError:  # what came in can't be a key: it is no text and no number
+        return None
+    if kept is not None:
+        return kept
+    data = {"profile": profile, "slots": _slots(compiled, context)}
+    shown = {**data, "slots": _slots(compiled, context, TRACE)} if trace else data
+    subject = frame_render(program.subject, data)
+    html = frame_render(program.html, shown)
+    text = frame_render(program.text, data)
+    if subject is None or html is None or text is None:
+        return None
+    with _frames_lock:
+        while len(_frames) >= FRAMES_KEPT:
+            del _frames[next(iter(_frames))]
+        _frames[key] = subject, html, text
+    return subject, html, text
+
+
+def _typed(value: object) -> object:
+    """A value as part of a key: 1, 1.0 and True are three."""
+    return value if type(value) is str or value is None else (type(value), value)
+
+
+_ITEM: Final = ("sku", "title", "price", "text", "url", "image_url")
+
+
+def _slots_key(context: Mapping[str, Any]) -> tuple[Any, ...]:
+    key: list[Any] = []
+    for name, given in (context.get("slots") or {}).items():
+        key.append(name)
+        if isinstance(given, dict):
+            key.append(_typed(given.get("block")))
+            items = given.get("items")
+            if isinstance(items, list | tuple):
+                key.append(len(items))
+                for item in items[:MAX_ITEMS]:
+                    if isinstance(item, dict):
+                        key.extend([_typed(item.get(field)) for field in _ITEM])
+                    else:
+                        key.append(None)
+    return tuple(key)

@@ -17,10 +17,11 @@ from apps.foundation.core.text import is_blank
 
 from . import contracts
 from .contracts import CompiledSources, Problem, Rendered
+from .environment import HTML
 from .errors import RenderError
 from .inspection import html_look, text_look
 from .pairs import pairs_cover
-from .rendering import HTML, MAX_ITEMS, render, render_ready
+from .rendering import MAX_ITEMS, render, render_ready
 from .steps import step
 
 MAX_ALL: Final = 256

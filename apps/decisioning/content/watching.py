@@ -15,10 +15,11 @@ from jinja2 import Template, TemplateError, nodes, pass_context
 from jinja2.runtime import Context
 
 from .contracts import CompiledSources
+from .environment import MessageEnvironment
 from .errors import RenderError
 from .filters import FILTERS
 from .pieces import Kind, Piece, pieces_read
-from .rendering import MessageEnvironment, context_plain
+from .rendering import context_plain
 
 _SLOT_TEST = re.compile(r'slots\.\w+\.block == "')
 _SEEN: Final = "watched"

@@ -14,6 +14,7 @@ from binascii import b2a_qp
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -30,13 +31,13 @@ _URL = re.compile(r"https?://[!#-;=?-~]{1,900}")
 LINE: Final = 78
 """Characters that a line should not exceed (RFC 5322, 2.1.1); one with an encoded word may have 76 (RFC 2047, 2)."""
 _WORD_OPEN, _WORD_CLOSE = "=?utf-8?b?", "?="
-_BASE64_LINE: Final = 76
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
     """Everything that an e-mail's bytes depend on.
 
+    html: in pieces, of which many letters share the first, the third and so on (`Rendered.html_pieces`);
     dated_at: aware; unsubscribe_url: where one POST leaves (RFC 8058), "" for mail that nobody can leave;
     list_label: the first part of the List-Id, "" for none.
     """
@@ -48,7 +49,7 @@ class Letter:
     to: str
     subject: str
     text: str
-    html: str
+    html: tuple[str, ...]
     dated_at: datetime
     unsubscribe_url: str
     list_label: str
@@ -148,9 +149,23 @@ def _quoted_printable(text: str) -> bytes:
     return b2a_qp(_lines(text).encode("utf-8", "replace"), quotetabs=False, istext=True).replace(b"\n", b"\r\n")
 
 
-def _base64(text: str) -> bytes:
-    raw = b64encode(_lines(text).replace("\n", "\r\n").encode("utf-8", "replace"))
-    return b"\r\n".join([raw[at : at + _BASE64_LINE] for at in range(0, len(raw), _BASE64_LINE)])
+@lru_cache(maxsize=8_192)
+def _shared(text: str) -> bytes:
+    """The same of a piece that many letters share."""
+    return _quoted_printable(text)
+
+
+def _pieces(pieces: tuple[str, ...]) -> bytes:
+    """Pieces of one text in quoted-printable: between two of them the line is broken softly (RFC 2045, 6.7, rule 5), so
+    that each is encoded by itself, whatever stands before it.
+    """
+    encoded: list[bytes] = []
+    for at, piece in enumerate(pieces):
+        if piece:
+            if encoded and not encoded[-1].endswith(b"\n"):
+                encoded.append(b"=\r\n")
+            encoded.append(_quoted_printable(piece) if at % 2 else _shared(piece))
+    return b"".join(encoded)
 
 
 def letter_bytes(letter: Letter) -> bytes:
@@ -190,8 +205,8 @@ def letter_bytes(letter: Letter) -> bytes:
             b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
             _quoted_printable(letter.text),
             edge,
-            b"\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n",
-            _base64(letter.html),
+            b"\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
+            _pieces(letter.html),
             edge,
             b"--\r\n",
         )

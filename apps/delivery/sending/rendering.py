@@ -78,7 +78,7 @@ def message_make(
             to=address,
             subject=subject_prefix + rendered.subject,
             text=rendered.text,
-            html=rendered.html,
+            html=rendered.html_pieces,
             dated_at=dated_at,
             unsubscribe_url=links["unsubscribe"] if terms.list_label else "",
             list_label=terms.list_label,

@@ -71,7 +71,7 @@ def _envelope(notice: Notice, at: datetime) -> Envelope:
         to=to,
         subject=notice.title,
         text=text,
-        html=_html(notice, page, mail),
+        html=(_html(notice, page, mail),),
         dated_at=at,
         unsubscribe_url="",
         list_label="",

@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.decisioning.content.contracts import CompiledSources, Rendered
+from apps.decisioning.content.environment import HTML, MAX_OUTPUT, TEXT
 from apps.decisioning.content.errors import RenderError
 from apps.decisioning.content.filters import FILTERS
 from apps.decisioning.content.pieces import pieces_read
 from apps.decisioning.content.proof import Proof, proof_of
-from apps.decisioning.content.rendering import HTML, MAX_OUTPUT, TEXT, render
+from apps.decisioning.content.rendering import render
 from apps.decisioning.content.shapes import ANY, PRINTABLE, Shape, shapes_after, shapes_of_text
 from apps.foundation.core.text import is_blank
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from jinja2 import TemplateSyntaxError
 
+from apps.decisioning.content.environment import HTML
 from apps.decisioning.content.pieces import LineMap, Piece
-from apps.decisioning.content.rendering import HTML
 
 from .allowed import faults, path_of
 from .ledger import Ledger, Proof, TooMuch

@@ -1,0 +1,238 @@
+"""A message in two halves: frames, which all people of one kind share, and what is late, their own words and links.
+
+Most of a message is the same for everybody with the same blocks, items and answers to its conditions. That is rendered
+once for all of them, with a mark for each output that takes nothing but a profile's values or a message's links; these
+are printed for each person, and put in. Both halves come of one tree, so together they are what the source gives by
+itself, byte for byte: a partial evaluation (Jones, Gomard and Sestoft, 1993) whose static input are the slots and the
+conditions' values. What can't be parted so is rendered whole.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+
+from jinja2 import Template, nodes
+from markupsafe import escape
+
+from .environment import HTML, MAX_OUTPUT, TEXT, MessageEnvironment, source_read, template_make
+from .errors import RenderError
+from .traces import NAME
+
+MARK: Final = "\0"
+"""Around the number of what is late. No source has it (PostgreSQL takes none), and no value (they are cleaned)."""
+TRACE: Final = f"{MARK}tT{MARK}"
+"""Stands for a message's trace in the addresses of items; any filter that changes it is told by it."""
+_LATE: Final = frozenset({"profile", "links", NAME})
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A source without what is late. links: of what is late, those that are a link alone, by their number; values: of
+    the other ones, by their number, the name by which a late template is asked for them.
+    """
+
+    template: Template
+    count: int
+    links: Mapping[int, str]
+    values: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled message as functions.
+
+    tokens: the profile's values that its frames look at; None for a message that can't be parted: its frames are the
+    whole. late_html, late_words: print what is late of the HTML, and of subject and text, with a MARK between.
+    """
+
+    subject: Frame
+    html: Frame
+    text: Frame
+    tokens: tuple[str, ...] | None
+    late_html: Template | None
+    late_words: Template | None
+
+
+def program_make(*, subject: str, html: str, text: str, parted: bool = True) -> Program:
+    """Three compiled sources as functions; parted: if they can be. Raises RenderError."""
+    parts = [_Parting(TEXT, subject, "s"), _Parting(HTML, html, "h"), _Parting(TEXT, text, "t")]
+    if not (parted and all(part.parted for part in parts)):
+        frames = [
+            Frame(template_make(environment, source_read(environment, source)), 0, {}, {})
+            for environment, source in ((TEXT, subject), (HTML, html), (TEXT, text))
+        ]
+        return Program(frames[0], frames[1], frames[2], None, None, None)
+    made = [part.frame() for part in parts]
+    return Program(
+        made[0],
+        made[1],
+        made[2],
+        tuple(sorted(set().union(*(part.tokens for part in parts)))),
+        _late_template(HTML, parts[1].values),
+        _late_template(TEXT, {**parts[0].values, **parts[2].values}),
+    )
+
+
+class _Parting:
+    """One tree, parted: its late outputs are replaced by marks."""
+
+    def __init__(self, environment: MessageEnvironment, source: str, letter: str) -> None:
+        """letter: begins the names of its late values, so that two sources can share a late template."""
+        self._environment = environment
+        self._tree = source_read(environment, source)
+        self._letter = letter
+        self._late: list[nodes.Expr] = []
+        self._part(self._tree)
+        self.tokens: set[str] = set()
+        self.parted = self._look()
+
+    @property
+    def values(self) -> dict[str, nodes.Expr]:
+        """What is late and not a link alone, by name."""
+        return {f"{self._letter}{at}": late for at, late in enumerate(self._late) if not _link_name(late)}
+
+    def frame(self) -> Frame:
+        links = {at: name for at, late in enumerate(self._late) if (name := _link_name(late))}
+        values = {at: f"{self._letter}{at}" for at in range(len(self._late)) if at not in links}
+        return Frame(template_make(self._environment, self._tree), len(self._late), links, values)
+
+    def _part(self, node: nodes.Node) -> None:
+        if isinstance(node, nodes.Macro | nodes.AssignBlock):
+            return  # what they print may go through a filter
+        if isinstance(node, nodes.Output):
+            node.nodes = [self._marked(child) if _is_late(child) else child for child in node.nodes]
+            return
+        for child in node.iter_child_nodes():
+            self._part(child)
+
+    def _marked(self, late: nodes.Expr) -> nodes.Expr:
+        self._late.append(late)
+        mark = nodes.TemplateData(f"{MARK}{len(self._late) - 1}{MARK}", lineno=late.lineno)
+        mark.set_environment(self._environment)
+        return mark
+
+    def _look(self) -> bool:
+        """Whether the rest can be shared. It notes which values of a profile the rest looks at."""
+        bare = {id(child) for output in self._tree.find_all(nodes.Output) for child in output.nodes}
+        owned: set[int] = set()
+        for path in self._tree.find_all(nodes.Getattr):
+            if isinstance(path.node, nodes.Name) and path.node.name == "profile":
+                self.tokens.add(path.attr)
+                owned.add(id(path.node))
+            elif path.attr == "url" and id(path) not in bare:
+                return False  # the address of an item is asked or changed, and it is late in a message that is followed
+        return all(
+            id(name) in owned and name.ctx == "load" for name in self._tree.find_all(nodes.Name) if name.name in _LATE
+        )
+
+
+def _is_late(node: nodes.Node) -> bool:
+    """Whether an output takes nothing but what is late."""
+    if isinstance(node, nodes.TemplateData) or next(iter(node.find_all(nodes.Call)), None) is not None:
+        return False
+    names = {name.name for name in _names(node)}
+    return bool(names) and names <= _LATE
+
+
+def _names(node: nodes.Node) -> Iterator[nodes.Name]:
+    return chain([node] if isinstance(node, nodes.Name) else [], node.find_all(nodes.Name))
+
+
+def _link_name(node: nodes.Node) -> str:
+    """The name of a link that is printed as it is; that of the trace; "" for any other output."""
+    if isinstance(node, nodes.Name):
+        return node.name if node.name == NAME else ""
+    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "links":
+        return node.attr
+    return ""
+
+
+def _late_template(environment: MessageEnvironment, values: Mapping[str, nodes.Expr]) -> Template | None:
+    """Prints those values that are asked for by name, with a MARK behind each, asked for or not."""
+    if not values:
+        return None
+    body: list[nodes.Node] = []
+    for name, value in values.items():
+        body.append(nodes.If(nodes.Name(name, "load"), [nodes.Output([value])], [], []))
+        body.append(nodes.Output([nodes.TemplateData(MARK)]))
+    tree = nodes.Template(body, lineno=1)
+    tree.set_environment(environment)
+    tree.set_lineno(1)
+    return template_make(environment, tree)
+
+
+def late_values(
+    template: Template | None, data: Mapping[str, Any], frames: Sequence[tuple[Frame, "Framed"]]
+) -> list[dict[int, str]]:
+    """What is late for one person, as it is printed: for each frame by number, "" for what it does not print to them.
+
+    What stands in a branch that is not theirs is not looked at: it may be blank. Raises RenderError, and what Jinja
+    raises.
+    """
+    if template is None:
+        return [{} for _ in frames]
+    asked = dict(data)
+    for _, framed in frames:
+        asked.update(framed.asked)
+    printed = iter(template.render(asked).split(MARK))
+    values = [dict(zip(frame.values, printed, strict=False)) for frame, _ in frames]
+    if next(printed, None) != "" or next(printed, None) is not None:
+        raise RenderError("template_misbehaved", "A value holds a character that no value may hold")
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """A frame as it was rendered: the texts between what is late (one more than those), the numbers of that, and which
+    late values are to be printed for it, by name.
+    """
+
+    texts: tuple[str, ...]
+    late: tuple[int, ...]
+    asked: Mapping[str, bool]
+
+
+_TRACE_LATE: Final = -1
+
+
+def frame_render(frame: Frame, data: Mapping[str, Any]) -> Framed | None:
+    """The frame; None where a filter touched a mark, so that it can't be parted for these people."""
+    printed = frame.template.render(data)
+    pieces = printed.split(MARK)
+    if not len(pieces) % 2:
+        return None
+    late: list[int] = []
+    for mark in pieces[1::2]:
+        if mark == TRACE.strip(MARK):
+            late.append(_TRACE_LATE)
+        elif mark.isascii() and mark.isdigit() and int(mark) < frame.count:
+            late.append(int(mark))
+        else:
+            return None
+    return Framed(tuple(pieces[::2]), tuple(late), {name: at in late for at, name in frame.values.items()})
+
+
+def framed_fill(
+    framed: Framed, frame: Frame, values: Mapping[int, str], links: Mapping[str, str], *, markup: bool
+) -> tuple[str, ...]:
+    """The pieces that a person gets, in turns of the frame and of what is late; joined they are the whole.
+
+    values: what is late for them, by number; links: by name, the trace among them. Raises RenderError when it is over
+    MAX_OUTPUT.
+    """
+    if not framed.late:
+        pieces: tuple[str, ...] = framed.texts
+    else:
+        own = dict(values)
+        for at, name in frame.links.items():
+            own[at] = str(escape(links[name])) if markup else links[name]
+        if _TRACE_LATE in framed.late:
+            own[_TRACE_LATE] = str(escape(links[NAME]))
+        filled: list[str] = [framed.texts[0]]
+        for at, text in zip(framed.late, framed.texts[1:], strict=True):
+            filled += (own[at], text)
+        pieces = tuple(filled)
+    if sum(map(len, pieces)) > MAX_OUTPUT:
+        raise RenderError("message_too_large", f"The message is over {MAX_OUTPUT} characters")
+    return pieces
