@@ -10,6 +10,7 @@ from celery.schedules import crontab
 from environs import Env, validate
 
 from .counts import counts_read
+from .inbound import inbound_systems_read
 from .keys import lookup_keys_read, master_keys_read
 from .languages import languages_read
 from .limits import contact_limits_read
@@ -75,6 +76,7 @@ INSTALLED_APPS = [
     "apps.data.events",
     "apps.data.features",
     "apps.data.imports",
+    "apps.data.inbound",
     "apps.decisioning.audiences",
     "apps.decisioning.content",
     "apps.decisioning.recommendations",
@@ -175,6 +177,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
 CELERY_TASK_ROUTES = {
     "apps.data.imports.*": {"queue": "ingest"},
+    "apps.data.inbound.*": {"queue": "ingest"},
     "apps.data.profiles.tasks.attribute*": {"queue": "maintenance"},
     # What one person waits for is short, and must not wait behind a campaign.
     "apps.data.profiles.*": {"queue": "track"},
@@ -206,6 +209,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0,
     },
     "take up imports": {"task": "apps.data.imports.tasks.imports_sweep", "schedule": 60.0},
+    "ask inbound systems": {"task": "apps.data.inbound.tasks.systems_ask", "schedule": 15.0},
     "look for digests": {"task": "apps.decisioning.decisions.tasks.digests_tick", "schedule": 30.0},
     "re-drive decisions": {"task": "apps.decisioning.decisions.tasks.decisions_sweep", "schedule": 10.0},
     "record awaited withdrawals": {"task": "apps.data.consent.tasks.awaited_apply", "schedule": 60.0},
@@ -308,6 +312,12 @@ EVENT_BODY_LIMIT = env.int("EVENT_BODY_LIMIT", 1_000_000)
 """Bytes of one request with events, unpacked."""
 EVENT_DEAD_LETTER_KEEP_DAYS = env.int("EVENT_DEAD_LETTER_KEEP_DAYS", 90)
 """Dead letters are deleted so long after they were set aside."""
+
+# --- inbound ---
+INBOUND_SYSTEMS = inbound_systems_read(env.json("INBOUND_SYSTEMS", {}))
+"""Systems that tell us things by webhook, or are asked, each by its code: kind, mapping and what else it needs."""
+INBOUND_MARK_KEEP_DAYS = env.int("INBOUND_MARK_KEEP_DAYS", 400)
+"""Days for which it is known how new what we know of an order, cart, ticket or customer of theirs is."""
 
 # --- imports ---
 IMPORT_UPLOAD_LIMIT = env.int("IMPORT_UPLOAD_LIMIT", 2_000_000_000)

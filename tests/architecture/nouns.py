@@ -25,6 +25,7 @@ NOUNS: dict[str, dict[str, str]] = {
     "foundation/core": {
         "append_only.py": "tables that only grow, and the rights that keep them so",
         "conflicts.py": "two people with one object open",
+        "outward.py": "going out by HTTP only where it is meant to go",
         "crypto.py": "sealing bytes with a key; pure",
         "clock.py": "the one place that asks for the time",
         "ids.py": "UUIDs of version 7",
@@ -153,6 +154,12 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "data/catalog": {
         "promotions.py": "what is offered for a while",
+    },
+    "data/inbound": {
+        "asking.py": "asking systems that do not tell by themselves",
+        "bodies.py": "reading what shops and help desks say; pure",
+        "privacy.py": "what it tells of the personal data it holds",
+        "signatures.py": "whether a webhook is from whom it says; pure",
     },
     "data/events": {
         "tickets.py": "who waits for help",
@@ -369,6 +376,7 @@ NOUNS: dict[str, dict[str, str]] = {
     "surfaces/tracking": {
         "following.py": "the addresses behind a message's links",
         "hooks.py": "mail providers' webhooks",
+        "inbound_hooks.py": "what shops and help desks tell by webhook",
         "sms_hooks.py": "what Twilio tells of SMS",
         "listening.py": "the LMTP listener for mail that comes back",
         "receiving.py": "taking mail that comes back",

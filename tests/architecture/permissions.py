@@ -51,6 +51,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "l/<str:token>/<int:number>": TOKEN,
     "l/<str:token>/o.gif": TOKEN,
     "hooks/mail/<slug:provider>": PUBLIC,  # and a signature, or the provider's secret
+    "hooks/in/<slug:code>": PUBLIC,  # and a signature
     "hooks/sms/<slug:provider>/reply": PUBLIC,  # and Twilio's signature
     "hooks/sms/<slug:provider>/<uuid:message_id>": PUBLIC,  # and Twilio's signature
     "live/run/<int:run_id>/": _RUNS,
@@ -150,6 +151,8 @@ ADMIN: dict[str, Kind] = {
     "governance.auditentry": Kind(),
     "governance.review": Kind(),
     "imports.import": Kind(add=_ADMINISTRATOR, change=_ADMINISTRATOR),
+    "inbound.inboundletter": Kind(view=_CENTRAL_TEAM),
+    "inbound.inboundsystem": Kind(view=_CENTRAL_TEAM),
     "playbooks.playbook": Kind(add=_PUBLISHER, change=_PUBLISHER),
     "playbooks.playbookversion": Kind(),
     "playbooks.run": Kind(),

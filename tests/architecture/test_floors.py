@@ -17,7 +17,7 @@ HOUSE = {
     "insight": ("analytics", "monitoring"),
     "delivery": ("sending", "webhooks", "channels"),
     "decisioning": ("decisions", "playbooks", "experiments", "recommendations", "content", "audiences"),
-    "data": ("imports", "features", "events", "catalog", "privacy", "consent", "profiles"),
+    "data": ("inbound", "imports", "features", "events", "catalog", "privacy", "consent", "profiles"),
     "foundation": ("governance", "accounts", "core"),
 }
 """Floors and apps from the top down, as docs/architecture.md has them."""

@@ -49,6 +49,7 @@ NOTHING_PERSONAL: dict[str, str] = {
     "events.UnknownName": "names of events and properties, counted",
     "features.Rebuilding": "how far a rebuild came",
     "governance.ApprovalPath": "roles",
+    "inbound.InboundSystem": "how a system stands",
     "playbooks.Playbook": "a plan",
     "playbooks.PlaybookVersion": "a plan",
     "playbooks.Run": "an occasion; its people are in its batches and decisions",

@@ -37,12 +37,13 @@ def event_record(
     occurred_at: datetime,
     properties: Mapping[str, Any] | None = None,
     recorded_at: datetime | None = None,
+    source: str = "",
 ) -> bool:
     """Record that something happened to Tessera's own knowledge. False when the `message_id` was recorded within seven
     days already: nothing changes then. What others send comes by the stream (`accepting`).
 
-    profile_id: None for somebody not known; recorded_at: now unless given. Runs the steps of `registry` and sends
-    `events_recorded` on commit.
+    profile_id: None for somebody not known; recorded_at: now unless given; source: whose orders it speaks of, where it
+    does. Runs the steps of `registry` and sends `events_recorded` on commit.
     Raises Invalid for an empty or overlong name or id, and for a moment without a time zone or in the future.
     """
     for what, text in (("event_name", name), ("message_id", message_id)):
@@ -65,7 +66,7 @@ def event_record(
             message_id=message_id,
             properties=told,
         )
-        events_follow([RecordedEvent(profile_id, name, occurred_at, at, message_id, told)])
+        events_follow([RecordedEvent(profile_id, name, occurred_at, at, message_id, told, source)])
     return True
 
 

@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from apps.foundation.core.errors import PermanentError, RetryableError
+from apps.foundation.core.outward import AddressRefused, target_read
 
 from .addresses import INVALID
 from .contracts import Envelope, Receipt
 from .errors import Unavailable, Withdrawn
 from .standard_webhooks import headers_signed, secret_key
-from .webhook import AddressRefused, target_read, webhook_post
+from .webhook import webhook_post
 
 TIMEOUT_SECONDS: Final = 15.0
 _NOT_TRIED: Final = frozenset({"address_refused", "name_not_found", "no_address", "not_connected", "tls", "redirect"})

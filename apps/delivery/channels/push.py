@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from apps.foundation.core.errors import PermanentError, RetryableError
+from apps.foundation.core.outward import AddressRefused, target_read
 
 from .addresses import INVALID
 from .breaker import Breaker
 from .contracts import Envelope, Receipt
 from .errors import Withdrawn
 from .push_crypto import MOST, Subscription, b64, encrypt, key_read, unb64, vapid_header
-from .webhook import AddressRefused, target_read, webhook_post
+from .webhook import webhook_post
 
 GONE: Final = "gone"
 """The code of a subscription that is no more: whoever holds it may let go of it."""

@@ -18,11 +18,12 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from apps.delivery.channels.standard_webhooks import headers_signed, secret_text
-from apps.delivery.channels.webhook import TIMEOUT_SECONDS, AddressRefused, Answer, target_read, webhook_post
+from apps.delivery.channels.webhook import TIMEOUT_SECONDS, Answer, webhook_post
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.foundation.core.ids import uuid7
+from apps.foundation.core.outward import AddressRefused, target_read
 from apps.foundation.core.postgres import copy_rows
 from apps.foundation.governance.services import audit_record
 

@@ -53,6 +53,8 @@ _CENTRAL_TEAM = (
 _EVENTS = (
     *_rights("events", "eventschema", "add change"),
     *_rights("events", "deadletter", "view change"),
+    *_rights("inbound", "inboundsystem", "view change"),
+    *_rights("inbound", "inboundletter", "view"),
 )
 """Of those who look after what other systems send: its schemas, and trying again what failed."""
 

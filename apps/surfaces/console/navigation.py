@@ -21,6 +21,7 @@ from apps.data.consent.models import (
 )
 from apps.data.events.models import DeadLetter, Event, EventSchema, Order, UnknownName
 from apps.data.imports.models import Import
+from apps.data.inbound.models import InboundLetter, InboundSystem
 from apps.data.privacy.models import RightsRequest
 from apps.data.profiles.models import AttributeDefinition, Profile
 from apps.decisioning.audiences.models import Audience
@@ -87,6 +88,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, EventSchema, _("Schemas"), "schema"),
                 _model(request, UnknownName, _("Unknown names"), "help"),
                 _model(request, DeadLetter, _("Dead letters"), "report"),
+                _model(request, InboundSystem, _("Inbound systems"), "move_to_inbox"),
+                _model(request, InboundLetter, _("Inbound letters"), "report"),
             ],
         ),
         (

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from apps.delivery.channels import webhook
-from apps.delivery.channels.webhook import AddressRefused, addresses_public, target_read, webhook_post
+from apps.delivery.channels.webhook import webhook_post
+from apps.foundation.core.outward import AddressRefused, addresses_public, target_read
 from tests.delivery.webhooks.receiver import Receiver
 
 INSIDE = ["127.0.0.1"]

@@ -1,0 +1,69 @@
+"""Systems that tell us things, as the settings name them. Loud about what can't be meant."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from environs import EnvError
+
+from apps.data.inbound.bodies import mapping_problem
+
+SHOPS: Final = ("shopify", "woocommerce")
+DESKS: Final = ("zendesk", "webhook")
+ASKED: Final = ("pull", "table")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+def inbound_systems_read(given: object) -> dict[str, dict[str, Any]]:
+    """INBOUND_SYSTEMS: code → kind, secret and mapping. Raises EnvError, never with a secret in it."""
+    if not isinstance(given, Mapping):
+        raise EnvError('INBOUND_SYSTEMS: give JSON such as {"shop": {"kind": "shopify", "secret": "…"}}')
+    read: dict[str, dict[str, Any]] = {}
+    for code, terms in given.items():
+        plain = isinstance(code, str) and len(code) <= 40 and code.replace("-", "").replace("_", "").isalnum()
+        if not plain or not code.isascii() or not isinstance(terms, Mapping):
+            raise EnvError("INBOUND_SYSTEMS: a system is a code of letters, digits and hyphens, and an object")
+        if wrong := _wrong(terms):
+            raise EnvError(f"INBOUND_SYSTEMS: {code}: {wrong}")
+        asked = {"every_seconds": 300, "overlap_seconds": 60, "items": ""} if terms["kind"] in ASKED else {}
+        read[code] = {**asked, **terms}
+    return read
+
+
+def _wrong(terms: Mapping[str, Any]) -> str:
+    """What is wrong with a system, "" if nothing."""
+    kind = terms.get("kind")
+    if kind in ASKED:
+        return _asked_wrong(terms)
+    if kind not in (*SHOPS, *DESKS):
+        return f"kind is one of {', '.join((*SHOPS, *DESKS, *ASKED))}"
+    known = {"kind", "secret"} | ({"mapping"} if kind in DESKS else set())
+    if unknown := sorted(str(name) for name in terms.keys() - known):
+        return f"a {kind} has no {unknown[0]}"
+    if not isinstance(terms.get("secret"), str) or len(terms["secret"]) < 12:
+        return "secret is what it signs with, of 12 characters at least"
+    return mapping_problem(terms.get("mapping")) if kind in DESKS else ""
+
+
+def _asked_wrong(terms: Mapping[str, Any]) -> str:
+    """The same of a system that is asked."""
+    texts = {"url", "since"} if terms["kind"] == "pull" else {"dsn", "table", "changed", "key"}
+    more = {"token", "items", "next"} if terms["kind"] == "pull" else set()
+    known = {"kind", "mapping", "every_seconds", "overlap_seconds", *texts, *more}
+    if unknown := sorted(str(name) for name in terms.keys() - known):
+        return f"a {terms['kind']} has no {unknown[0]}"
+    for name in sorted(texts | (more & terms.keys())):
+        if not isinstance(terms.get(name), str) or not terms[name]:
+            return f"{name} is a text, and needed"
+    for name, least, most in (("every_seconds", 5, 86_400), ("overlap_seconds", 0, 86_400)):
+        value = terms.get(name, least)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            return f"{name} is a whole number from {least} to {most}"
+    if terms["kind"] == "table":
+        if not all(_NAME.fullmatch(part) for part in terms["table"].split(".", 1)):
+            return "table is a name such as public.customers"
+        if not all(_NAME.fullmatch(terms[name]) for name in ("changed", "key")):
+            return "changed and key are names of columns"
+        if not terms["dsn"].startswith(("postgres://", "postgresql://", "host=", "dbname=")):
+            return "dsn is an address such as postgres://user:password@host/database"
+    return mapping_problem(terms.get("mapping"))
