@@ -31,7 +31,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "p/<str:token>": TOKEN,
     "p/<str:token>/data": TOKEN,
     "push/worker.js": PUBLIC,  # the same script for everybody
-    "push/<str:token>": TOKEN,
+    "p/<str:token>/push": TOKEN,
     "x/<str:token>": TOKEN,
     "u/<str:token>": TOKEN,
     "c/<str:token>": TOKEN,

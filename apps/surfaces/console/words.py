@@ -29,6 +29,8 @@ REASONS: Mapping[str, Any] = {
     "erased": _("The person was erased before it went out"),
     "tampered": _("What it was made of was changed in the database, so it was not sent"),
     "refused": _("The mail server refused it"),
+    "too_long": _("Its text is too long for its channel"),
+    "opted_out": _("The number opted out at the provider"),
     "retries_exhausted": _("The mail server put it off too often"),
     "uncertain": _("Handed over, and no answer came"),
     "cancelled": _("The run was cancelled"),

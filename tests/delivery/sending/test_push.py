@@ -37,7 +37,7 @@ def device(settings: Settings) -> Iterator[Browser]:
 
 def page_of(person: Profile) -> str:
     url = preferences_url(profile_id=person.pk, message_id=uuid4())
-    return "/push/" + url.rpartition("/")[2]
+    return f"/p/{url.rpartition('/')[2]}/push"
 
 
 def let_in(client: Client, person: Profile, device: Browser, **more: object) -> int:
@@ -109,7 +109,7 @@ def test_a_browser_that_is_gone_is_let_go_of_and_the_message_goes_to_the_other(d
 def test_a_browser_is_let_go_on_its_page_and_strangers_can_do_nothing(device: Browser, client: Client) -> None:
     person = Profile.objects.create()
     assert let_in(client, person, device) == 204
-    assert client.post("/push/k1.nonsense", "{}", content_type="application/json").status_code == 404
+    assert client.post("/p/k1.nonsense/push", "{}", content_type="application/json").status_code == 404
     for wrong in ("", "[]", "{}", '{"subscription": {"endpoint": "https://10.0.0.1/", "keys": {}}}'):
         assert client.post(page_of(person), wrong, content_type="application/json").status_code == 400
     assert Identifier.objects.count() == 1
