@@ -2,7 +2,7 @@
 
 usage: bin/bench audience [people] [rounds]
 
-Ten events for each person over the last 90 days, written by the server itself, with the tallies that recording would
+Ten events for each person over the last year, written by the server itself, with the tallies that recording would
 have kept; orders, lines and consent beside. Rules that the tallies (and columns) cover are counted `rounds` times each
 within 1 s; the others are estimated within 1 s and counted within 10 s. Estimates are held against the counts.
 
@@ -33,7 +33,8 @@ from apps.foundation.core.clock import now
 
 P95_MOST_MS, ESTIMATE_MOST_MS, EXACT_MOST_MS = 1_000, 1_000, 10_000
 EVENTS_EACH = 10
-DAYS = 90
+PORTION = 20
+DAYS = 365
 NAMES = (
     "Product Viewed",
     "Page Viewed",
@@ -53,7 +54,7 @@ COVERED: dict[str, dict[str, Any]] = {
     "ever began a checkout": {"event": "Checkout Started", "at_least": 1},
     "viewed lately": {"event": "Product Viewed", "at_least": 2, "within_days": 7},
     "no click in 30 days": {"event": "Email Link Clicked", "exactly": 0, "within_days": 30},
-    "not seen for 30 days": {"feature": "days_since_last_visit", "gte": 30},
+    "has not clicked for 60 days": {"feature": "days_since_last_click", "gte": 60},
     "viewed, and put nothing into the cart": {
         "all": [_VIEWED, {"event": "Product Added", "exactly": 0, "within_days": 30}]
     },
@@ -68,7 +69,9 @@ COVERED: dict[str, dict[str, Any]] = {
 }
 OTHERS: dict[str, dict[str, Any]] = {
     "a free attribute": {"attribute": "plan", "is": "gold"},
-    "spent much": {"feature": "lifetime_value", "gte": 100},
+    "spent much, and was not seen for 30 days": {
+        "all": [{"feature": "lifetime_value", "gte": 100}, {"feature": "days_since_last_visit", "gte": 30}]
+    },
     "bought mostly of a category": {"feature": "top_category", "is": "category 3"},
     "nested: lapsing power users and lookers": {
         "any": [
@@ -185,7 +188,7 @@ INSERT INTO features_eventday (profile_id, name_id, day, number, first_at, last_
 SELECT profile_id, {_OF_NAME}, day, number, first_at, last_at
 FROM (SELECT profile_id, name, (occurred_at AT TIME ZONE 'UTC')::date AS day, count(*) AS number,
              min(occurred_at) AS first_at, max(occurred_at) AS last_at
-      FROM events_event WHERE occurred_at >= %s AND occurred_at < %s GROUP BY 1, 2, 3) told
+      FROM events_event WHERE recorded_at >= %s AND recorded_at < %s GROUP BY 1, 2, 3) told
 """
 _TALLIES = """
 INSERT INTO features_eventtally (profile_id, name_id, number, first_at, last_at)
@@ -194,7 +197,7 @@ SELECT profile_id, name_id, sum(number), min(first_at), max(last_at) FROM featur
 
 
 def everything_make(people: int) -> None:
-    """People, what they did over 90 days in the order of time, what is kept of it, orders and consent."""
+    """People, what they did over a year in the order of time, what is kept of it, orders and consent."""
     at = now()
     for months in range(DAYS // 28 + 1, -1, -1):
         partitions_make(at - timedelta(days=28 * months))
@@ -213,10 +216,10 @@ def everything_make(people: int) -> None:
         }
         later = indexes_put_off(cursor, ("events_event", "features_eventday", "features_eventtally"))
         step(cursor, "events", _EVENTS.format(**given), {"at": at})
-        for day in range(DAYS, 0, -10):  # by portions, so that rows lie in the order in which days were
-            since = at.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=day)
-            until = since + timedelta(days=10 if day > 10 else 11)
-            step(cursor, "days", _DAYS_OF, [since if day < DAYS else since - timedelta(days=1), until])
+        midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        for day in range(DAYS + 1, -1, -PORTION):  # by portions, so that rows lie in the order in which days were
+            since = midnight - timedelta(days=day)
+            step(cursor, "days", _DAYS_OF, [since, since + timedelta(days=PORTION)])
         step(cursor, "tallies", _TALLIES, None)
         for statement in later:
             step(cursor, statement[:60], statement, None)

@@ -43,10 +43,10 @@ _CHOSEN = "EXISTS (SELECT FROM consent_preference c WHERE c.profile_id = p.id AN
 # somebody who did the same before and after it on that day) is counted from its events.
 _OF_DAY = """CASE WHEN t.first_at >= {start} AND t.last_at <= {end} THEN t.number
      WHEN t.last_at < {start} OR t.first_at > {end} THEN 0
-     ELSE (SELECT count(*) FROM events_event e WHERE e.profile_id = t.profile_id AND e.name = {name}
+     ELSE (SELECT count(*)::int FROM events_event e WHERE e.profile_id = t.profile_id AND e.name = {name}
            AND e.occurred_at BETWEEN {start} AND {end} AND (e.occurred_at AT TIME ZONE 'UTC')::date = t.day) END"""
 _EVER = """CASE WHEN t.last_at <= {end} THEN t.number WHEN t.first_at > {end} THEN 0
-     ELSE (SELECT count(*) FROM events_event e WHERE e.profile_id = t.profile_id AND e.name = {name}
+     ELSE (SELECT count(*)::int FROM events_event e WHERE e.profile_id = t.profile_id AND e.name = {name}
            AND e.occurred_at <= {end}) END"""
 _KINDS = {"number": "numeric", "amount": "numeric", "moment": "timestamptz", "text": "text", "flag": "boolean"}
 
@@ -99,13 +99,20 @@ def counts_select(counted: Sequence[Counted], as_of: datetime, profile_ids: Sequ
 
 
 def _grouped(
-    table: str, columns: list[str], params: list[Any], where: list[str], profile_ids: Sequence[int] | None
+    table: str,
+    columns: list[str],
+    params: list[Any],
+    where: list[str],
+    profile_ids: Sequence[int] | None,
+    *,
+    once: bool = False,
 ) -> Sql:
+    """once: there is one row for a person already."""
     if profile_ids is not None:
         where = [*where, "t.profile_id = ANY(%s)"]
         params = [*params, list(profile_ids)]
-    text = f"SELECT t.profile_id, {', '.join(columns)} FROM {table} t WHERE {' AND '.join(where)} GROUP BY t.profile_id"  # noqa: S608  # our own names
-    return Sql(text, tuple(params))
+    text = f"SELECT t.profile_id, {', '.join(columns)} FROM {table} t WHERE {' AND '.join(where)}"  # noqa: S608  # our own names
+    return Sql(text if once else f"{text} GROUP BY t.profile_id", tuple(params))
 
 
 def _events_select(counted: Sequence[Counted], as_of: datetime, profile_ids: Sequence[int] | None) -> Sql:
@@ -119,8 +126,12 @@ def _events_select(counted: Sequence[Counted], as_of: datetime, profile_ids: Seq
         named = {"start": "%(s)s::timestamptz", "end": "%(e)s::timestamptz", "name": "%(n)s"}
         values = {"%(s)s": start or _LONG_AGO, "%(e)s": end, "%(n)s": what.name}
         of_each, used = _numbered((_EVER if ever else _OF_DAY).format(**named), values)
-        columns.append(f"COALESCE(sum({of_each}) FILTER (WHERE t.name_id = %s), 0)::bigint AS c{number}")
-        params += [*used, name_id(what.name)]
+        if len(counted) == 1:  # the rows are those of its name alone: of the tallies ever, one for each person
+            columns.append(f"{of_each} AS c0" if ever else f"sum({of_each}) AS c0")
+            params += used
+        else:
+            columns.append(f"COALESCE(sum({of_each}) FILTER (WHERE t.name_id = %s), 0) AS c{number}")
+            params += [*used, name_id(what.name)]
     where = ["t.name_id = ANY(%s)"]
     params.append(names)
     if not ever:
@@ -131,7 +142,7 @@ def _events_select(counted: Sequence[Counted], as_of: datetime, profile_ids: Seq
             where.append("t.day >= %s")
             params.append(day_of(min(start for start in starts if start is not None)))
     table = "features_eventtally" if ever else "features_eventday"
-    return _grouped(table, columns, params, where, profile_ids)
+    return _grouped(table, columns, params, where, profile_ids, once=ever and len(counted) == 1)
 
 
 def _numbered(text: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
@@ -187,12 +198,10 @@ class _Compiler:
 
     def sql(self) -> Sql:
         leaves = rule_leaves(self.rule)
-        for kind, alias in (("orders", "o"), ("event", "e")):
-            counted = list(dict.fromkeys(x.what for x in leaves if isinstance(x, Count) and x.what.kind == kind))
-            if counted:
-                inner = counts_select(counted, self.as_of, self.profile_ids)
-                self._joins.append(Sql(f"LEFT JOIN ({inner.text}) {alias} ON {alias}.profile_id = p.id", inner.params))
-                self._counts |= {what: f"{alias}.c{number}" for number, what in enumerate(counted)}
+        counted = list(dict.fromkeys(leaf.what for leaf in leaves if isinstance(leaf, Count)))
+        self._count_join([what for what in counted if what.kind == "orders"], "o")
+        for number, what in enumerate(what for what in counted if what.kind == "event"):
+            self._count_join([what], f"e{number}")  # each along the index of its name, and summed by itself
         self._feature_joins(list(dict.fromkeys(leaf.feature for leaf in leaves if isinstance(leaf, FeatureIs))))
         for leaf in leaves:
             if isinstance(leaf, Attribute):
@@ -206,6 +215,12 @@ class _Compiler:
             some = Sql("p.id = ANY(%s)", (list(self.profile_ids),))
             where = _joined([some, where], " AND ")
         return Sql(f"FROM profiles_profile p {joins} WHERE ({where.text})", (*params, *where.params))
+
+    def _count_join(self, counted: Sequence[Counted], alias: str) -> None:
+        if counted:
+            inner = counts_select(counted, self.as_of, self.profile_ids)
+            self._joins.append(Sql(f"LEFT JOIN ({inner.text}) {alias} ON {alias}.profile_id = p.id", inner.params))
+            self._counts |= {what: f"{alias}.c{number}" for number, what in enumerate(counted)}
 
     def _feature_joins(self, names: Sequence[str]) -> None:
         of = FeatureSql(self.as_of, "p.id", self.profile_ids)
