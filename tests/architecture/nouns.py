@@ -204,6 +204,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "governing.py": "its part in governance: a history",
         "privacy.py": "what it tells of the personal data it holds",
         "rights.py": "who may do what to audiences",
+        "exporting.py": "an audience as a file, also hashed for advertising platforms",
         "membership.py": "audiences within audiences",
         "parsing.py": "rules from JSON and back",
         "reading.py": "rules in plain language",
