@@ -90,6 +90,9 @@ NOUNS: dict[str, dict[str, str]] = {
         },
     },
     "data/profiles": {
+        "merge_people.py": "what profiles themselves merge",
+        "merge_rows.py": "rows that go from one person to another and back",
+        "merging.py": "two profiles that are one person, and taken apart again",
         "telling.py": "what another system tells of a person",
         "address_check.py": "an address looked at as it is typed",
         "addresses.py": "by what people are known: who reads and writes it",
@@ -110,6 +113,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "vault.py": "a key of each person, and what is sealed with it",
     },
     "data/consent": {
+        "merging.py": "the stricter side of two people's consent and wishes",
         "admin/__init__.py": "consent in the admin",
         "admin/ledger.py": "the ledger and what holds, in the admin",
         "admin/offering.py": "topics and interests in the admin",
@@ -162,6 +166,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "signatures.py": "whether a webhook is from whom it says; pure",
     },
     "data/events": {
+        "merging.py": "events, orders, tickets and devices of two who are one",
         "tickets.py": "who waits for help",
         "accepting.py": "taking in what senders bring, into the stream",
         "consuming.py": "from the stream into PostgreSQL, in micro-batches",
@@ -180,6 +185,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "stream.py": "events on their way, in Redis",
     },
     "data/features": {
+        "merging.py": "tallies of two who are one",
         "definitions.py": "each feature defined once",
         "entities.py": "features of items and of the moment",
         "online.py": "the copies in Redis",
@@ -304,6 +310,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "watching.py": "the branches that a render takes, and its fallbacks; pure",
     },
     "decisioning/playbooks": {
+        "merging.py": "journeys of two who are one",
         "privacy.py": "what it tells of the personal data it holds",
         "carrying.py": "system mail on its way into runs",
         "system_mail.py": "what a playbook that is system mail must be",
@@ -356,6 +363,7 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "delivery/webhooks": {"privacy.py": "what it tells of the personal data it holds"},
     "delivery/sending": {
+        "merging.py": "what had not gone out to one who was merged",
         "following.py": "messages go over with an address that is digested anew",
         "privacy.py": "what it tells of the personal data it holds",
         "caps.py": "what people got, counted for caps and limits of contact",

@@ -22,7 +22,7 @@ from apps.data.consent.models import (
     Topic,
 )
 from apps.data.events.models import Event
-from apps.data.profiles.models import Identifier, Profile, ProfileKey
+from apps.data.profiles.models import Identifier, Merge, Profile, ProfileKey
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template
 from apps.decisioning.decisions.models import Decision
@@ -112,6 +112,7 @@ _MADE_HERE: tuple[type[Model], ...] = (
     Preference,
     Topic,
     Gate,
+    Merge,
     Identifier,
     ProfileKey,
     Profile,

@@ -11,10 +11,12 @@ class ConsentConfig(AppConfig):
 
         from .following import following_register
         from .governing import governing_register  # models are loaded only now
+        from .merging import merging_register
         from .origins import TABLE
         from .selectors import purposes_offered
 
         governing_register()
+        merging_register()
         reach_declare(
             Reach(
                 "purposes",

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from .contracts import Circumstances, Origin
 from .models import Channel, ConsentRecord, ConsentState, Purpose
-from .services import consent_withdraw, gate_lock
+from .services import consent_withdraw, gate_lock_person
 
 SIGNAL: Final = "Sec-GPC"
 """The header; its value is `1`, or it is not there."""
@@ -23,7 +23,7 @@ def gpc_heed(*, profile_id: int, source: str, origin: Origin | None = None) -> l
     """
     with transaction.atomic():
         if _open(profile_id):
-            gate_lock(profile_ids=[profile_id])
+            profile_id = gate_lock_person(profile_id=profile_id)
             for purpose, channel in _open(profile_id):
                 consent_withdraw(
                     profile_id=profile_id,

@@ -60,10 +60,11 @@ class LawfulBasis(models.TextChoices):
 
 
 class Action(models.TextChoices):
-    """What a record of the ledger says."""
+    """What a record of the ledger says. VOID: that what a merge had written of a choice does not count any more."""
 
     GRANT = "grant", "agreed"
     WITHDRAW = "withdraw", "withdrawn"
+    VOID = "void", "taken back"
 
 
 @append_only
@@ -87,6 +88,7 @@ class ConsentRecord(models.Model):
         PLATFORM = "platform", "consent platform"
         COMPLAINT = "complaint", "complaint to the mail provider"
         REPLY = "reply", "reply to a message"
+        MERGE = "merge", "merge of two profiles"
 
     profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="consent_records")
     purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
+from apps.data.profiles.merging import family_of
 from apps.data.profiles.normalize import language_tag
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
@@ -21,7 +22,7 @@ from apps.foundation.core.outbox import outbox_put
 from apps.foundation.core.wall_clock import Quiet, zone_choose, zone_known
 
 from .models import Channel, ConsentRecord, Interest, Preference, PreferenceChange, Topic
-from .services import gate_lock, gate_turn
+from .services import gate_lock_person, gate_turn
 
 Kind = PreferenceChange.Kind
 Frequency = Preference.Frequency
@@ -147,7 +148,7 @@ def preferences_change(
     """
     wanted = [_checked(change) for change in changes]
     with transaction.atomic():
-        gate_lock(profile_ids=[profile_id])
+        profile_id = gate_lock_person(profile_id=profile_id)
         row = Preference.objects.filter(pk=profile_id).first() or Preference(profile_id=profile_id)
         made = [
             change
@@ -166,8 +167,8 @@ def preference_undo(
     Raises NotFound for what is not a change of this person, Conflict when the same was changed again since.
     """
     with transaction.atomic():
-        gate_lock(profile_ids=[profile_id])
-        change = PreferenceChange.objects.filter(pk=change_id, profile_id=profile_id).first()
+        profile_id = gate_lock_person(profile_id=profile_id)
+        change = PreferenceChange.objects.filter(pk=change_id, profile_id__in=family_of(profile_id)).first()
         if change is None:
             raise NotFound("change_unknown", "There is no such change to undo")
         newest = change_newest(profile_id=profile_id, kind=change.kind, subject=change.subject)

@@ -13,10 +13,16 @@ from .services import gate_lock
 
 _BATCH: Final = 5_000
 
+# lines of a merge that was undone are taken back by a line with the same source
 _NEWEST: Final = """
 SELECT DISTINCT ON (profile_id, purpose_id, channel)
        profile_id, purpose_id, channel, action = 'grant' AS granted, id AS record_id, occurred_at AS changed_at
-FROM consent_consentrecord {where}
+FROM consent_consentrecord AS record
+WHERE record.action <> 'void' {where}
+  AND NOT (record.method = 'merge' AND EXISTS (
+    SELECT FROM consent_consentrecord AS void
+    WHERE void.profile_id = record.profile_id AND void.purpose_id = record.purpose_id
+      AND void.channel = record.channel AND void.action = 'void' AND void.source = record.source))
 ORDER BY profile_id, purpose_id, channel, occurred_at DESC, id DESC
 """
 _DIFFERENCES: Final = f"""
@@ -31,7 +37,7 @@ ORDER BY 1, 2, 3
 _FORGET: Final = "DELETE FROM consent_consentstate WHERE profile_id = ANY(%s)"
 _WRITE: Final = f"""
 INSERT INTO consent_consentstate (profile_id, purpose_id, channel, granted, record_id, changed_at)
-{_NEWEST.format(where="WHERE profile_id = ANY(%s)")}
+{_NEWEST.format(where="AND record.profile_id = ANY(%s)")}
 """
 
 

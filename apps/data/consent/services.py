@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from psycopg2.extras import Json
 
 from apps.data.profiles.addresses import digest_holders
+from apps.data.profiles.merging import survivor_of
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
@@ -71,6 +72,20 @@ def gate_lock(*, profile_ids: Sequence[int]) -> None:
         )
 
 
+def gate_lock_person(*, profile_id: int) -> int:
+    """Lock the gate of whom a profile is now, and return that one's id: one that was merged is somebody else.
+
+    A merge locks both gates, so it committed before this did, or waits.
+    """
+    person = survivor_of(profile_id)
+    while True:
+        gate_lock(profile_ids=[person])
+        now_is = survivor_of(profile_id)
+        if now_is == person:
+            return person
+        person = now_is
+
+
 def wordings_hold() -> None:
     """Wait until no gate is locked, and let none be locked until the caller's transaction has ended.
 
@@ -125,15 +140,17 @@ def consent_withdraw(
     occurred_at: datetime | None = None,
     circumstances: Circumstances = _PLAIN,
     origin: Origin | None = None,
+    itself: bool = False,
 ) -> bool:
     """Record that a person does not agree, also where nothing was on record. False when that held already.
 
-    Once this has committed, no message of the purpose on the channel enters `sending` for the person.
+    Once this has committed, no message of the purpose on the channel enters `sending` for the person. itself: of this
+    profile even if it was merged, for taking a merge apart.
     """
     choice = _Choice(
         Action.WITHDRAW, channel, method, source, evidence, actor, occurred_at or now(), circumstances, origin
     )
-    return _record([purpose], profile_id, choice) > 0
+    return _record([purpose], profile_id, choice, itself=itself) > 0
 
 
 def consent_withdraw_all(
@@ -193,13 +210,16 @@ class _Choice:
         return {**values, "seal": seal_of(settings.LEDGER_KEY, values)}
 
 
-def _record(purposes: Sequence[str], profile_id: int, choice: _Choice) -> int:
+def _record(purposes: Sequence[str], profile_id: int, choice: _Choice, *, itself: bool = False) -> int:
     if choice.occurred_at > now() + timedelta(minutes=5):
         raise Invalid("consent_in_future", "A choice can't lie in the future: check the date and its time zone")
     granted = choice.action == Action.GRANT
     news: list[dict[str, Any]] = []
     with transaction.atomic():
-        gate_lock(profile_ids=[profile_id])
+        if itself:
+            gate_lock(profile_ids=[profile_id])
+        else:
+            profile_id = gate_lock_person(profile_id=profile_id)
         for purpose in purposes:
             state = (
                 ConsentState.objects.filter(profile_id=profile_id, purpose_id=purpose, channel=choice.channel)
@@ -244,6 +264,30 @@ def _news(record_id: int, profile_id: int, purpose: str, choice: _Choice, occurr
         "granted": choice.action == Action.GRANT,
         "occurred_at": occurred_at.isoformat(),
     }
+
+
+def records_follow(profile_id: int, records: Sequence[ConsentRecord]) -> None:
+    """What follows from lines that were written to the ledger by somebody else than this module, under the gate."""
+    if not records:
+        return
+    told = ConsentState.objects.filter(profile_id=profile_id)
+    holds = {(state.purpose_id, state.channel): state.granted for state in told}
+    outbox_put(
+        "consent.changed",
+        [
+            {
+                "record": one.pk,
+                "profile": profile_id,
+                "purpose": one.purpose_id,
+                "channel": one.channel,
+                "granted": holds.get((one.purpose_id, one.channel), False),
+                "occurred_at": one.recorded_at.isoformat(),
+            }
+            for one in records
+        ],
+    )
+    transaction.on_commit(partial(_tell, profile_id))
+    transaction.on_commit(chain_extend_soon)
 
 
 def gate_turn(profile_ids: Sequence[int]) -> None:

@@ -6,10 +6,12 @@ class EventsConfig(AppConfig):
     verbose_name = "Events and orders"
 
     def ready(self) -> None:
-        from .orders import orders_follow  # models are loaded only now
+        from .merging import merging_register  # models are loaded only now
+        from .orders import orders_follow
         from .privacy import privacy_register
         from .registry import batch_steps, join_steps
 
+        merging_register()
         batch_steps.append(orders_follow)
         join_steps.append(orders_follow)
         privacy_register()

@@ -18,6 +18,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from apps.data.profiles.errors import MasterKeyMissing
+from apps.data.profiles.merging import people_hold
 from apps.foundation.core.clock import now
 from apps.foundation.core.postgres import copy_value
 
@@ -192,6 +193,9 @@ def _plain(text: str) -> str:
 def _write(cursor: CursorWrapper, arrivals: Sequence[Arrival], schema_of: Sequence[Known | None], at: datetime) -> None:
     people = People(arrivals)
     whose = people.resolve()
+    held = people_hold({one for one in (*whose, *people.joined.values()) if one is not None})
+    whose = [None if one is None else held[one] for one in whose]
+    people.joined = {digest: held[one] for digest, one in people.joined.items()}
     told = [(one, person) for one, person in zip(arrivals, whose, strict=True) if one.kind == "identify" and person]
     if told:
         traits_write(told)

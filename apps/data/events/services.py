@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Q
 
+from apps.data.profiles.merging import people_hold
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
@@ -58,6 +59,8 @@ def event_record(
             fresh = messages_mark(cursor, [message_digest("", message_id)])
         if not fresh:
             return False
+        if profile_id is not None:
+            profile_id = people_hold([profile_id])[profile_id]
         Event.objects.create(
             profile_id=profile_id,
             name=name,

@@ -7,6 +7,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import Q
 
+from apps.data.profiles.merging import people_hold
 from apps.data.profiles.models import Profile
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid, NotFound
@@ -30,6 +31,7 @@ def ticket_put(
     if at > now():
         raise Invalid("ticket_in_future", "A ticket can't change in the future: check the time zone", {"field": "at"})
     with transaction.atomic():
+        profile_id = people_hold([profile_id])[profile_id]
         if not Profile.objects.select_for_update(no_key=True).filter(pk=profile_id, erased_at=None).exists():
             raise NotFound("profile_unknown", "There is no such person")
         closed_at = None if is_open else at

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from apps.data.consent.models import ConsentRecord, ConsentState, Suppression
 from apps.data.consent.services import consent_withdraw, gate_lock
+from apps.data.profiles.merging import family_of
 from apps.data.profiles.models import Identifier, Profile
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
@@ -22,7 +23,7 @@ from apps.foundation.core.outbox import outbox_put
 from .erasures import Erasure, erasure_keep
 from .models import RightsRequest
 from .people import person_read
-from .registry import EraseStep, erase_steps
+from .registry import EraseStep, Forgotten, erase_steps
 from .services import State, request_locked, request_move, request_open
 from .signals import request_waits
 
@@ -98,12 +99,14 @@ def erasure_run(*, request_id: int) -> RightsRequest:
 
 def _take(begun: RightsRequest, step: EraseStep) -> None:
     with transaction.atomic():
-        gate_lock(profile_ids=[begun.profile_id])
+        family = family_of(begun.profile_id)
+        gate_lock(profile_ids=family)
         request = request_locked(begun.pk)
         taken: list[dict[str, Any]] = request.report.get("steps", [])
         if request.state != State.WORKING or step.name in {one["step"] for one in taken}:
             return
-        forgotten = step.erase(person_read(request.profile_id))
+        parts = [step.erase(person_read(number)) for number in family]
+        forgotten = Forgotten(sum(part.count for part in parts), parts[0].stays)
         taken.append({"step": step.name, "at": now().isoformat(timespec="seconds"), **asdict(forgotten)})
         request.report = {**request.report, "steps": taken}
         request.save(update_fields=["report"])

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from django.db import transaction
 from django.utils import translation
 
 from apps.data.profiles.mail import MailKind, mail_want
+from apps.data.profiles.merging import family_of
 from apps.data.profiles.models import Profile
 from apps.data.profiles.vault import Place, keys_make, vault_open
 from apps.foundation.accounts.models import User
@@ -122,7 +124,9 @@ class _Told:
     """The rows of a part, written as JSON while the page reads them."""
 
     def __init__(self, part: ExportPart, profile_id: int, data: SealedWriter, *, first: bool) -> None:
-        self._rows, self._data, self._count = part.read(profile_id), data, 0
+        numbers = family_of(profile_id) if part.name != "profile" else [profile_id]
+        self._rows = chain.from_iterable(part.read(number) for number in numbers)
+        self._data, self._count = data, 0
         opening = {"title": str(part.title), "words": {name: str(words) for name, words in part.words.items()}}
         data.write(b"" if first else b",")
         data.write(orjson.dumps(part.name) + b":" + orjson.dumps(opening)[:-1] + b',"rows":[')

@@ -8,11 +8,13 @@ from django.utils.translation import gettext_lazy as _
 from apps.data.profiles.addresses import identifiers_read
 from apps.data.profiles.attributes import attributes_read, shapes_read
 from apps.data.profiles.changes import changes_forget
+from apps.data.profiles.merging import merges_forget
 from apps.data.profiles.models import (
     Change,
     ChangePending,
     Identifier,
     LinkAsked,
+    Merge,
     Profile,
     ProfileKey,
     SealedAttribute,
@@ -139,6 +141,7 @@ def _forget_profile(person: Person) -> Forgotten:
     at = now()
     gone, _kinds = Identifier.objects.filter(profile_id=person.profile_id).delete()
     sealed, _kinds = SealedAttribute.objects.filter(profile_id=person.profile_id).delete()
+    merges_forget(person.profile_id)
     Profile.objects.filter(pk=person.profile_id).update(
         first_name="",
         last_name="",
@@ -226,6 +229,15 @@ def people_register() -> None:
         recipients=("the mail relay, which delivers messages",),
         kept=known,
         exported="identifiers",
+        erased="profile",
+    )
+    processing_declare(
+        Merge,
+        purpose="Knowing one person as one, and undoing it where that was wrong",
+        lawful_basis="legitimate interest; legal obligation (GDPR, Article 5(1)(d))",
+        categories=("which profiles are one person, and why", "what each held before"),
+        kept=known,
+        exported=Because("What was merged is in the parts that it came to; both numbers of a person are exported."),
         erased="profile",
     )
     processing_declare(

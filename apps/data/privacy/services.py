@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.data.consent.services import gate_lock
+from apps.data.consent.services import gate_lock_person
 from apps.data.profiles.models import Profile
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
@@ -24,11 +24,13 @@ State = RightsRequest.State
 
 
 def person_lock(profile_id: int) -> Profile:
-    """A person, under their gate until the caller's transaction ends. Raises NotFound."""
+    """A person, under their gate until the caller's transaction ends; of a merged profile, who it is.
+
+    Raises NotFound.
+    """
     if not Profile.objects.filter(pk=profile_id).exists():
         raise NotFound("profile_unknown", "There is no such profile")
-    gate_lock(profile_ids=[profile_id])
-    return Profile.objects.get(pk=profile_id)
+    return Profile.objects.get(pk=gate_lock_person(profile_id=profile_id))
 
 
 def request_open(
@@ -44,6 +46,7 @@ def request_open(
     at = now()
     with transaction.atomic():
         profile = person_lock(profile_id)
+        profile_id = profile.pk
         if profile.erased_at is not None:
             raise Conflict("profile_erased", "This person was erased: nothing is known of them any more")
         running = RightsRequest.objects.filter(

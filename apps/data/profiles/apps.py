@@ -11,7 +11,10 @@ class ProfilesConfig(AppConfig):
 
     def ready(self) -> None:
         """Say where values of people are sealed here, and for what a client of the API may be trusted."""
+        from .merge_people import merging_register
         from .models import Identifier  # models are loaded only now
+
+        merging_register()
 
         reach_declare(
             Reach(

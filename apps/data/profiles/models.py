@@ -15,7 +15,8 @@ class Profile(models.Model):
 
     restricted_at: since when their data is kept and nothing else (GDPR, Article 18); erased_at: since when nothing is
     known of them any more. A profile is never deleted: an erased one stays as an empty row, to which the consent ledger
-    refers.
+    refers. merged_into: who they are, since it was found that two profiles are one person (`merging.py`); that one is
+    merged into nobody.
     """
 
     first_name = models.CharField(max_length=120, blank=True)
@@ -31,9 +32,15 @@ class Profile(models.Model):
     updated_at = models.DateTimeField(default=now)
     restricted_at = models.DateTimeField(null=True, blank=True)
     erased_at = models.DateTimeField(null=True, blank=True)
+    merged_into = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="absorbed", db_index=False
+    )
 
     class Meta:
-        indexes = [models.Index(fields=["country"], name="profile_country")]
+        indexes = [
+            models.Index(fields=["country"], name="profile_country"),
+            models.Index(fields=["merged_into"], condition=Q(merged_into__isnull=False), name="profile_absorbed"),
+        ]
 
     def __str__(self) -> str:
         return f"Profile {self.pk}"
@@ -78,6 +85,48 @@ class Identifier(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of profile {self.profile_id}"
+
+
+class Merge(models.Model):
+    """That two profiles are one person: `absorbed` became part of `kept`, and what is needed to undo it.
+
+    reasons: in words, why they were held to be one; moved: by part of the registry, what was moved and how it was
+    before. It names people where profiles do, so it is emptied when the merge is undone or the person erased.
+    """
+
+    class Why(models.TextChoices):
+        STAFF = "staff", "by staff"
+        VERIFIED = "verified", "the same verified identifier"
+        ALIAS = "alias", "a trusted client said so"
+        REVIEWED = "reviewed", "a reviewed candidate"
+        SCORE = "score", "as good as certain by its score"
+
+    kept = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="merges")
+    absorbed = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="merged_by")
+    why = models.CharField(max_length=10, choices=Why.choices)
+    reasons = models.JSONField(default=list, blank=True)
+    moved = models.JSONField(default=dict, blank=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    merged_at = models.DateTimeField(default=now)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        permissions = [("undo_merge", "Can undo a merge of profiles")]
+        constraints = [
+            models.CheckConstraint(condition=~Q(kept=models.F("absorbed")), name="merge_of_two"),
+            models.UniqueConstraint(
+                fields=["absorbed"], condition=Q(undone_at=None), name="merge_one_alive_for_each_absorbed"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Profile {self.absorbed_id} merged into {self.kept_id}"
 
 
 class LinkAsked(models.Model):

@@ -208,7 +208,7 @@ class _Compiler:
                 self._attribute_join(leaf.name)
             elif isinstance(leaf, Consent):
                 self._consent_join(leaf.purpose, leaf.channel)
-        where = self._condition(self.rule)
+        where = _joined([Sql("p.merged_into_id IS NULL", ()), self._condition(self.rule)], " AND ")
         joins = " ".join(join.text for join in self._joins)
         params = [value for join in self._joins for value in join.params]
         if self.profile_ids is not None:

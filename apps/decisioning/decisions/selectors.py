@@ -10,6 +10,7 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from apps.data.consent.models import Purpose
 from apps.data.profiles.mail import mail_addresses
+from apps.data.profiles.merging import family_of
 from apps.data.profiles.vault import Tampered
 from apps.decisioning.audiences.rules import rule_parse, rule_reading
 from apps.decisioning.content.choosing import COLLECTED
@@ -101,8 +102,9 @@ def _hours(spec: PlaybookSpec) -> dict[str, Any] | None:
 
 def occasion_of(*, message_id: UUID, profile_id: int) -> Occasion | None:
     """What the system mail with this id was about; None for another message, and for somebody else's."""
+    numbers = family_of(profile_id)
     wanted = MailWant.objects.filter(
-        profile_id=profile_id, run__in=Decision.objects.filter(pk=message_id, profile_id=profile_id).values("run")
+        profile_id__in=numbers, run__in=Decision.objects.filter(pk=message_id, profile_id__in=numbers).values("run")
     )
     found = wanted.values_list("kind", "key").first()
     return None if found is None else Occasion(*found)

@@ -11,6 +11,7 @@ class SendingConfig(AppConfig):
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
         from .caps import contacts_count
         from .following import following_register
+        from .merging import merging_register
         from .privacy import privacy_register
         from .selectors import messages_count, runs_paused
 
@@ -18,5 +19,6 @@ class SendingConfig(AppConfig):
         message_counters.append(messages_count)
         contact_counters.append(contacts_count)
         run_holds.append(runs_paused)
+        merging_register()
         privacy_register()
         following_register()

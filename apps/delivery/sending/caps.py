@@ -18,10 +18,14 @@ from .contracts import Prepared
 from .models import Dispatch
 from .rules import COUNTED
 
+# of all numbers of a person: what went out to a profile that was merged into theirs counts too
 _GOT = """
-SELECT profile_id, {columns} FROM sending_message
-WHERE profile_id = ANY(%s) AND {since} AND state = ANY(%s)
-GROUP BY profile_id
+WITH numbers AS (
+  SELECT asked AS number, asked AS person FROM unnest(%s::bigint[]) AS asked
+  UNION ALL SELECT id, merged_into_id FROM profiles_profile WHERE merged_into_id = ANY(%s))
+SELECT person, {columns} FROM numbers JOIN sending_message ON profile_id = number
+WHERE {since} AND state = ANY(%s)
+GROUP BY person
 """
 _COLUMN = "count(*) FILTER (WHERE purpose = ANY(%s) AND (%s = '' OR channel = %s) AND {since})"
 _SENT_SINCE = "sending_at > clock_timestamp() - make_interval(days => %s)"
@@ -61,7 +65,7 @@ def got_count(
     columns = ", ".join(_COLUMN.format(since=since) for _ in counted)
     values = [value for one in counted for value in (list(one.purposes), one.channel, one.channel, one.days)]
     longest = max(one.days for one in counted)
-    cursor.execute(_GOT.format(columns=columns, since=since), [*values, people, longest, states])
+    cursor.execute(_GOT.format(columns=columns, since=since), [people, people, *values, longest, states])
     return {profile_id: tuple(counts) for profile_id, *counts in cursor.fetchall()}
 
 

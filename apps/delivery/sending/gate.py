@@ -44,9 +44,10 @@ from apps.foundation.core.wall_clock import quiet_of, quiet_until, zone_choose
 
 from .caps import caps_over
 from .contracts import Passed, Prepared
+from .merging import MERGED
 from .models import Dispatch, Message
 from .rendering import message_prepare
-from .rules import leaving
+from .rules import COUNTED, leaving
 
 State = Message.State
 
@@ -102,6 +103,13 @@ WHERE message.id = held.id AND message.fence = held.fence AND message.state = 's
 RETURNING message.id
 """
 
+_MERGED_HAS_IT = """
+SELECT mine.id FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[]) AS mine(id, dispatch_id, profile_id)
+JOIN profiles_profile AS absorbed ON absorbed.merged_into_id = mine.profile_id
+JOIN sending_message AS other ON other.dispatch_id = mine.dispatch_id AND other.profile_id = absorbed.id
+WHERE other.state = ANY(%s)
+"""
+
 _ADDRESS_TAKEN = """
 SELECT moved.id FROM unnest(%s::uuid[], %s::bigint[], %s::text[]) AS moved(id, dispatch_id, digest)
 WHERE EXISTS (SELECT FROM sending_message AS other
@@ -139,6 +147,7 @@ def gate_pass(*, sender_id: UUID, items: Sequence[Prepared]) -> list[Passed]:
     with transaction.atomic(), connection.cursor() as cursor:
         found = _read(cursor, items)
         verdicts = _verdicts(items, found)
+        _once_for_a_person(cursor, items, verdicts)
         items = _as_it_is_now(cursor, items, found, verdicts)
         _caps_hold(cursor, items, found, verdicts)
         going = [item for item in items if item.claimed.id not in verdicts]
@@ -330,6 +339,24 @@ def _digests_follow(moved: Set[UUID], verdicts: Mapping[UUID, Verdict]) -> None:
         singles_keep(kept)
     if again := [message_id for message_id, reason in withheld.items() if reason == DIGEST_CHANGED]:
         digests_reopen(again)
+
+
+def _once_for_a_person(cursor: CursorWrapper, items: Sequence[Prepared], verdicts: dict[UUID, Verdict]) -> None:
+    """Withhold what a person got, or may have got, by the same run before a profile was merged into theirs."""
+    going = [item.claimed for item in items if item.claimed.id not in verdicts]
+    if not going:
+        return
+    cursor.execute(
+        _MERGED_HAS_IT,
+        [
+            [one.id for one in going],
+            [one.dispatch_id for one in going],
+            [one.profile_id for one in going],
+            [str(state) for state in COUNTED],
+        ],
+    )
+    for row in cursor.fetchall():
+        verdicts[row[0]] = Verdict(State.WITHHELD, MERGED)
 
 
 def _as_it_is_now(

@@ -21,6 +21,7 @@ from apps.data.consent.models import Channel, ConsentRecord, Suppression
 from apps.data.consent.selectors import ADDRESS_KIND
 from apps.data.consent.services import consent_withdraw, gate_lock, suppression_add_digest
 from apps.data.profiles.addresses import digest_holders
+from apps.data.profiles.merging import survivor_of
 from apps.data.profiles.normalize import email_normalize, phone_normalize
 from apps.data.profiles.vault import Erased, Place, vault_open
 from apps.foundation.core.clock import now
@@ -207,7 +208,7 @@ def _apply_to_person(event_id: int) -> int:
         message = found.message
         digest, kind = bytes(message.address_digest or b""), ADDRESS_KIND.get(Channel(message.channel), "")
         holders = digest_holders(kind=kind, digests=[digest]) if digest else []
-        gate_lock(profile_ids=[*holders, message.profile_id])
+        gate_lock(profile_ids=[*holders, survivor_of(message.profile_id)])
         event = MessageEvent.objects.select_for_update().get(pk=event_id)
         states = _messages_lock([event.message_id])
         if event.applied_at is not None:

@@ -24,10 +24,14 @@ GROUP BY 1, 2, 3, 4
 """
 
 _GOT = """
-SELECT profile_id, count(*) FROM sending_message
-WHERE profile_id = ANY(%(people)s) AND purpose = %(purpose)s
-  AND (sending_at > %(since)s AND state = ANY(%(counted)s) OR state IN ('queued', 'claimed', 'retry'))
-GROUP BY profile_id
+WITH number AS (
+  SELECT id, id AS person FROM unnest(%(people)s::bigint[]) AS asked(id)
+  UNION ALL SELECT id, merged_into_id FROM profiles_profile WHERE merged_into_id = ANY(%(people)s))
+SELECT number.person, count(*) FROM number JOIN sending_message AS message ON message.profile_id = number.id
+WHERE message.purpose = %(purpose)s
+  AND (message.sending_at > %(since)s AND message.state = ANY(%(counted)s)
+       OR message.state IN ('queued', 'claimed', 'retry'))
+GROUP BY number.person
 """
 
 # Time in which nothing goes out for long (a pause, a relay that is away) is not how fast it goes. The first message has

@@ -12,6 +12,8 @@ KINDS: Final[dict[str, str]] = {
     "profile.changed": "Something known of a person changed, by whichever way: as in the feed of changes",
     "profile.corrected": "Something known of a person was corrected by them, or for them",
     "profile.restricted": "A person's data may only be kept, or that ended",
+    "profile.merged": "Two profiles turned out to be one person",
+    "profile.unmerged": "A merge of two profiles was undone",
     "profile.erased": "A person was erased: forget them too (GDPR, Article 19)",
     "webhook.test": "A test, sent from the admin",
 }

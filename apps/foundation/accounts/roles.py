@@ -133,6 +133,7 @@ ROLES: tuple[Role, ...] = (
             *_OFFERED,
             *_rights("profiles", "identifier sealedattribute", "view"),
             *_rights("profiles", "attributedefinition", "add change open"),
+            *_rights("profiles", "merge", "view add undo"),
             *_rights("webhooks", "webhookendpoint", "view add change"),
             *_rights("signups", "signupform survey", "add change"),
             *_rights("webhooks", "webhookdelivery", "view"),

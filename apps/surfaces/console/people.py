@@ -28,6 +28,7 @@ from apps.data.profiles.addresses import addresses_read, value_mask
 from apps.data.profiles.attributes import attributes_shown
 from apps.data.profiles.contracts import AttributeShown
 from apps.data.profiles.errors import MasterKeyMissing
+from apps.data.profiles.merging import family_of
 from apps.data.profiles.models import Identifier, Profile
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.playbooks.models import Journey
@@ -254,7 +255,9 @@ def _wishes(profile_id: int) -> list[tuple[str, str]]:
 
 def _history(profile_id: int) -> list[HistoryLine]:
     records = list(
-        ConsentRecord.objects.filter(profile_id=profile_id).select_related("purpose", "actor").order_by("-pk")[:LATELY]
+        ConsentRecord.objects.filter(profile_id__in=family_of(profile_id))
+        .select_related("purpose", "actor")
+        .order_by("-pk")[:LATELY]
     )
     digests = {record.wording_digest for record in records if record.wording_digest}
     texts = dict(WordingText.objects.filter(digest__in=digests).values_list("digest", "text"))
@@ -266,12 +269,14 @@ def _record_in_words(record: ConsentRecord) -> str:
     who = {"purpose": record.purpose.name, "channel": record.get_channel_display()}
     if record.action == Action.GRANT:
         return _("Agreed to “%(purpose)s” by %(channel)s") % who
+    if record.action == Action.VOID:
+        return _("What a merge had said of “%(purpose)s” by %(channel)s was taken back") % who
     return _("Withdrew “%(purpose)s” by %(channel)s") % who
 
 
 def _messages(profile_id: int) -> list[MessageLine]:
     decisions = list(
-        Decision.objects.filter(profile_id=profile_id)
+        Decision.objects.filter(profile_id__in=family_of(profile_id))
         .select_related("run__playbook")
         .only("id", "outcome", "decided_at", "run__occasion_key", "run__playbook__name")
         .order_by("-pk")[:LATELY]

@@ -24,6 +24,7 @@ REASONS: Mapping[str, Any] = {
     "invalid_address": _("No address that works"),
     "sealed_address": _("Their address can't be read"),
     "duplicate_address": _("Somebody else with the same address gets it"),
+    "merged": _("Got it already, or was merged with somebody, under another number"),
     "too_late": _("Past its “do not send after”"),
     "render_failed": _("Could not be rendered whole, so it was not sent"),
     "erased": _("The person was erased before it went out"),

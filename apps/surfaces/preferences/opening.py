@@ -21,6 +21,7 @@ from apps.data.consent.gpc import SIGNAL, gpc_heed
 from apps.data.consent.links import LinkScope, link_read
 from apps.data.consent.models import Purpose
 from apps.data.consent.offering import words_in
+from apps.data.profiles.merging import survivor_of
 from apps.foundation.core.limits import visitor_ip
 from apps.foundation.core.signing import BadToken
 
@@ -33,6 +34,8 @@ View = Callable[..., HttpResponse]
 PersonView = Callable[..., HttpResponse]
 """request, token, profile id, id of the message that the link came with; then what else stands in the address."""
 
+_OF_THE_PERSON = (LinkScope.PREFERENCES, LinkScope.UNSUBSCRIBE)
+"""Scopes whose links lead to whom a profile is now; the others lead to something that stays with its number."""
 METHODS = ["GET", "HEAD", "POST", "OPTIONS"]
 HEADERS = {
     "Cache-Control": "no-store",
@@ -82,6 +85,8 @@ def by_link(scope: LinkScope) -> Callable[[PersonView], View]:
                 return bad_link(request)
             if not profile_exists(profile_id):
                 return bad_link(request)
+            if scope in _OF_THE_PERSON:
+                profile_id = survivor_of(profile_id)
             if request.method == "OPTIONS":
                 return HttpResponse(status=204, headers={"Allow": ", ".join(METHODS)})
             with spoken(request, profile_id) as language:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from apps.data.events.models import Order
 from apps.data.profiles.attributes import attributes_shown
+from apps.data.profiles.merging import family_of
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_matches, rule_parse
@@ -69,10 +70,13 @@ class Known:
 
 def whys_read(*, profile_id: int, message_id: UUID, choices: Sequence[Choice]) -> list[Why]:
     """Why a person got their last messages, that of the link first, then the newest."""
-    decisions = Decision.objects.filter(profile_id=profile_id, outcome=SEND).select_related(
+    numbers = family_of(profile_id)
+    decisions = Decision.objects.filter(profile_id__in=numbers, outcome=SEND).select_related(
         "run__version", "run__playbook__purpose"
     )
-    sent = dict(Message.objects.filter(profile_id=profile_id, sending_at__isnull=False).values_list("pk", "sending_at"))
+    sent = dict(
+        Message.objects.filter(profile_id__in=numbers, sending_at__isnull=False).values_list("pk", "sending_at")
+    )
     found = {decision.pk: decision for decision in decisions.filter(pk=message_id)}
     found |= {one.pk: one for one in decisions.filter(pk__in=sent).order_by("-decided_at")[:LAST]}
     return [_why(decision, sent.get(pk), choices, here=pk == message_id) for pk, decision in found.items()][:LAST]

@@ -20,6 +20,7 @@ from apps.data.consent.selectors import ADDRESS_KIND, gate_read
 from apps.data.consent.wordings import wordings_shown
 from apps.data.profiles.addresses import addresses_read, kinds_held, value_mask
 from apps.data.profiles.errors import MasterKeyMissing
+from apps.data.profiles.merging import family_of
 from apps.data.profiles.models import Profile
 from apps.decisioning.content.models import Brand
 from apps.decisioning.content.page_look import words_of
@@ -175,7 +176,7 @@ def choices_read(*, profile_id: int, channel: Channel) -> list[Choice]:
 
 def message_of(*, profile_id: int, message_id: UUID) -> Message | None:
     """The message that a link came with, if it is known and the person's own."""
-    return Message.objects.filter(pk=message_id, profile_id=profile_id).first()
+    return Message.objects.filter(pk=message_id, profile_id__in=family_of(profile_id)).first()
 
 
 def purpose_to_leave(message: Message | None) -> Purpose:
@@ -208,7 +209,7 @@ def _frame(profile_id: int, message_id: UUID) -> dict[str, Any]:
 
 def brand_of(*, profile_id: int, message_id: UUID) -> Brand | None:
     """The brand of a link's message; without it, of the person's last one; else the first there is."""
-    decisions = Decision.objects.filter(profile_id=profile_id).select_related("run__playbook__brand")
+    decisions = Decision.objects.filter(profile_id__in=family_of(profile_id)).select_related("run__playbook__brand")
     decision = decisions.filter(pk=message_id).first() or decisions.filter(outcome="send").order_by("-id").first()
     return decision.run.playbook.brand if decision is not None else Brand.objects.order_by("pk").first()
 
