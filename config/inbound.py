@@ -11,6 +11,14 @@ from apps.data.inbound.bodies import mapping_problem
 SHOPS: Final = ("shopify", "woocommerce")
 DESKS: Final = ("zendesk", "webhook")
 ASKED: Final = ("pull", "table")
+LIVE: Final = "live"
+_LIVE_NUMBERS: Final = {
+    "timeout_ms": (150, 10, 2_000),
+    "fresh_seconds": (60, 0, 3_600),
+    "keep_seconds": (86_400, 60, 604_800),
+    "most": (30, 1, 100),
+}
+"""Of a live source: default, least, most."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
@@ -25,8 +33,14 @@ def inbound_systems_read(given: object) -> dict[str, dict[str, Any]]:
             raise EnvError("INBOUND_SYSTEMS: a system is a code of letters, digits and hyphens, and an object")
         if wrong := _wrong(terms):
             raise EnvError(f"INBOUND_SYSTEMS: {code}: {wrong}")
-        asked = {"every_seconds": 300, "overlap_seconds": 60, "items": ""} if terms["kind"] in ASKED else {}
+        asked: dict[str, Any] = (
+            {"every_seconds": 300, "overlap_seconds": 60, "items": ""} if terms["kind"] in ASKED else {}
+        )
+        if terms["kind"] == LIVE:
+            asked = {name: default for name, (default, _, _) in _LIVE_NUMBERS.items()}
         read[code] = {**asked, **terms}
+    if sum(terms["kind"] == LIVE for terms in read.values()) > 1:
+        raise EnvError("INBOUND_SYSTEMS: there is one live source at most")
     return read
 
 
@@ -35,8 +49,10 @@ def _wrong(terms: Mapping[str, Any]) -> str:
     kind = terms.get("kind")
     if kind in ASKED:
         return _asked_wrong(terms)
+    if kind == LIVE:
+        return _live_wrong(terms)
     if kind not in (*SHOPS, *DESKS):
-        return f"kind is one of {', '.join((*SHOPS, *DESKS, *ASKED))}"
+        return f"kind is one of {', '.join((*SHOPS, *DESKS, *ASKED, LIVE))}"
     known = {"kind", "secret"} | ({"mapping"} if kind in DESKS else set())
     if unknown := sorted(str(name) for name in terms.keys() - known):
         return f"a {kind} has no {unknown[0]}"
@@ -67,3 +83,22 @@ def _asked_wrong(terms: Mapping[str, Any]) -> str:
         if not terms["dsn"].startswith(("postgres://", "postgresql://", "host=", "dbname=")):
             return "dsn is an address such as postgres://user:password@host/database"
     return mapping_problem(terms.get("mapping"))
+
+
+def _live_wrong(terms: Mapping[str, Any]) -> str:
+    """The same of a live source."""
+    if unknown := sorted(str(name) for name in terms.keys() - {"kind", "url", "token", "mapping", *_LIVE_NUMBERS}):
+        return f"a live source has no {unknown[0]}"
+    if not isinstance(terms.get("url"), str) or "{key}" not in terms["url"]:
+        return "url is an address with {key} in it, where an item's number stands"
+    if not isinstance(terms.get("token", ""), str):
+        return "token is a text"
+    for name, (default, least, most) in _LIVE_NUMBERS.items():
+        value = terms.get(name, default)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            return f"{name} is a whole number from {least} to {most}"
+    mapping = terms.get("mapping")
+    named = {"price", "in_stock"}
+    if not isinstance(mapping, Mapping) or not mapping or not mapping.keys() <= named:
+        return "mapping is an object of price and in_stock, or one of them, and paths"
+    return "" if all(isinstance(path, str) and path for path in mapping.values()) else "mapping: a path is a text"

@@ -316,6 +316,8 @@ EVENT_DEAD_LETTER_KEEP_DAYS = env.int("EVENT_DEAD_LETTER_KEEP_DAYS", 90)
 # --- inbound ---
 INBOUND_SYSTEMS = inbound_systems_read(env.json("INBOUND_SYSTEMS", {}))
 """Systems that tell us things by webhook, or are asked, each by its code: kind, mapping and what else it needs."""
+LIVE_SECONDS = env.float("LIVE_SECONDS", 0.1)
+"""How long a transactional decision waits for the live source, for all items together; others never ask it."""
 INBOUND_MARK_KEEP_DAYS = env.int("INBOUND_MARK_KEEP_DAYS", 400)
 """Days for which it is known how new what we know of an order, cart, ticket or customer of theirs is."""
 

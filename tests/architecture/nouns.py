@@ -161,6 +161,7 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "data/inbound": {
         "asking.py": "asking systems that do not tell by themselves",
+        "live.py": "what a shop's own system says of an item this moment",
         "bodies.py": "reading what shops and help desks say; pure",
         "privacy.py": "what it tells of the personal data it holds",
         "signatures.py": "whether a webhook is from whom it says; pure",

@@ -66,7 +66,8 @@ class Plan:
     system: whether it is system mail; holdout, holdout_all: percent of people who get nothing, of this playbook and of
     all; audience: who may get it, asked of each person, None where a snapshot said so before; heeds_tickets: whoever
     waits for help gets nothing; blocked: numbers of items that are never shown; unsafe: words in small letters that no
-    item's title or category may hold; days: weekdays on which it goes out, none for all.
+    item's title or category may hold; days: weekdays on which it goes out, none for all; transactional: by its budget,
+    so that live sources may be asked.
     """
 
     slots: tuple[tuple[str, tuple[Tier, ...]], ...]
@@ -91,6 +92,7 @@ class Plan:
     blocked: frozenset[str] = frozenset()
     unsafe: tuple[str, ...] = ()
     days: tuple[str, ...] = ()
+    transactional: bool = False
 
     @property
     def collects(self) -> bool:
@@ -205,6 +207,7 @@ def plan_make(
         heeds_tickets=spec.get("heeds_tickets", False),
         blocked=frozenset(spec.get("blocked_items", ())),
         days=tuple(spec.get("send_days", ())),
+        transactional=spec.get("budget") == "transactional",
         unsafe=tuple(word.lower() for word in spec["brand"].get("unsafe_words", ())),
     )
 

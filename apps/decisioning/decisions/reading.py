@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 
 from apps.data.consent.contracts import GateAnswer
@@ -199,5 +200,11 @@ def _candidates_read(
         )
         for profile_id in profile_ids
     }
-    cards = candidates_for(set_id=newest.pk, people=people, sources=plan.sources, count=plan.most_items)
+    cards = candidates_for(
+        set_id=newest.pk,
+        people=people,
+        sources=plan.sources,
+        count=plan.most_items,
+        live_seconds=settings.LIVE_SECONDS if plan.transactional else 0.0,
+    )
     return cards, newest.pk

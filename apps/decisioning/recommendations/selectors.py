@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import islice
 from threading import Lock
+from typing import Any, Final
 
 from django.db import connection
 
 from apps.data.catalog.models import Item
+from apps.data.inbound.live import LiveItem, live_items
 from apps.foundation.core.errors import Invalid, NotFound
 from apps.foundation.core.text import is_blank
 
@@ -38,6 +40,8 @@ class _SetInMemory:
 _sets: OrderedDict[int, _SetInMemory] = OrderedDict()
 _sets_lock = Lock()
 
+_NOTHING: Final[Mapping[str, Any]] = {}
+
 
 def latest_set() -> RecommendationSet | None:
     """The newest set that is whole, or None before the first."""
@@ -45,14 +49,21 @@ def latest_set() -> RecommendationSet | None:
 
 
 def candidates_for(
-    *, set_id: int, people: Mapping[int, PersonTaste], sources: Sequence[str], count: int, currency: str = ""
+    *,
+    set_id: int,
+    people: Mapping[int, PersonTaste],
+    sources: Sequence[str],
+    count: int,
+    currency: str = "",
+    live_seconds: float = 0.0,
 ) -> dict[int, dict[str, list[Candidate]]]:
     """For each person and source, the items that could be shown, best first: some times `count` of them.
 
     Sources: neighbours (of what they bought last), category (best sellers of their top category), country (of their
     country), shop. Nothing in `recent_items` is given again. Those that can't be shown now (sold out, not to be
     recommended, without a title) say so; a few are spare, for whoever may not show all.
-    `currency` is that of items that have none of their own.
+    `currency` is that of items that have none of their own; live_seconds: how long the live source may take to say what
+    items cost and whether they are there, 0 not to ask it.
     The hot path: two statements for a batch, dicts and lists; best sellers are kept in the process by set.
 
     Raises Invalid for a source that does not exist, NotFound for a set that does not (any more).
@@ -67,8 +78,9 @@ def candidates_for(
         profile_id: {source: _candidates(kept, source, taste, count * _SPARE) for source in sources}
         for profile_id, taste in people.items()
     }
-    wanted = {item for by_source in ranked.values() for items in by_source.values() for item in items}
-    known = _candidates_load(wanted, currency)
+    # in their order, so that the live source is asked of those first that are likely to be shown
+    wanted = dict.fromkeys(item for by_source in ranked.values() for items in by_source.values() for item in items)
+    known = _candidates_load(list(wanted), currency, live_seconds)
     return {
         profile_id: {source: [known[item] for item in items if item in known] for source, items in by_source.items()}
         for profile_id, by_source in ranked.items()
@@ -157,18 +169,24 @@ def _neighbours_load(kept: _SetInMemory, set_id: int, items: set[int]) -> None:
     kept.neighbours.update(found)
 
 
-def _candidates_load(items: set[int], currency: str) -> dict[int, Candidate]:
-    rows = Item.objects.filter(pk__in=items).values_list(
+def _candidates_load(items: Sequence[int], currency: str, live_seconds: float) -> dict[int, Candidate]:
+    found = Item.objects.filter(pk__in=items).values_list(
         "pk", "sku", "title", "price", "currency", "url", "image_url", "category", "in_stock", "recommendable"
     )
-    return {
-        pk: Candidate(
-            ItemCard(sku=sku, title=title, price=price_text(price, own or currency), url=url, image_url=image_url),
+    rows = {row[0]: row for row in found}
+    live: Mapping[str, LiveItem] = {}
+    if live_seconds:
+        live = live_items([rows[item][1] for item in items if item in rows], seconds=live_seconds)
+    candidates: dict[int, Candidate] = {}
+    for pk, sku, title, price, own, url, image_url, category, in_stock, recommendable in rows.values():
+        said = live[sku].fields if sku in live else _NOTHING
+        shown = price_text(said.get("price", price), own or currency)
+        candidates[pk] = Candidate(
+            ItemCard(sku=sku, title=title, price=shown, url=url, image_url=image_url),
             category,
-            _gone(title, in_stock, recommendable),
+            _gone(title, said.get("in_stock", in_stock), recommendable),
         )
-        for pk, sku, title, price, own, url, image_url, category, in_stock, recommendable in rows
-    }
+    return candidates
 
 
 def _gone(title: str, in_stock: bool, recommendable: bool) -> str:

@@ -247,6 +247,14 @@ def test_nobody_is_held_out_of_what_they_are_owed() -> None:
         assert {decide(plan, _person(seed=seed)).outcome for seed in range(200)} == {"send"}
 
 
+def test_live_sources_are_for_what_is_transactional_alone() -> None:
+    may = {
+        budget: plan_make(_spec(budget=budget), {"en": 1}, {"en": []}).transactional
+        for budget in ("transactional", "triggered", "bulk")
+    }
+    assert may == {"transactional": True, "triggered": False, "bulk": False}
+
+
 def test_each_reason_comes_in_its_turn() -> None:
     spec = _spec(playbook="spring", holdout=50, heeds_tickets=True, audience_rule=GERMAN)
     plan = plan_make(spec, {"en": 1}, {"en": []}, asks_audience=True)

@@ -8,9 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.data.catalog.models import Item
+from apps.data.inbound.live import LiveItem
 from apps.decisioning.recommendations.contracts import SOURCES, PersonTaste
 from apps.decisioning.recommendations.models import BestSeller, Neighbour, RecommendationSet
-from apps.decisioning.recommendations.selectors import price_text, recommendations_for
+from apps.decisioning.recommendations.selectors import candidates_for, price_text, recommendations_for
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid, NotFound
 
@@ -116,3 +117,31 @@ def test_wrong_questions_are_refused() -> None:
 )
 def test_prices_read_the_same_everywhere(price: str | None, currency: str, text: str) -> None:
     assert price_text(None if price is None else Decimal(price), currency) == text
+
+
+@pytest.mark.django_db
+def test_the_live_source_is_asked_where_it_may_be_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def live(skus: list[str], *, seconds: float) -> dict[str, LiveItem]:
+        asked.append(skus)
+        return {
+            "a": LiveItem({"in_stock": False}, "live", 0.0),
+            "b": LiveItem({"price": Decimal("3.5"), "in_stock": True}, "last", 9.0),
+        }
+
+    monkeypatch.setattr("apps.decisioning.recommendations.selectors.live_items", live)
+    items = make_items("a", "b", "c")
+    Item.objects.filter(sku="b").update(in_stock=False)
+    set_id = make_set({("shop", ""): items}, {})
+    common: Any = {"set_id": set_id, "people": {1: PersonTaste()}, "sources": ["shop"], "count": 3}
+
+    bulk = candidates_for(**common)[1]["shop"]
+    assert (asked, [one.gone for one in bulk]) == ([], ["", "out_of_stock", ""])
+    now_there = candidates_for(**common, live_seconds=0.1)[1]["shop"]
+    assert asked == [["a", "b", "c"]]
+    assert [(one.gone, one.card["price"]) for one in now_there] == [
+        ("out_of_stock", "£4.25"),
+        ("", "£3.50"),
+        ("", "£4.25"),
+    ]
