@@ -346,6 +346,14 @@ TRIGGER_AUDIENCE_MINUTES = env.int("TRIGGER_AUDIENCE_MINUTES", 5)
 # Percent of people who get nothing of any playbook that needs consent: against them it is seen what messages bring.
 CONTACT_LIMITS = contact_limits_read(env.json("CONTACT_LIMITS", []))
 """How many messages one person may get across playbooks and channels."""
+ANSWER_KEEP_DAYS = env.int("ANSWER_KEEP_DAYS", 90)
+"""How long it is kept what pages and apps asked about people, and what was answered."""
+ANSWER_SECONDS = env.float("ANSWER_SECONDS", 0.2, validate=validate.Range(min=0.02, max=10))
+"""Within so long whoever asks for decisions has an answer, a generic one if need be."""
+ANSWER_THREADS = env.int("ANSWER_THREADS", 8, validate=validate.Range(min=1, max=64))
+"""Threads of a web process that decide for who asks. While all are held up, others get the generic answer at once."""
+ANSWER_TTL_SECONDS = env.int("ANSWER_TTL_SECONDS", 300)
+"""How long an answer may be shown."""
 HOLDOUT_PERCENT = env.float("HOLDOUT_PERCENT", 0, validate=validate.Range(min=0, max=50))
 DIGEST_HOUR = env.int("DIGEST_HOUR", 9, validate=validate.Range(min=0, max=23))
 """The hour, from 0 to 23 on the person's wall, at which digests go out."""

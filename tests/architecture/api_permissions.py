@@ -10,7 +10,7 @@ ENDPOINTS: dict[str, dict[str, str]] = {
     "api/v1/audiences/<int:audience_id>/count": {"get": "audiences:read"},
     "api/v1/audiences/<int:audience_id>/people/<int:profile_id>": {"get": "audiences:read"},
     "api/v1/changes": {"get": "changes:read"},
-    "api/v1/decisions": {"get": "decisions:read"},
+    "api/v1/decisions": {"get": "decisions:read", "post": "decisions:make"},
     "api/v1/decisions/<uuid:decision_id>": {"get": "decisions:read"},
     "api/v1/events": {"post": "events:write"},
     "api/v1/items": {"get": "items:read", "post": "items:write"},

@@ -67,6 +67,8 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "surfaces/api": {
         "access.py": "who may ask, for what, and how often",
+        "bounded.py": "work with a deadline, whatever hangs",
+        "v1/decisions/asking.py": "asking for decisions, without DRF",
         "bodies.py": "JSON in and out",
         "describing.py": "the API's document, and the page that reads it to people",
         "etags.py": "versions, and changes on the condition of one",
@@ -332,6 +334,8 @@ NOUNS: dict[str, dict[str, str]] = {
         "triggers.py": "events, entries and calls that begin journeys",
     },
     "decisioning/decisions": {
+        "asking.py": "decisions that are asked for, one person or some at a time",
+        "generic.py": "what everybody may be shown, from the process's own memory",
         "limits.py": "limits of contact across playbooks and channels",
         "keeping.py": "what was looked at, as a decision keeps it; pure",
         "reading.py": "what deciding looks at, read at once for many people",

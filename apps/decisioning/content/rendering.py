@@ -233,6 +233,21 @@ def _roots(node: nodes.Node) -> set[str]:
     return {name.name for name in node.find_all(nodes.Name)}
 
 
+@lru_cache(maxsize=2048)
+def _words(source: str, markup: bool) -> Template:
+    return _function(HTML if markup else TEXT, source)
+
+
+def words_render(source: str, profile: Mapping[str, Any], *, markup: bool) -> str:
+    """What one field of a block says to somebody, for channels that lay it out themselves. Raises RenderError."""
+    if "{{" not in source:
+        return source
+    try:
+        return _words(source, markup).render({"profile": {name: _value(value) for name, value in profile.items()}})
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+        raise RenderError("template_misbehaved", f"The words failed: {type(error).__name__}") from None
+
+
 def render_ready(compiled: CompiledSources) -> None:
     """Make the functions of a message, as its first renders would. Raises RenderError."""
     for traced in (False, True):

@@ -11,8 +11,9 @@ class DecisionsConfig(AppConfig):
         from . import receivers  # noqa: F401  # connects them; models are loaded only now
         from .digests import frequency_heed
         from .privacy import privacy_register
-        from .sealing import COLUMN, TABLE
+        from .sealing import ANSWERS, COLUMN, TABLE
 
         sealed_column(TABLE, COLUMN)
+        sealed_column(ANSWERS, COLUMN)
         preferences_listen(frequency_heed)
         privacy_register()

@@ -5,7 +5,7 @@ from django.db.models import Q
 
 from apps.data.profiles.models import Profile
 from apps.decisioning.content.models import CompiledTemplate
-from apps.decisioning.playbooks.models import Run
+from apps.decisioning.playbooks.models import PlaybookVersion, Run
 from apps.foundation.core.append_only import append_only
 from apps.foundation.core.ids import uuid7
 
@@ -33,6 +33,37 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"Decision {self.pk}"
+
+
+class Answer(models.Model):
+    """A decision that was asked for over the API, and what was answered.
+
+    placement: the place it was asked for, "" where a playbook was named; client: of the API, by its code; the rest as
+    in `Decision`. What is sealed is bound to this row. They are forgotten after a while.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    version = models.ForeignKey(PlaybookVersion, on_delete=models.PROTECT, related_name="+", db_index=False)
+    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="answers", db_index=False)
+    placement = models.CharField(max_length=60, blank=True)
+    client = models.CharField(max_length=60, blank=True)
+    outcome = models.CharField(max_length=20)
+    compiled = models.ForeignKey(
+        CompiledTemplate, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    tier = models.CharField(max_length=10, blank=True)
+    sealed = models.BinaryField(help_text="inputs and reasons, sealed with the person's key")
+    decided_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["profile", "id"], name="answer_of_person"),
+            models.Index(fields=["decided_at"], name="answer_to_forget"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Answer {self.pk}"
 
 
 class DigestPiece(models.Model):

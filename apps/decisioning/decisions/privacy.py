@@ -1,6 +1,7 @@
 """What it tells of the personal data it holds: what was decided for a person, and why, in words."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from django.utils.translation import gettext_lazy as _
 
@@ -15,10 +16,12 @@ from apps.data.privacy.registry import (
     processing_declare,
     retention_rule,
 )
+from apps.data.profiles.vault import Erased, Tampered, vault_open
 
 from .digests import digests_forget
-from .models import Decision, DigestPiece
-from .selectors import decision_explain
+from .models import Answer, Decision, DigestPiece
+from .sealing import ANSWERS, Kept, decision_open
+from .selectors import OUTCOMES, decision_explain
 
 
 def _decisions(profile_id: int) -> Iterator[Row]:
@@ -55,8 +58,61 @@ def _pieces_drop(person: Person) -> Forgotten:
     return Forgotten(DigestPiece.objects.filter(profile_id=person.profile_id).delete()[0])
 
 
+def _answers(profile_id: int) -> Iterator[Row]:
+    rows = Answer.objects.filter(profile_id=profile_id).select_related("version__playbook").order_by("pk")
+    vault = vault_open([profile_id])
+    for row in rows.iterator(chunk_size=500):
+        try:
+            sealed = bytes(row.sealed)
+            kept = decision_open(vault, decision_id=row.pk, profile_id=profile_id, sealed=sealed, table=ANSWERS)
+        except (Erased, Tampered):
+            kept = Kept()
+        yield {
+            "what": row.version.playbook.name,
+            "when": row.decided_at,
+            "decision": OUTCOMES.get(row.outcome, row.outcome),
+            "language": kept.inputs.get("language", ""),
+            "known_then": kept.inputs.get("profile", {}),
+            "why": kept.reasons,
+        }
+
+
+def _answers_drop(person: Person) -> Forgotten:
+    """What was asked about them is forgotten."""
+    return Forgotten(Answer.objects.filter(profile_id=person.profile_id).delete()[0])
+
+
+def _answers_forget(before: datetime, limit: int) -> int:
+    old = Answer.objects.filter(decided_at__lt=before).order_by("decided_at").values_list("pk", flat=True)[:limit]
+    return Answer.objects.filter(pk__in=list(old)).delete()[0]
+
+
 def privacy_register() -> None:
     """Say what this app holds."""
+    export_part(
+        "answers",
+        _("What was decided for you, and why"),
+        _answers,
+        words={
+            "what": _("What"),
+            "when": _("When"),
+            "decision": _("Decision"),
+            "language": _("Language"),
+            "known_then": _("What was known then"),
+            "why": _("Why"),
+        },
+    )
+    erase_step("answers", _answers_drop, title="What pages and apps asked about them", phase=Phase.STOP)
+    retention_rule("answers", "Decisions that pages and apps asked for", "ANSWER_KEEP_DAYS", _answers_forget)
+    processing_declare(
+        Answer,
+        purpose="Choosing what a person is shown on a page or in an app, and being able to explain it",
+        lawful_basis="consent, for what is personalised; contract, for transactional messages",
+        categories=("what was known of the person then, what was chosen, and why",),
+        kept="answers",
+        exported="answers",
+        erased="answers",
+    )
     export_part(
         "digest_pieces",
         _("What was collected for your digest"),

@@ -15,8 +15,8 @@ from apps.foundation.core.errors import Conflict, NotFound
 
 from .engine import Verdict, awake, decide
 from .keeping import MARK, QUIET, WITHHELD, answer_mark, asleep_unpack, person_unpack, wanted_of
-from .models import Decision
-from .sealing import Kept, decision_open
+from .models import Answer, Decision
+from .sealing import ANSWERS, Kept, decision_open
 from .services import version_plan
 
 SAME: Final = "same"
@@ -66,6 +66,34 @@ def decision_replay(decision_id: UUID | str) -> Replay:
         raise NotFound("decision_unknown", "There is no such decision")
     [replay] = decisions_replay([decision])
     return replay
+
+
+def answer_replay(answer_id: UUID | str) -> Replay:
+    """Compute an answer again that was asked for over the API. Raises NotFound, MasterKeyMissing."""
+    row = Answer.objects.select_related("version").filter(pk=answer_id).first()
+    if row is None:
+        raise NotFound("decision_unknown", "There is no such decision")
+    vault = vault_open([row.profile_id])
+    place = {"decision_id": row.pk, "profile_id": row.profile_id, "sealed": bytes(row.sealed), "table": ANSWERS}
+    try:
+        kept = decision_open(vault, **place)
+    except Erased:
+        return Replay(row.pk, GONE, _ERASED)
+    except Tampered:
+        return Replay(row.pk, FAILED, _TAMPERED)
+    recorded = Recorded(
+        id=row.pk,
+        profile_id=row.profile_id,
+        version_id=row.version_id,
+        version_digest=row.version.digest,
+        step="",
+        outcome=row.outcome,
+        compiled_id=row.compiled_id,
+        tier=row.tier,
+        decided_at=row.decided_at,
+        asks_audience=True,
+    )
+    return recorded_replay(recorded, kept)
 
 
 def decisions_replay(decisions: Iterable[Decision]) -> list[Replay]:

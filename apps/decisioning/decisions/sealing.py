@@ -19,6 +19,8 @@ from .models import Decision
 
 TABLE: Final = "decisions_decision"
 COLUMN: Final = "sealed"
+ANSWERS: Final = "decisions_answer"
+"""The table of decisions that were asked for."""
 _LEVEL: Final = 1
 _RAW: Final = -15
 """Deflate without a header or a checksum (RFC 1951): the seal shows any change already."""
@@ -34,19 +36,19 @@ class Kept:
     seen: dict[str, Any] | None = None
 
 
-def decision_seal(vault: Vault, *, decision_id: UUID, profile_id: int, kept: Kept) -> bytes:
+def decision_seal(vault: Vault, *, decision_id: UUID, profile_id: int, kept: Kept, table: str = TABLE) -> bytes:
     """`kept`, so that only the person's key opens it, and only in this row. Raises Erased."""
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW)
     whole = [kept.inputs, kept.reasons] if kept.seen is None else [kept.inputs, kept.reasons, kept.seen]
     plain = packer.compress(orjson.dumps(whole)) + packer.flush()
-    return vault.seal(profile_id, Place(TABLE, COLUMN, str(decision_id)), plain)
+    return vault.seal(profile_id, Place(table, COLUMN, str(decision_id)), plain)
 
 
-def decision_open(vault: Vault, *, decision_id: UUID, profile_id: int, sealed: bytes) -> Kept:
+def decision_open(vault: Vault, *, decision_id: UUID, profile_id: int, sealed: bytes, table: str = TABLE) -> Kept:
     """What `decision_seal` sealed. Raises Erased, Tampered, MasterKeyMissing."""
     if not sealed and profile_id not in vault:
         raise Erased(f"profile {profile_id} has no key")  # and had none when it was decided about them
-    plain = vault.open(profile_id, Place(TABLE, COLUMN, str(decision_id)), sealed)
+    plain = vault.open(profile_id, Place(table, COLUMN, str(decision_id)), sealed)
     return Kept(*orjson.loads(zlib.decompress(plain, _RAW)))
 
 

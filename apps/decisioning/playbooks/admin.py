@@ -99,6 +99,7 @@ _FIELDS = (
                 "quiet_start",
                 "quiet_end",
                 "send_days",
+                "placement",
                 "priority",
                 "holdout_percent",
                 "heeds_tickets",

@@ -53,7 +53,8 @@ class PlaybookSpec(TypedDict):
     languages: the brand's default first; template_version, slots: of the first message; steps: empty for a playbook
     that is one message; quiet: "start" and "end" of the quiet hours as HH:MM on the person's wall.
     holdout: percent of people who get nothing of it; heeds_tickets: nor does who has a support ticket open;
-    blocked_items: numbers of items that it never shows; priority: 1 to 9, 5 where nothing is said; send_days: weekdays.
+    blocked_items: numbers of items that it never shows; priority: 1 to 9, 5 where nothing is said;
+    placement: where it is shown when asked over the API; send_days: weekdays.
     What is not required came later: versions from before lack it, and mean the same as empty.
     """
 
@@ -87,4 +88,5 @@ class PlaybookSpec(TypedDict):
     heeds_tickets: NotRequired[bool]
     blocked_items: NotRequired[list[str]]
     priority: NotRequired[int]
+    placement: NotRequired[str]
     send_days: NotRequired[list[str]]

@@ -209,6 +209,7 @@ class PlaybookForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # 
             "quiet_start",
             "quiet_end",
             "send_days",
+            "placement",
             "priority",
             "holdout_percent",
             "heeds_tickets",

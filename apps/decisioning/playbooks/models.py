@@ -93,6 +93,13 @@ class Playbook(models.Model):
         "quiet from", null=True, blank=True, help_text="on the person's wall, if their time zone is known"
     )
     quiet_end = models.TimeField("quiet until", null=True, blank=True)
+    placement = models.SlugField(
+        max_length=60,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="where a page or an app shows it, such as home-hero; only for one that is asked for over the API",
+    )
     priority = models.PositiveSmallIntegerField(
         default=5,
         db_default=5,

@@ -82,6 +82,7 @@ class PlaybookFields(TypedDict, total=False):
     quiet_end: time | None
     cap_count: int | None
     cap_days: int | None
+    placement: str
     priority: int
     send_days: list[str]
     holdout_percent: int

@@ -63,6 +63,9 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
     problems.extend(mail_problems(playbook))
     problems.extend(_blocked_problems(playbook))
     problems.extend(_days_problems(playbook))
+    if playbook.placement and (playbook.trigger != Playbook.Trigger.API or playbook.steps):
+        told = "Only a playbook of one message that is asked for over the API has a placement"
+        problems.append(Problem("placement", told))
     playbook.guardrails, found = guardrails_read(playbook.guardrails)
     problems.extend(found)
     if problem := zone_problem(playbook.time_zone):
@@ -237,6 +240,8 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
     )
     if playbook.topic_id is not None:
         spec["topic"] = playbook.topic_id
+    if playbook.placement:
+        spec["placement"] = playbook.placement
     if playbook.priority != PRIORITY:
         spec["priority"] = playbook.priority
     if playbook.send_days:

@@ -101,6 +101,20 @@ def key_caller(text: str, *, basic: bool = False) -> Caller | None:
     return known.caller
 
 
+def key_remembered(text: str) -> Caller | None:
+    """The client that a key opened when the database could last be asked; None for one that this process never saw.
+
+    Only for what may be answered while it can't be: a key that was revoked meanwhile is not known to be.
+    """
+    if not key_looks_right(text):
+        return None
+    with _lock:
+        known = _known.get(key_digest(text))
+    if known is None or (known.expires_at is not None and known.expires_at <= now()):
+        return None
+    return known.caller
+
+
 def request_key(request: HttpRequest) -> tuple[str, bool] | None:
     """The key in a request's `Authorization`, and whether it came as Basic's user name; None where there is none.
 

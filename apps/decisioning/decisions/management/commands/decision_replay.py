@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.decisioning.decisions.models import Decision
-from apps.decisioning.decisions.replay import SAME, decisions_replay
+from apps.decisioning.decisions.replay import SAME, Replay, answer_replay, decisions_replay
 from apps.foundation.core.errors import DomainError
 
 _AT_ONCE = 1000
@@ -35,13 +35,13 @@ class Command(BaseCommand):
         try:
             if options["run"] is None:
                 found = list(rows.filter(pk__in=options["ids"]))
-                if missing := set(options["ids"]) - {str(row.pk) for row in found}:
-                    raise CommandError(f"There is no decision {min(missing)}")
-                self._tell(found, counts, everything=True)
+                self._tell(decisions_replay(found), counts, everything=True)
+                rest = sorted(set(options["ids"]) - {str(row.pk) for row in found})
+                self._tell([answer_replay(one) for one in rest], counts, everything=True)
             else:
                 of_run, after = rows.filter(run=options["run"]).order_by("pk"), None
                 while batch := list((of_run if after is None else of_run.filter(pk__gt=after))[:_AT_ONCE]):
-                    self._tell(batch, counts, everything=False)
+                    self._tell(decisions_replay(batch), counts, everything=False)
                     after = batch[-1].pk
         except ValidationError:
             raise CommandError("An id looks like 019a2b3c-4d5e-7f00-8000-000000000000") from None
@@ -51,8 +51,8 @@ class Command(BaseCommand):
         if counts.keys() & {"differs", "failed"}:
             raise SystemExit(1)
 
-    def _tell(self, rows: list[Decision], counts: dict[str, int], *, everything: bool) -> None:
-        for one in decisions_replay(rows):
+    def _tell(self, replays: list[Replay], counts: dict[str, int], *, everything: bool) -> None:
+        for one in replays:
             counts[one.state] = counts.get(one.state, 0) + 1
             if everything or one.state != SAME:
                 outcomes = one.then if one.then == one.now or not one.now else f"{one.then}, now {one.now}"

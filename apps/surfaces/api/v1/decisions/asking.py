@@ -1,0 +1,224 @@
+"""Asking for decisions: the hot endpoint, without DRF. An answer in time, whatever is away."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from time import monotonic
+from typing import Any, Final
+
+import orjson
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from apps.decisioning.decisions.asking import MOST, AnswerGiven, TooLate, Wish, decisions_make, generic_answer
+from apps.decisioning.decisions.generic import PULLED, offers_for, offers_remembered, pinned
+from apps.foundation.accounts.acting import acting
+from apps.foundation.accounts.api_keys import key_remembered, request_key
+from apps.foundation.accounts.contracts import Caller
+from apps.surfaces.api.access import caller_require, quota_take, scope_require
+from apps.surfaces.api.bodies import body_read
+from apps.surfaces.api.bounded import Late, bounded
+from apps.surfaces.api.problems import Problem, fault_log, pointer, problem_answer, problem_of
+from apps.surfaces.api.schema import operation_declare
+
+logger = logging.getLogger(__name__)
+
+SCOPE: Final = "decisions:make"
+_SHARE: Final = 0.8
+"""Of the time that an answer may take, what deciding may: the rest is for saying something else instead."""
+_KEYS: Final = frozenset({"placements", "playbook", "profiles", "language"})
+_LONGEST: Final = 65_536
+_LONGEST_NAME: Final = 60
+
+
+@csrf_exempt
+def decisions_ask(request: HttpRequest) -> HttpResponse:
+    """Answer a request for decisions within `ANSWER_SECONDS`.
+
+    Key, limit and decisions are worked out by a thread that nobody has to wait for. When it is late, or something is
+    away, a place gets what everybody may see, from this process's memory; what is asked of a playbook gets a 503.
+    """
+    deadline = monotonic() + settings.ANSWER_SECONDS * _SHARE
+    try:
+        try:
+            return bounded(lambda: _decided(request, deadline), deadline=deadline)
+        except (Late, TooLate, OperationalError, InterfaceError) as error:
+            return _generic(request, error)
+    except Exception as error:  # noqa: BLE001  # each becomes a problem; our own faults are logged
+        problem = problem_of(error)
+        fault_log(request, error, problem)
+        return problem_answer(problem)
+
+
+decisions_ask.scopes = {"post": SCOPE}  # type: ignore[attr-defined]  # for the matrix of permissions
+
+
+def _decided(request: HttpRequest, deadline: float) -> HttpResponse:
+    caller = caller_require(request)
+    scope_require(caller, SCOPE)
+    wish = _wish_read(request)
+    quota = quota_take(caller, SCOPE, weight=max(len(wish.placements), 1) * max(len(wish.profiles), 1))
+    with acting(caller):
+        asked = Wish(wish.placements, wish.playbook, wish.profiles, wish.language, caller.code, deadline)
+        response = _response(decisions_make(asked))
+    for name, value in quota.headers().items():
+        response[name] = value
+    return response
+
+
+def _generic(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The generic answer: no decision. For clients that this process has seen before, and places alone."""
+    away = Problem(503, "away", "Something we need is away: try again", headers={"Retry-After": "5"})
+    given = request_key(request)
+    caller: Caller | None = key_remembered(given[0]) if given is not None else None
+    if caller is None:
+        raise away from error
+    scope_require(caller, SCOPE)
+    wish = _wish_read(request)
+    if not wish.placements:
+        raise away from error
+    offers = [one for one in offers_remembered() if pinned(one.version_id).spec["channel"] in PULLED]
+    people: Sequence[int | None] = wish.profiles or (None,)
+    answers = []
+    for placement in wish.placements:
+        found = offers_for(offers, placement=placement)
+        if not found:
+            raise away from error
+        answers += [generic_answer(found[0], wish, placement, one) for one in people]
+    logger.warning("%s generic answers: %s", len(answers), type(error).__name__)
+    return _response(answers)
+
+
+def _response(answers: list[AnswerGiven]) -> HttpResponse:
+    shown = []
+    for one in answers:
+        told = asdict(one)
+        told["generic"] = not one.id
+        told["id"] = one.id or None
+        shown.append(told)
+    return HttpResponse(orjson.dumps({"answers": shown}), content_type="application/json")
+
+
+def _wish_read(request: HttpRequest) -> Wish:
+    """What is asked for. Raises Problem."""
+    if request.content_type != "application/json":
+        raise Problem(415, "media_type", "Send JSON: Content-Type: application/json")
+    if len(request.body) > _LONGEST:
+        raise Problem(413, "body_too_large", "Send less at once: the documentation says how much")
+    data = body_read(request.body)
+    if not isinstance(data, dict):
+        raise Problem(422, "content_wrong", "The body is an object")
+    wrong: list[dict[str, str]] = []
+
+    def refuse(name: str, detail: str) -> None:
+        wrong.append({"pointer": pointer(name), "code": "invalid", "detail": detail})
+
+    for name in data.keys() - _KEYS:
+        refuse(name, "There is no such field")
+    placements, playbook = data.get("placements", []), data.get("playbook", "")
+    profiles, language = data.get("profiles", []), data.get("language", "")
+    if not _names(placements):
+        refuse("placements", "A list of names of places, each once")
+    if not isinstance(playbook, str) or len(playbook) > _LONGEST_NAME or bool(playbook) == bool(placements):
+        refuse("playbook", "Name places, or a playbook by its code: one of the two")
+    if not isinstance(profiles, list) or len(profiles) > MOST or not all(map(_is_id, profiles)):
+        refuse("profiles", f"A list of ids of people, at most {MOST}")
+    elif len(set(profiles)) < len(profiles):
+        refuse("profiles", "Each person once")
+    elif playbook and not profiles:
+        refuse("profiles", "Say for whom: a playbook is asked for somebody")
+    if not isinstance(language, str) or len(language) > 35:
+        refuse("language", "A language tag, such as de-AT")
+    if wrong:
+        raise Problem(422, "content_wrong", "Something in the body is wrong", more={"errors": wrong})
+    return Wish(tuple(placements), playbook, tuple(profiles), language)
+
+
+def _names(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) > MOST or len(set(map(str, value))) < len(value):
+        return False
+    return all(isinstance(one, str) and 0 < len(one) <= _LONGEST_NAME for one in value)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
+
+
+_ANSWER: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "placement": {"type": "string"},
+        "playbook": {"type": "string", "description": "code of the playbook that answered"},
+        "profile": {"type": ["integer", "null"]},
+        "id": {"type": ["string", "null"], "description": "of the decision; null where nothing was decided"},
+        "generic": {"type": "boolean", "description": "nothing was decided: everybody is shown this"},
+        "outcome": {"type": "string", "description": "send, or why nothing is meant for them: holdout, no_consent …"},
+        "tier": {"type": "string", "description": "the tier that answered"},
+        "language": {"type": "string"},
+        "ttl": {"type": "integer", "description": "seconds for which it may be shown"},
+        "slots": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "slot": {"type": "string"},
+                    "tier": {"type": "string"},
+                    "fields": {"type": "object", "description": "what the block says, by field"},
+                    "items": {"type": "array", "items": {"type": "object"}},
+                    "made_by_model": {
+                        "type": "object",
+                        "description": "labels that must be shown: a model chose (`chosen`) or wrote (`written`) it",
+                    },
+                },
+            },
+        },
+    },
+}
+operation_declare(
+    "/api/v1/decisions",
+    "post",
+    scope=SCOPE,
+    operation={
+        "operationId": "decisions_make",
+        "tags": ["decisions"],
+        "summary": "Decide what people are shown",
+        "description": (
+            "By places, or by one playbook, for up to 100 people: places times people are 100 at most. The whole answer"
+            " comes within 200 ms; what can't be decided by then is the generic one (`generic`), without an id."
+            " Where the outcome is no `send`, e-mail and SMS show nothing, and nothing may be sent."
+        ),
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "placements": {"type": "array", "items": {"type": "string"}},
+                            "playbook": {"type": "string", "description": "its code, in place of placements"},
+                            "profiles": {"type": "array", "items": {"type": "integer"}},
+                            "language": {"type": "string", "description": "of somebody unknown"},
+                        },
+                        "additionalProperties": False,
+                    },
+                    "example": {"placements": ["home-hero"], "profiles": [17850]},
+                }
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "Answers, in the order of places, then of people",
+                "content": {
+                    "application/json": {
+                        "schema": {
+                            "type": "object",
+                            "properties": {"answers": {"type": "array", "items": _ANSWER}},
+                        }
+                    }
+                },
+            }
+        },
+    },
+)

@@ -1,0 +1,202 @@
+"""Asking for decisions: the same engine, kept before it is given, and an answer in time whatever is away."""
+
+import threading
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+
+from apps.data.consent.models import Channel, ConsentRecord
+from apps.data.consent.services import consent_withdraw, consents_grant_new
+from apps.data.profiles.models import Profile
+from apps.data.profiles.vault import key_destroy
+from apps.decisioning.decisions.asking import decision_make
+from apps.decisioning.decisions.models import Answer
+from apps.decisioning.decisions.replay import answer_replay
+from apps.decisioning.playbooks.models import Playbook
+from apps.decisioning.playbooks.services import playbook_publish, playbook_submit, playbook_update
+from apps.foundation.accounts.api_keys import keys_forget
+from apps.foundation.accounts.models import ApiClient
+from apps.foundation.core.clock import now
+from apps.surfaces.api import bounded
+from tests.factories import approve, make_profile, make_published
+from tests.surfaces.api.makers import Asker, make_asker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def threads(settings: Any) -> Iterator[None]:
+    """Threads of this test alone, whose connections end with it."""
+    settings.ANSWER_THREADS, settings.ANSWER_SECONDS = 2, 5.0
+    bounded._pool.cache_clear()
+    yield
+    pool, _ = bounded._pool()
+    barrier = threading.Barrier(2)
+
+    def end() -> None:
+        barrier.wait(30)
+        connection.close()
+
+    for done in [pool.submit(end) for _ in range(2)]:
+        done.result(60)
+    pool.shutdown()
+    bounded._pool.cache_clear()
+
+
+def _person(**fields: Any) -> Profile:
+    """Somebody who agreed to be shown marketing on pages."""
+    person = make_profile(**fields)
+    grants = [(person.pk, now())]
+    terms: dict[str, Any] = {"method": ConsentRecord.Method.API, "source": "test", "evidence": "the shop"}
+    consents_grant_new(grants=grants, purpose="marketing", channel=Channel.WEB, **terms)
+    return person
+
+
+def _shown(placement: str = "home-hero", **fields: Any) -> Playbook:
+    return make_published(trigger="api", channel="web", placement=placement, **fields)
+
+
+def _ask(asker: Asker, *people: Profile, **body: Any) -> list[dict[str, Any]]:
+    wish = {"placements": ["home-hero"], "profiles": [one.pk for one in people], **body}
+    answer = asker.post("decisions", {name: value for name, value in wish.items() if value})
+    assert answer.status_code == 200, answer.content
+    return list(answer.json()["answers"])
+
+
+def _words(answer: dict[str, Any]) -> str:
+    return str({slot["slot"]: slot for slot in answer["slots"]}["hero"]["fields"]["words"])
+
+
+def test_a_place_is_decided_for_each_person_kept_and_computed_again() -> None:
+    playbook = _shown()
+    german, french, never = _person(country="DE", language="de"), _person(country="FR"), make_profile()
+    asker = make_asker("decisions:make")
+    answers = _ask(asker, german, french, never)
+    assert [(one["profile"], one["outcome"], _words(one)) for one in answers] == [
+        (german.pk, "send", "Versand gratis"),
+        (french.pk, "send", "New teas"),
+        (never.pk, "no_consent", "New teas"),  # what everybody may see, and nothing else
+    ]
+    assert {(one["playbook"], one["generic"], one["ttl"]) for one in answers} == {(playbook.code, False, 300)}
+    rows = {str(row.pk): row for row in Answer.objects.all()}
+    assert {one["id"]: one["outcome"] for one in answers} == {pk: row.outcome for pk, row in rows.items()}
+    assert {row.client for row in rows.values()} == {asker.client.code}
+    consent_withdraw(
+        profile_id=german.pk, purpose="marketing", channel="web", method=ConsentRecord.Method.STAFF, source="test"
+    )
+    assert [answer_replay(pk).state for pk in rows] == ["same"] * 3
+    [after] = _ask(asker, german)
+    assert (after["outcome"], _words(after)) == ("withdrawn", "New teas")  # at once
+    key_destroy(french.pk)
+    assert {answer_replay(one["id"]).state for one in answers if one["profile"] == french.pk} == {"gone"}
+
+
+def test_somebody_unknown_gets_what_everybody_may_see() -> None:
+    _shown()
+    [answer] = _ask(make_asker("decisions:make"), language="de-AT")
+    assert (answer["id"], answer["generic"], answer["profile"], _words(answer)) == (None, True, None, "Neue Tees")
+    assert not Answer.objects.exists()
+
+
+def test_one_person_and_a_batch_get_the_same() -> None:
+    _shown()
+    people = [_person(country=country) for country in ("DE", "FR", "AT", "IT")]
+    batch = _ask(make_asker("decisions:make"), *people)
+    single = [decision_make(profile_id=one.pk, placement="home-hero") for one in people]
+    assert [(one["tier"], one["slots"]) for one in batch] == [(one.tier, one.slots) for one in single]
+
+
+def test_what_is_published_holds_at_once_and_the_more_important_goes_first() -> None:
+    asker, person = make_asker("decisions:make"), _person()
+    low = _shown(priority=2)
+    assert _ask(asker, person)[0]["playbook"] == low.code
+    high = _shown(priority=8, holdout_percent=50)
+    fifty = [_person() for _ in range(12)]
+    got = {one["playbook"] for one in _ask(asker, *fifty)}
+    assert got == {low.code, high.code}  # who is held out of one gets the next
+    playbook_update(playbook_id=low.pk, by=low.owner, priority=9)
+    version = approve(playbook_submit(playbook_id=low.pk, by=low.owner))
+    playbook_publish(version_id=version.pk, by=low.owner)
+    assert {one["playbook"] for one in _ask(asker, *fifty)} == {low.code}
+
+
+def test_a_playbook_by_its_code_says_nothing_to_whom_it_may_not() -> None:
+    playbook = make_published(trigger="api", channel="email")
+    agreed, never = make_profile(consent=("marketing",)), make_profile()
+    asker = make_asker("decisions:make")
+    answers = _ask(asker, agreed, never, placements=[], playbook=playbook.code)
+    assert [(one["outcome"], bool(one["slots"])) for one in answers] == [("send", True), ("no_consent", False)]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"placements": ["home-hero"], "profiles": [2**62]}, 404, "profile_unknown"),
+        ({"placements": ["nowhere"]}, 404, "nothing_published"),
+        ({"placements": ["home-hero"], "playbook": "news"}, 422, "content_wrong"),
+        ({}, 422, "content_wrong"),
+        ({"placements": ["home-hero"], "profiles": [True]}, 422, "content_wrong"),
+        ({"placements": ["home-hero", "home-hero"]}, 422, "content_wrong"),
+        ({"placements": ["home-hero"], "mood": 1}, 422, "content_wrong"),
+        ({"placements": ["a", "b"], "profiles": list(range(1, 60))}, 422, "too_many"),
+        ([], 422, "content_wrong"),
+        (b"{", 400, "json_wrong"),
+    ],
+)
+def test_what_is_refused_keeps_nothing(body: Any, status: int, code: str) -> None:
+    _shown()
+    answer = make_asker("decisions:make").post("decisions", body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert not Answer.objects.exists()
+
+
+def test_a_key_without_the_scope_learns_nothing() -> None:
+    _shown()
+    assert make_asker("decisions:read").post("decisions", {"placements": ["home-hero"]}).status_code == 403
+
+
+@pytest.mark.parametrize("fault", ["away", "hangs"])
+def test_without_the_database_a_place_shows_what_everybody_may_see(
+    fault: str, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    # given a process that answered before
+    playbook, person = _shown(), _person(country="DE", language="de")
+    asker, stranger = make_asker("decisions:make"), make_asker("decisions:make")
+    assert _ask(asker, person)[0]["outcome"] == "send"
+    # when the database is away, or hangs
+    goes_on = threading.Event()
+    settings.ANSWER_SECONDS = 0.3
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        if fault == "hangs":
+            goes_on.wait(30)
+        raise OperationalError
+
+    for place in ("asking.offers_read", "asking.vault_open"):
+        monkeypatch.setattr(f"apps.decisioning.decisions.{place}", broken)
+    before = Answer.objects.count()
+    # then the answer is everybody's, without an id, as often as asked, also when all threads hang
+    begun = monotonic()
+    for _ in range(3):
+        [answer] = _ask(asker, person)
+        assert (answer["id"], answer["generic"], answer["outcome"], _words(answer)) == (None, True, "send", "New teas")
+        assert (answer["playbook"], answer["profile"]) == (playbook.code, person.pk)
+    assert monotonic() - begun < 5  # three deadlines, and not thirty seconds
+    assert Answer.objects.count() == before
+    # and nobody is answered whose key this process has not seen, nor what is to be sent
+    assert asker.post("decisions", {"playbook": playbook.code, "profiles": [person.pk]}).status_code == 503
+    monkeypatch.setattr("apps.surfaces.api.v1.decisions.asking.caller_require", broken)
+    assert stranger.post("decisions", {"placements": ["home-hero"]}).status_code == 503
+    goes_on.set()
+
+
+def test_a_client_that_was_switched_off_is_refused(settings: Any) -> None:
+    _shown()
+    asker = make_asker("decisions:make")
+    assert _ask(asker)
+    ApiClient.objects.filter(pk=asker.client.pk).update(active=False)
+    keys_forget()
+    assert asker.post("decisions", {"placements": ["home-hero"]}).status_code == 401
