@@ -235,7 +235,8 @@ def _roots(node: nodes.Node) -> set[str]:
 
 @lru_cache(maxsize=2048)
 def _words(source: str, markup: bool) -> Template:
-    return _function(HTML if markup else TEXT, source)
+    environment = HTML if markup else TEXT
+    return template_make(environment, source_read(environment, source))
 
 
 def words_render(source: str, profile: Mapping[str, Any], *, markup: bool) -> str:
