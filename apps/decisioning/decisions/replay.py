@@ -74,9 +74,9 @@ def answer_replay(answer_id: UUID | str) -> Replay:
     if row is None:
         raise NotFound("decision_unknown", "There is no such decision")
     vault = vault_open([row.profile_id])
-    place = {"decision_id": row.pk, "profile_id": row.profile_id, "sealed": bytes(row.sealed), "table": ANSWERS}
+    sealed = bytes(row.sealed)
     try:
-        kept = decision_open(vault, **place)
+        kept = decision_open(vault, decision_id=row.pk, profile_id=row.profile_id, sealed=sealed, table=ANSWERS)
     except Erased:
         return Replay(row.pk, GONE, _ERASED)
     except Tampered:
