@@ -380,11 +380,11 @@ def main() -> None:
     figures: dict[str, Any] = {
         "messages": asked.messages,
         "workers": asked.workers,
-        "messages_per_second": round(median(rates)),
+        "messages_per_second": round(median(rates)) if rates else None,
         "floor_messages_per_second": round(median(floors)) if floors else None,
         "ratio_to_floor": round(median(rates) / median(floors), 3) if floors else None,
         "cpu_us_by_process": {
-            kind: round(median(cost[kind] for cost in costs) / asked.messages * 1e6) for kind in sorted(costs[0])
+            kind: round(median(cost[kind] for cost in costs) / asked.messages * 1e6) for kind in KINDS if costs
         },
         "cpu_us_by_stage": stages,
         "peak_mb": memory,

@@ -421,9 +421,9 @@ PUSH_CONTACT = env.str("PUSH_CONTACT", "")
 """Whom a push service writes to when something is wrong, `mailto:` or `https:`; empty: BASE_URL."""
 SMS_SEGMENTS = env.int("SMS_SEGMENTS", 6)
 """Segments that one SMS may have: each is paid for."""
-SEND_WINDOW = env.int("SEND_WINDOW", 20)
+SEND_WINDOW = env.int("SEND_WINDOW", 100)
 """Messages that pass the gate in one transaction; a lost host leaves at most one window uncertain."""
-SEND_CLAIM = env.int("SEND_CLAIM", 200)
+SEND_CLAIM = env.int("SEND_CLAIM", 400)
 """Messages that a sender claims at once."""
 SEND_LEASE_SECONDS = env.int("SEND_LEASE_SECONDS", 900)
 """How long a claim holds, by the database's clock; above SMTP's time-outs (RFC 5321, 4.5.3.2)."""

@@ -135,7 +135,7 @@ class ChaosRun:
     @property
     def terms(self) -> Terms:
         """What was asked for."""
-        connections = int(dict(parse_qsl(self.size.smtp_options)).get("connections", 1))
+        connections = int(dict(parse_qsl(self.size.smtp_options)).get("connections", 4))
         return Terms(self.size.messages, connections, int(SHORT["SEND_WINDOW"]), RESUME_SECONDS)
 
     # --- before ---

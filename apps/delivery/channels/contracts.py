@@ -1,6 +1,7 @@
 """What goes into a channel, and what comes back. Plain data, no Django."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +24,20 @@ class Receipt:
 
     code: str
     response: str
+
+
+Outcome = Receipt | Exception
+"""What came of a message: a receipt, or one of the errors that `errors.py` and `core.errors` name."""
+
+
+class Caller(Protocol):
+    """Who has many messages to hand over, and is asked and told about each."""
+
+    def next(self) -> Envelope | None:
+        """The next to go out; None when none may for now. Asked again after each outcome."""
+
+    def may_end(self, envelope: Envelope) -> bool:
+        """The last word, when all but the last line went out: after True it can't be taken back."""
+
+    def done(self, envelope: Envelope, outcome: Outcome) -> None:
+        """What came of it."""

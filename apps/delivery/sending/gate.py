@@ -43,10 +43,11 @@ from apps.foundation.core.errors import PermanentError
 from apps.foundation.core.wall_clock import quiet_of, quiet_until, zone_choose
 
 from .caps import caps_over
-from .contracts import Passed, Prepared
+from .contracts import Passed, Prepared, Result
 from .merging import MERGED
 from .models import Dispatch, Message
 from .rendering import message_prepare
+from .results import results_write
 from .rules import COUNTED, leaving
 
 State = Message.State
@@ -138,13 +139,14 @@ def dispatch_lock(cursor: CursorWrapper, dispatch_ids: Iterable[int], *, shared:
         cursor.execute(f"SELECT {function}(%s)", [key])
 
 
-def gate_pass(*, sender_id: UUID, items: Sequence[Prepared]) -> list[Passed]:
+def gate_pass(*, sender_id: UUID, items: Sequence[Prepared], before: Sequence[Result] = ()) -> list[Passed]:
     """Move claimed messages to `sending`, or to where their verdict says. Returns those that go out, in order.
 
-    A message whose claim was lost (fence, state or lease) is left alone. Raises django.db.Error and MasterKeyMissing:
-    nothing has moved.
+    before: what came of the window before, recorded in the same transaction: one commit for both. A message whose claim
+    was lost (fence, state or lease) is left alone. Raises django.db.Error and MasterKeyMissing: nothing has moved.
     """
     with transaction.atomic(), connection.cursor() as cursor:
+        results_write(cursor, before)
         found = _read(cursor, items)
         verdicts = _verdicts(items, found)
         _once_for_a_person(cursor, items, verdicts)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from apps.delivery.channels.addresses import INVALID
 
@@ -64,7 +65,13 @@ REASON_OF_RETRIES: Final = "retries_exhausted"
 
 
 def results_record(results: Sequence[Result]) -> dict[UUID, str]:
-    """Write down what came of attempts. Returns the messages that moved, and where to.
+    """Write down what came of attempts. Returns the messages that moved, and where to. See `results_write`."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        return results_write(cursor, results)
+
+
+def results_write(cursor: CursorWrapper, results: Sequence[Result]) -> dict[UUID, str]:
+    """Write down what came of attempts, in the caller's transaction. Returns the messages that moved, and where to.
 
     A deferred message is tried again after a growing pause; without a try or the time for one it has failed.
     """
@@ -74,40 +81,39 @@ def results_record(results: Sequence[Result]) -> dict[UUID, str]:
         for state in (*AFTER.values(), State.FAILED):
             if state != source:
                 leaving(source, to=state)
-    with transaction.atomic(), connection.cursor() as cursor:
-        deferred = [result.message_id for result in results if result.outcome == Outcome.DEFERRED]
-        tries: dict[UUID, tuple[int, float]] = {}
-        if deferred:
-            cursor.execute(_TRIES, [deferred])
-            tries = {row[0]: (row[1] + 1, float(row[2])) for row in cursor.fetchall()}
-        states, reasons, pauses = [], [], []
-        for result in results:
-            state, reason, pause = AFTER[result.outcome], "", timedelta(0)
-            if result.outcome == Outcome.REFUSED:
-                reason = result.reason or REASON_OF_REFUSAL
-            elif result.outcome == Outcome.DEFERRED:
-                count, seconds_left = tries[result.message_id]
-                pause = retry_pause(count, timedelta(seconds=settings.SEND_RETRY_SECONDS))
-                if count >= settings.SEND_MAX_ATTEMPTS or pause.total_seconds() >= seconds_left:
-                    state, reason = State.FAILED, REASON_OF_RETRIES
-            states.append(str(state))
-            reasons.append(reason)
-            pauses.append(pause)
-        cursor.execute(
-            _RECORD,
-            {
-                "ids": [result.message_id for result in results],
-                "fences": [result.fence for result in results],
-                "numbers": [result.number for result in results],
-                "states": states,
-                "reasons": reasons,
-                "pauses": pauses,
-                "outcomes": [str(result.outcome) for result in results],
-                "codes": [result.code[:20] for result in results],
-                "responses": [result.response[:500] for result in results],
-            },
-        )
-        return dict(cursor.fetchall())
+    deferred = [result.message_id for result in results if result.outcome == Outcome.DEFERRED]
+    tries: dict[UUID, tuple[int, float]] = {}
+    if deferred:
+        cursor.execute(_TRIES, [deferred])
+        tries = {row[0]: (row[1] + 1, float(row[2])) for row in cursor.fetchall()}
+    states, reasons, pauses = [], [], []
+    for result in results:
+        state, reason, pause = AFTER[result.outcome], "", timedelta(0)
+        if result.outcome == Outcome.REFUSED:
+            reason = result.reason or REASON_OF_REFUSAL
+        elif result.outcome == Outcome.DEFERRED:
+            count, seconds_left = tries[result.message_id]
+            pause = retry_pause(count, timedelta(seconds=settings.SEND_RETRY_SECONDS))
+            if count >= settings.SEND_MAX_ATTEMPTS or pause.total_seconds() >= seconds_left:
+                state, reason = State.FAILED, REASON_OF_RETRIES
+        states.append(str(state))
+        reasons.append(reason)
+        pauses.append(pause)
+    cursor.execute(
+        _RECORD,
+        {
+            "ids": [result.message_id for result in results],
+            "fences": [result.fence for result in results],
+            "numbers": [result.number for result in results],
+            "states": states,
+            "reasons": reasons,
+            "pauses": pauses,
+            "outcomes": [str(result.outcome) for result in results],
+            "codes": [result.code[:20] for result in results],
+            "responses": [result.response[:500] for result in results],
+        },
+    )
+    return dict(cursor.fetchall())
 
 
 def faults_record(faults: Sequence[tuple[Claimed, str]]) -> int:

@@ -1,8 +1,9 @@
 """The sender's loop: claim, render, gate, hand over, record.
 
-A window is the messages that pass the gate in one transaction. Between its commit and the hand-over of each message
-there is at most GATE_SECONDS, or the gate is asked again. Before the last line of each message goes out, the lease and
-the gate's age are looked at, and the journal is written; after it, only the relay knows.
+A window is the messages that pass the gate in one transaction, in which the window before is recorded. Between its
+commit and the hand-over of each message there is at most GATE_SECONDS, or the gate is asked again. Before the last line
+of each message goes out, the lease and the gate's age are looked at, and the journal is written; after it, only the
+relay knows.
 """
 
 import logging
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.conf import settings
 from django.db import Error as AnyDatabaseError
@@ -21,9 +23,11 @@ from apps.data.consent.selectors import ADDRESS_KIND
 from apps.data.profiles.addresses import identifier_gone
 from apps.data.profiles.errors import MasterKeyMissing
 from apps.delivery.channels.breaker import Breaker
-from apps.delivery.channels.contracts import Envelope
+from apps.delivery.channels.contracts import Envelope, Receipt
+from apps.delivery.channels.contracts import Outcome as ChannelOutcome
 from apps.delivery.channels.errors import OutcomeUnknown, Unavailable, Withdrawn
 from apps.delivery.channels.falling import mail_channel, sms_channel
+from apps.delivery.channels.one_by_one import channel_ready, hand_over_all
 from apps.delivery.channels.push import GONE, PushChannel
 from apps.delivery.channels.web import WebChannel
 from apps.foundation.core.clock import now
@@ -48,7 +52,8 @@ LOOP_SECONDS: Final = 60.0
 """After so long a sender ends and another is woken, so that a worker can be stopped politely."""
 FAULTS_IN_A_ROW: Final = 3
 """So many hand-overs in a row that end in a lost connection are the relay's fault, not the messages'. While the relay
-has taken nothing since it was last away, one is enough: so a relay that answers nothing makes few `uncertain`."""
+has taken nothing since it was last away, one is enough: so a relay that answers nothing makes few `uncertain`. After a
+fault only one message is under way at a time, until the relay has taken one."""
 BUSY_SECONDS: Final = 2.0
 LIVE_SECONDS: Final = 0.5
 RECORD_SECONDS: Final = 60.0
@@ -131,7 +136,7 @@ def messages_send(*, kind: ChannelKind = ChannelKind.EMAIL, seconds: float = LOO
 
 
 class SendLoop:
-    """One sender at work."""
+    """One sender at work. To its channel it is the `Caller`: it gives messages, has the last word, and is told."""
 
     def __init__(self, sender: SenderProcess, channel: Channel, *, kind: ChannelKind, until: float) -> None:
         """until: by `boottime()`."""
@@ -141,7 +146,13 @@ class SendLoop:
         self._channel = channel
         self._until = until
         self._faults = 0
+        self._proven = False
         self._pending: deque[Passed] = deque()
+        self._passed: dict[str, Passed] = {}
+        self._unbegun: dict[UUID, Passed] = {}
+        self._under_way = 0
+        self._results: list[Result] = []
+        self._away: RelayAway | None = None
         self._gate_at = 0.0
         self._lease_ends = 0.0
         self._giving_back = False
@@ -155,12 +166,13 @@ class SendLoop:
         while boottime() < self._until:
             claimed = messages_claim(sender_id=self._sender.id, channel=self._kind, count=settings.SEND_CLAIM)
             if not claimed:
-                return
+                break
             self._dispatches.update(Dispatch.objects.in_bulk({one.dispatch_id for one in claimed}))
             claimed.sort(key=lambda one: self._dispatches[one.dispatch_id].needs_consent)  # transactional goes first
             prepared, faults = messages_prepare(claimed, self._dispatches, at=now())
             faults_record([(one, faults[one.id]) for one in claimed if one.id in faults])
             self._send_all(prepared)
+        self._record()
 
     def _send_all(self, prepared: Sequence[Prepared]) -> None:
         size = settings.SEND_WINDOW
@@ -175,13 +187,23 @@ class SendLoop:
                 raise
 
     def _window_send(self, window: Sequence[Prepared]) -> None:
-        """One window through the gate and out. Raises RelayAway after recording what happened."""
-        self._lease_ends = boottime() + settings.SEND_LEASE_SECONDS  # before the database counts from its own now
-        gate_at = boottime()
+        """One window through the gate and out; what came of it is recorded with the next one's gate, or by `_record`.
+
+        Raises RelayAway after recording what happened.
+        """
         try:
-            passed = gate_pass(sender_id=self._sender.id, items=window)
-        except (OperationalError, IntegrityError) as error:
+            channel_ready(self._channel, len(window))
+        except Unavailable as error:
+            messages_release(claimed=[item.claimed for item in window])
+            self._record()
+            raise RelayAway(error.code) from error
+        self._lease_ends = boottime() + settings.SEND_LEASE_SECONDS  # before the database counts from its own now
+        self._gate_at = boottime()
+        try:
+            passed = gate_pass(sender_id=self._sender.id, items=window, before=self._results)
+        except (OperationalError, InterfaceError, IntegrityError) as error:
             if _connection_lost():
+                self._record()
                 raise
             # a lock that was not granted, a deadlock, an address taken at the same time: nothing has moved
             logger.warning("a window did not pass the gate (%s); given back", type(error).__name__)
@@ -189,104 +211,132 @@ class SendLoop:
             return
         except MasterKeyMissing:
             messages_release(claimed=[item.claimed for item in window], pause_seconds=BUSY_SECONDS)
+            self._record()
             raise
-        self._gate_at = gate_at
+        self._results = []
         self._pending = deque(passed)
+        self._passed = {str(item.prepared.claimed.id): item for item in passed}
+        self._unbegun = {item.prepared.claimed.id: item for item in passed}
         self._giving_back = False
-        results: list[Result] = []
-        away: RelayAway | None = None
-        while self._pending:
-            item = self._pending.popleft()
-            if away is not None or self._giving_back:
-                results.append(self._result(item, Outcome.NOT_TRIED))
-                continue
-            try:
-                result = self._hand_over(item)
-            except RelayAway as error:
-                away = error
-                results.append(self._result(item, Outcome.NOT_TRIED))
-                continue
-            if result is not None:
-                results.append(result)
-                self._sender.journal.end(item.prepared.claimed.id, item.number, result.outcome, result.code)
-            if self._faults >= (1 if self._breaker.pause else FAULTS_IN_A_ROW):
-                away = RelayAway("it drops connections")
-        _with_patience(lambda: results_record(results))
+        try:
+            hand_over_all(self._channel, self)
+        except Unavailable as error:
+            self._away = RelayAway(error.code)
+        for item in self._pending:
+            if item.prepared.claimed.id in self._unbegun:
+                self._note(item, Outcome.NOT_TRIED)
         while self._gone:  # the message goes to what else its person has, when it is tried again
             item_gone = self._gone.pop()
             kind = ADDRESS_KIND[self._kind]
             identifier_gone(profile_id=item_gone.claimed.profile_id, kind=kind, value=item_gone.address)
         self._untold.update(item.claimed.dispatch_id for item in window)
         self.live_tell()
-        if away is not None:
-            raise away
+        if self._away is not None:
+            self._record()
+            raise self._away
 
-    def _hand_over(self, item: Passed) -> Result | None:
-        """One message. None when the gate took it back. Raises RelayAway when nothing was tried."""
-        if not self._may_go(item):
-            return self._held_back(item)
-        claimed = item.prepared.claimed
-        envelope = Envelope(
-            sender=return_path(
-                message_id=claimed.id,
-                key_id=item.prepared.key_id,
-                otherwise=self._dispatches[claimed.dispatch_id].from_email,
-            ),
-            recipient=item.prepared.address,
-            content=item.prepared.content,
-            key=str(claimed.id),
-        )
+    def _record(self) -> None:
+        """Record what came of the last window, with patience."""
+        results, self._results = self._results, []
+        if results:
+            _with_patience(lambda: results_record(results))
 
-        def before_end() -> bool:
+    # --- what the channel asks and tells ---
+
+    def next(self) -> Envelope | None:
+        """The next message. Until the relay has taken one, and after a fault, one at a time."""
+        careful = self._breaker.pause or self._faults or not self._proven
+        while self._pending and self._away is None and not self._giving_back:
+            if careful and self._under_way:
+                return None
+            item = self._pending.popleft()
+            claimed = item.prepared.claimed
+            if claimed.id not in self._unbegun:
+                continue  # taken back by the gate meanwhile
             if not self._may_go(item):
-                return False
-            self._sender.journal.begin(claimed.id, item.number)
-            return True
+                self._note(item, Outcome.NOT_TRIED)
+                continue
+            self._under_way += 1
+            return Envelope(
+                sender=return_path(
+                    message_id=claimed.id,
+                    key_id=item.prepared.key_id,
+                    otherwise=self._dispatches[claimed.dispatch_id].from_email,
+                ),
+                recipient=item.prepared.address,
+                content=item.prepared.content,
+                key=str(claimed.id),
+            )
+        return None
 
-        for fresh in (False, True):
-            try:
-                receipt = self._channel.hand_over(envelope, before_end)
-            except Withdrawn:
-                return self._held_back(item)
-            except Unavailable as error:
-                # relays close a connection after some messages or some time: once more on a new one
-                try:
-                    self._channel.open()
-                except Unavailable as closed:
-                    raise RelayAway(closed.code) from closed
-                if fresh:
-                    self._faults += 1
-                    return self._result(item, Outcome.DEFERRED, error.code, error.message)
-            except RetryableError as error:
-                self._faults = self._faults + 1 if error.code == "dropped" else 0
-                if error.code == GONE:
-                    self._gone.append(item.prepared)
-                return self._result(item, Outcome.DEFERRED, error.code, error.message)
-            except PermanentError as error:
-                self._faults = 0
-                return self._result(item, Outcome.REFUSED, error.code, error.message)
-            except OutcomeUnknown as error:
-                self._faults += 1
-                return self._result(item, Outcome.UNKNOWN, error.code, error.message)
-            else:
-                self._faults = 0
-                self._breaker.worked()
-                return self._result(item, Outcome.ACCEPTED, receipt.code, receipt.response)
-        raise AssertionError("the loop above returns")
+    def may_end(self, envelope: Envelope) -> bool:
+        """The last word on a message; from here on only the relay knows."""
+        item = self._passed[envelope.key]
+        if item.prepared.claimed.id not in self._unbegun or not self._may_go(item):
+            return False
+        self._sender.journal.begin(item.prepared.claimed.id, item.number)
+        del self._unbegun[item.prepared.claimed.id]
+        return True
+
+    def done(self, envelope: Envelope, outcome: ChannelOutcome) -> None:
+        """What came of a message."""
+        item = self._passed[envelope.key]
+        self._under_way -= 1
+        if isinstance(outcome, Receipt):
+            self._faults, self._proven = 0, True
+            self._breaker.worked()
+            self._note(item, Outcome.ACCEPTED, outcome.code, outcome.response)
+        elif isinstance(outcome, Unavailable):
+            self._faults += 1
+            self._note(item, Outcome.DEFERRED, outcome.code, outcome.message)
+        elif isinstance(outcome, RetryableError):
+            self._faults = self._faults + 1 if outcome.code == "dropped" else 0
+            if outcome.code == GONE:
+                self._gone.append(item.prepared)
+            self._note(item, Outcome.DEFERRED, outcome.code, outcome.message)
+        elif isinstance(outcome, PermanentError):
+            self._faults = 0
+            self._note(item, Outcome.REFUSED, outcome.code, outcome.message)
+        elif isinstance(outcome, OutcomeUnknown):
+            self._faults += 1
+            self._note(item, Outcome.UNKNOWN, outcome.code, outcome.message)
+        elif isinstance(outcome, Withdrawn):
+            # back to the queue; where the gate gave another verdict, that stays (conditional update)
+            self._note(item, Outcome.NOT_TRIED)
+        else:
+            raise outcome
+        if self._faults >= (1 if self._breaker.pause else FAULTS_IN_A_ROW):
+            self._away = self._away or RelayAway("it drops connections")
+
+    def _note(self, item: Passed, outcome: Outcome, code: str = "", response: str = "") -> None:
+        """Write an outcome into the journal, and keep it for the ledger."""
+        claimed = item.prepared.claimed
+        self._unbegun.pop(claimed.id, None)
+        self._results.append(
+            Result(
+                message_id=claimed.id,
+                fence=claimed.fence,
+                number=item.number,
+                outcome=outcome,
+                code=code,
+                response=response,
+                reason=code if outcome == Outcome.REFUSED and not code[:1].isdigit() else "",
+            )
+        )
+        self._sender.journal.end(claimed.id, item.number, outcome, code)
 
     def _may_go(self, item: Passed) -> bool:
         """Whether the message may go out this moment: the claim is good, and the gate's answer fresh.
 
-        An older answer is asked for again, for this message and all that wait behind it.
+        An older answer is asked for again, for all messages whose end has not gone out.
         """
         if boottime() >= self._lease_ends:
             return False
         if boottime() - self._gate_at <= GATE_SECONDS:
             return True
-        waiting = [item, *self._pending]
         asked_at = boottime()
         try:
-            still = gate_ask_again(items=waiting)
+            still = gate_ask_again(items=list(self._unbegun.values()))
         except (OperationalError, MasterKeyMissing) as error:
             if _connection_lost():
                 raise
@@ -295,24 +345,8 @@ class SendLoop:
             return False
         self._gate_at = asked_at
         self._lease_ends = asked_at + settings.SEND_LEASE_SECONDS
-        allowed = {one.prepared.claimed.id for one in still}
-        self._pending = deque(one for one in self._pending if one.prepared.claimed.id in allowed)
-        return item.prepared.claimed.id in allowed and boottime() - self._gate_at <= GATE_SECONDS
-
-    def _held_back(self, item: Passed) -> Result:
-        """Not begun: back to the queue. Where the gate gave another verdict, that stays (conditional update)."""
-        return self._result(item, Outcome.NOT_TRIED)
-
-    def _result(self, item: Passed, outcome: Outcome, code: str = "", response: str = "") -> Result:
-        return Result(
-            message_id=item.prepared.claimed.id,
-            fence=item.prepared.claimed.fence,
-            number=item.number,
-            outcome=outcome,
-            code=code,
-            response=response,
-            reason=code if outcome == Outcome.REFUSED and not code[:1].isdigit() else "",
-        )
+        self._unbegun = {one.prepared.claimed.id: one for one in still}
+        return item.prepared.claimed.id in self._unbegun and boottime() - self._gate_at <= GATE_SECONDS
 
     def live_tell(self, *, at_once: bool = False) -> None:
         """Tell the pages of the runs that moved, a few times a second at most."""

@@ -31,6 +31,112 @@ def yes() -> bool:
     return True
 
 
+class Told:
+    """A caller with many messages, who notes what it is told. ends: asked before each end."""
+
+    def __init__(self, *recipients: str, ends: Callable[[str], bool] = lambda recipient: True) -> None:
+        self.waiting = [envelope(recipient, number) for number, recipient in enumerate(recipients)]
+        self.ends = ends
+        self.outcomes: dict[str, object] = {}
+
+    def next(self) -> Envelope | None:
+        return self.waiting.pop(0) if self.waiting else None
+
+    def may_end(self, one: Envelope) -> bool:
+        return self.ends(one.recipient)
+
+    def done(self, one: Envelope, outcome: object) -> None:
+        assert one.recipient not in self.outcomes, "told twice"
+        self.outcomes[one.recipient] = getattr(outcome, "code", type(outcome).__name__)
+
+
+@pytest.mark.parametrize("extensions", [("250-PIPELINING",), ()])
+def test_many_messages_share_some_connections_and_each_is_told_its_own_outcome(
+    relay: Relay, extensions: tuple[str, ...]
+) -> None:
+    # given a relay that treats some badly, and an address that none takes
+    relay.extensions = extensions
+    plans = {
+        "later": "451 4.2.1 later",
+        "unknown": "550 5.1.1 unknown",
+        "full": "data 452 4.3.1 full",
+        "refused": "data 554 5.7.1 no",
+        "lost": "lose after",
+        "dropped": "drop at data",
+    }
+    relay.plan = lambda recipient: plans.get(recipient.partition("@")[0], "ok")
+    people = [f"customer-{number}@example.com" for number in range(60)]
+    for at, name in enumerate((*plans, "no body", "withdrawn")):
+        people.insert(at * 7 + 3, f"{name}@example.com")
+    caller = Told(*people, ends=lambda recipient: not recipient.startswith("withdrawn"))
+    channel = SmtpChannel(relay_parse(f"smtp://127.0.0.1:{relay.port}?timeout=5&connections=3&messages=25"))
+    # when all are handed over
+    channel.open(len(people))
+    channel.hand_over_all(caller)
+    channel.close()
+    # then each has its outcome, and everybody else their message, once, as it was
+    expected = dict.fromkeys(people, "250") | {
+        "later@example.com": "451",
+        "unknown@example.com": "550",
+        "full@example.com": "452",
+        "refused@example.com": "554",
+        "lost@example.com": "no answer",
+        "dropped@example.com": "dropped",
+        "no body@example.com": "invalid_address",
+        "withdrawn@example.com": "Withdrawn",
+    }
+    assert caller.outcomes == expected
+    assert relay.recipients() == {recipient: 1 for recipient, code in expected.items() if code == "250"}
+    assert all(one.content == CONTENT % people.index(one.recipient) for one in relay.accepted)
+
+
+def test_the_next_message_begins_in_the_packet_of_an_end_and_its_content_waits_for_the_answer() -> None:
+    packets: list[bytes] = []
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(b"220 hi\r\n")
+        for answer in (b"250-hi\r\n250 PIPELINING\r\n", b"250 ok\r\n250 ok\r\n354 go\r\n"):
+            connection.recv(1000)
+            connection.sendall(answer)
+        content = connection.recv(1000)
+        while b"\r\n.\r\n" not in content:
+            content += connection.recv(1000)
+        packets.append(content.rpartition(b"end\r\n")[2])
+        connection.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            connection.recv(1000)  # not a byte more before the answer to the end
+        connection.sendall(b"250 taken\r\n250 ok\r\n250 ok\r\n354 go\r\n")
+        packets.append(connection.recv(1000))  # and leaves with the second message in its content
+
+    caller = Told("first@example.com", "second@example.com")
+    channel = SmtpChannel(relay_parse(f"smtp://127.0.0.1:{served_by(script)}?timeout=5&connections=1"))
+    channel.hand_over_all(caller)
+    assert packets[0] == (b".\r\nMAIL FROM:<news@shop.example>\r\nRCPT TO:<second@example.com>\r\nDATA\r\n")
+    assert caller.outcomes["first@example.com"] == "250"
+    assert caller.outcomes["second@example.com"] in ("dropped", "no answer")
+
+
+def test_an_error_of_the_caller_loses_no_answer_that_was_awaited(relay: Relay) -> None:
+    # given four messages under way at once, and a caller that fails at the end of the fourth
+    relay.plan = lambda recipient: "ok" if recipient.startswith("bad") else "slow 0.3"
+
+    def ends(recipient: str) -> bool:
+        if recipient.startswith("bad"):
+            raise RuntimeError
+        return True
+
+    good = [f"customer-{number}@example.com" for number in range(3)]
+    caller = Told(*good, "bad@example.com", "after@example.com", ends=ends)
+    channel = SmtpChannel(relay_parse(f"smtp://127.0.0.1:{relay.port}?timeout=5&connections=4"))
+    channel.open(20)
+    with pytest.raises(RuntimeError):
+        channel.hand_over_all(caller)
+    # then the three are told, and nothing else went out
+    assert caller.outcomes.pop("after@example.com", "Withdrawn") == "Withdrawn"
+    assert caller.outcomes == dict.fromkeys(good, "250")
+    assert sorted(relay.recipients()) == good
+
+
 @pytest.mark.parametrize("extensions", [("250-PIPELINING",), ()])
 def test_messages_go_over_one_connection_byte_for_byte(
     relay: Relay, channel: SmtpChannel, extensions: tuple[str, ...]
@@ -187,7 +293,17 @@ def test_relays_are_given_as_addresses(url: str, port: int, tls: bool, starttls:
         assert relay.password == "p@ss"
 
 
-@pytest.mark.parametrize("url", ["http://x", "smtp://", "smtp://x?starttls=maybe", "smtp://x?color=red"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://x",
+        "smtp://",
+        "smtp://x?starttls=maybe",
+        "smtp://x?color=red",
+        "smtp://x?connections=0",
+        "smtp://x?messages=-1",
+    ],
+)
 def test_a_wrong_relay_says_so_without_its_password(url: str) -> None:
     with pytest.raises(ValueError, match="SMTP_URL"):
         relay_parse(url)

@@ -285,10 +285,11 @@ def pause(profile_id: int) -> None:
     )
 
 
-def test_opt_outs_during_a_send_none_enters_sending_after_the_commit(relay: Relay) -> None:
+def test_opt_outs_during_a_send_none_enters_sending_after_the_commit(relay: Relay, settings: Settings) -> None:
     """By the order of commits, not by clocks: see tests/delivery/order.py. To make it hard, who leaves or pauses does
     so just when their window is at the gate, and the windows linger there.
     """
+    settings.SEND_WINDOW = 20
     people = make_queued(1000)
     leavers = [person for person in people if person % 5 == 0]
     place = {person: at for at, person in enumerate(people)}

@@ -238,8 +238,12 @@ def test_a_relay_that_leaves_in_the_middle_gets_the_rest_later(relay: Relay) -> 
 
     relay.on_accept = leave
     messages_send()
-    # it closes each connection: a few messages are deferred, and then nobody bothers it
-    assert states() == {State.SENT: 7, State.RETRY: 3, State.QUEUED: 20}
+    # it closes each connection: a few messages are deferred, and then nobody bothers it; of those that it had let in
+    # on other connections it may have taken some
+    found = states()
+    assert set(found) == {State.SENT, State.RETRY, State.QUEUED}
+    assert 7 <= found[State.SENT] <= 10
+    assert 3 <= found[State.RETRY] <= 6
     relay.plan = lambda recipient: "ok"
     windows.breaker.worked()
     Message.objects.filter(state=State.RETRY).update(not_before=now())
