@@ -28,7 +28,7 @@ from .forms import AudienceForm, RuleWidget, rule_read, rule_text
 from .models import Audience
 from .rules import rule_parse, rule_reading
 from .schema import rule_schema
-from .selectors import audience_glance
+from .selectors import audience_glance, audience_guess, rule_catalog
 from .services import audience_create, audience_update
 
 _GLANCE_MILLISECONDS = 2000
@@ -67,7 +67,8 @@ class AudienceAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
         form = super().get_form(request, obj, change, **kwargs)
         field = form.base_fields.get("rule")
         if field is not None:
-            field.widget = RuleWidget(preview_url=reverse(f"{self.admin_site.name}:audiences_audience_preview"))
+            preview = reverse(f"{self.admin_site.name}:audiences_audience_preview")
+            field.widget = RuleWidget(preview_url=preview, catalog=rule_catalog(but=obj.code if obj else ""))
         return form
 
     def get_fields(self, request: HttpRequest, obj: Audience | None = None) -> Any:
@@ -130,6 +131,9 @@ class AudienceAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
             if glance is not None:
                 context |= {"count": f"{glance.count:,}", "everybody": f"{glance.everybody:,}"}
                 context["sample"] = [(pk, self._profile_url(request, pk)) for pk in glance.sample]
+            elif estimate := audience_guess(rule=rule, as_of=now(), milliseconds=_GLANCE_MILLISECONDS):
+                context |= {"estimate": estimate, "count": f"{estimate.count:,}"}
+                context |= {"everybody": f"{estimate.everybody:,}", "margin": f"{estimate.margin:,}"}
         return render(request, "audiences/rule_preview.html", context)
 
     @action(  # type: ignore[untyped-decorator]  # unfold has no types

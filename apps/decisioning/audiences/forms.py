@@ -1,6 +1,7 @@
 """The audience's form: a rule is written as JSON, with examples to begin from and its meaning beside it."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -46,6 +47,8 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
         {"asked_again": "marketing", "channel": "email", "is": True},
     ),
     ("Chose an interest", {"interest": "cooking", "is": True}),
+    ("About to be lost", {"feature": "lifecycle_stage", "in": ["lapsing", "lapsed"]}),
+    ("Power users", {"feature": "is_power_user", "is": True}),
 )
 
 
@@ -96,17 +99,19 @@ class RuleWidget(UnfoldAdminTextareaWidget):
 
     class Media:
         css = {"all": ["tessera/audience.css"]}
-        js = ["tessera/audience.js"]
+        js = ["tessera/audience.js", "tessera/audience-builder.js"]
 
-    def __init__(self, preview_url: str = "") -> None:
+    def __init__(self, preview_url: str = "", catalog: Mapping[str, Any] | None = None) -> None:
         super().__init__({"rows": 12, "spellcheck": "false", "autocomplete": "off", "autocapitalize": "off"})
         self.preview_url = preview_url
+        self.catalog = catalog
 
     def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
         textarea = super().render(name, value, {**(attrs or {}), "aria-describedby": "rule-preview"}, renderer)
         context = {
             "textarea": textarea,
             "preview_url": self.preview_url,
+            "catalog": self.catalog,
             "examples": [(title, rule_text(rule)) for title, rule in EXAMPLES],
         }
         return mark_safe(render_to_string("audiences/rule_widget.html", context))  # noqa: S308  # our own template

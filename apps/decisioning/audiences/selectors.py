@@ -1,26 +1,30 @@
 """Who is in an audience, how many, and the facts that rules look at."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil, sqrt
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import OperationalError, connection, transaction
 from psycopg2.errors import QueryCanceled
 
 from apps.data.consent.asking import asked_people
 from apps.data.consent.models import Interest as Offer
+from apps.data.consent.models import Purpose
+from apps.data.events.models import EventSchema
+from apps.data.features.definitions import FEATURES
 from apps.data.features.selectors import features_read
 from apps.data.profiles.attribute_values import is_known, token_of
 from apps.data.profiles.attributes import attributes_held, digests_of, json_read, shapes_read, values_read
 from apps.data.profiles.contracts import AttributeShape
-from apps.data.profiles.models import Profile
+from apps.data.profiles.models import AttributeDefinition, Profile
 from apps.foundation.core.errors import Invalid
 
 from .contracts import (
+    FEATURE_OPS,
     PROFILE_COLUMNS,
     SENSITIVE_OPS,
     AskedAgain,
@@ -38,10 +42,12 @@ from .contracts import (
     rule_leaves,
 )
 from .membership import names_check, names_of, rule_expand, rules_expand
+from .models import Audience
 from .parsing import rule_parse
 from .rules import rule_matches
 from .sql import Sql, audience_from, counts_select
 
+T = TypeVar("T")
 _ROOM = "SELECT set_config('work_mem', '64MB', TRUE)"
 """For this transaction: a hash of a million people fits, where the planner would else walk an index in their order."""
 
@@ -187,18 +193,44 @@ class Glance:
 
 def audience_glance(*, rule: Rule, as_of: datetime, size: int, milliseconds: int) -> Glance | None:
     """Count and sample of an audience within a time limit of each statement; None if the rule takes longer."""
+    return _within(
+        milliseconds,
+        lambda: Glance(
+            count=audience_count(rule=rule, as_of=as_of),
+            everybody=Profile.objects.count(),
+            sample=audience_sample(rule=rule, as_of=as_of, size=size),
+        ),
+    )
+
+
+def _within(milliseconds: int, read: Callable[[], T]) -> T | None:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, TRUE)", (str(milliseconds),))
-            return Glance(
-                count=audience_count(rule=rule, as_of=as_of),
-                everybody=Profile.objects.count(),
-                sample=audience_sample(rule=rule, as_of=as_of, size=size),
-            )
+            return read()
     except OperationalError as fault:
         if isinstance(fault.__cause__, QueryCanceled):
             return None
         raise
+
+
+def audience_guess(*, rule: Rule, as_of: datetime, milliseconds: int) -> Estimate | None:
+    """`audience_estimate` within a time limit of each statement; None if even that takes longer."""
+    return _within(milliseconds, lambda: audience_estimate(rule=rule, as_of=as_of))
+
+
+def rule_catalog(*, but: str = "") -> dict[str, Any]:
+    """What rules can name, for the form: features with what can be asked of them, audiences (all but one, by code),
+    events, attributes, purposes and interests."""
+    free = AttributeDefinition.objects.order_by("name").values_list("name", flat=True)
+    return {
+        "features": [[one.name, one.description, FEATURE_OPS[one.kind], one.kind] for one in FEATURES.values()],
+        "audiences": list(Audience.objects.exclude(code=but).order_by("name").values_list("code", "name")),
+        "events": list(EventSchema.objects.order_by("name").values_list("name", flat=True)),
+        "attributes": [*PROFILE_COLUMNS, *free],
+        "purposes": list(Purpose.objects.values_list("code", "name")),
+        "interests": list(Offer.objects.order_by("code").values_list("code", "name")),
+    }
 
 
 def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: datetime) -> dict[int, PersonFacts]:
