@@ -277,7 +277,7 @@ DOORS: dict[str, dict[str, Door]] = {
             publish=None,
         ),
         "preview/": Door(_PUBLISHER, get=NOBODY, proves=False),
-        "schema/": Door(_PUBLISHER, get=_PUBLISHER, proves=False),
+        "schema/": Door(get=_PUBLISHER),
         "<path:object_id>/export/": Door(_ADMINISTRATOR, get=_ADMINISTRATOR, proves=False),
     },
     "playbooks.playbook": {

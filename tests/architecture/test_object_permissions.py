@@ -136,7 +136,9 @@ class World:
             answer = self.boss.get(self.address(kind, "<path:object_id>/change/"))
             form = answer.context["adminform"].form
             found = {name: field.prepare_value(form[name].value()) for name, field in form.fields.items()}
-            self._forms[kind] = {name: value for name, value in found.items() if value not in (None, False)}
+            self._forms[kind] = {
+                name: value for name, value in found.items() if value is not None and value is not False
+            }
         return self._forms[kind]
 
 
