@@ -200,6 +200,8 @@ CELERY_BEAT_SCHEDULE = {
     "look up addresses": {"task": "apps.data.profiles.tasks.links_answer", "schedule": 10.0},
     "order changes": {"task": "apps.data.profiles.tasks.changes_order", "schedule": 2.0},
     "seal attributes": {"task": "apps.data.profiles.tasks.attributes_sweep", "schedule": 60.0},
+    "merge by verified addresses": {"task": "apps.data.profiles.tasks.verified_merge", "schedule": 60.0},
+    "look who may be one": {"task": "apps.data.profiles.tasks.candidates_find", "schedule": crontab(hour=3, minute=23)},
     "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "look at watched audiences": {"task": "apps.decisioning.audiences.tasks.audiences_tick", "schedule": 60.0},
@@ -230,6 +232,12 @@ CELERY_BEAT_SCHEDULE = {
 # --- content ---
 BLOCK_NAME_PATTERNS = patterns_read(env.json("BLOCK_NAME_PATTERNS", {}))
 """What a block may be called, by tier (`foundation`, `campaign`, `personal`, `*` for the others): pattern and words."""
+
+# --- identity ---
+MERGE_PROBABILITY = env.float("MERGE_PROBABILITY", 0.9999)
+"""How likely two profiles must be one person by the model to be merged without a look; above 1: never."""
+MATCHING_PEOPLE = env.int("MATCHING_PEOPLE", 50_000)
+"""How many people are compared with each other, those that changed last."""
 
 # --- rehearsals ---
 DRY_RUN_PEOPLE = env.int("DRY_RUN_PEOPLE", 20_000)

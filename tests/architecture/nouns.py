@@ -92,6 +92,8 @@ NOUNS: dict[str, dict[str, str]] = {
         },
     },
     "data/profiles": {
+        "candidates.py": "who may be one person, and who is merged without a look",
+        "matching.py": "how likely two are one person: Fellegi and Sunter's model; pure",
         "merge_people.py": "what profiles themselves merge",
         "merge_rows.py": "rows that go from one person to another and back",
         "merging.py": "two profiles that are one person, and taken apart again",
@@ -428,6 +430,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "well_known.py": "what the site tells browsers of itself",
     },
     "surfaces/console": {
+        "merging.py": "pages about who is one person",
         "privacy.py": "what it tells of the personal data it holds",
         "rights.py": "who may do what to orders to delivery",
         "approving.py": "pages of reviews and notices",

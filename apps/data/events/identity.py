@@ -2,7 +2,8 @@
 
 Simple rules, exact identifiers only. A customer number (scoped by whose numbers the source sends) is one profile, and
 makes one where there is none. A device or cookie (`Visitor`, by a keyed digest) is whose person was first identified on
-it; once a second one is, it is nobody's. `alias` gives a known number a second one. Two profiles are never merged here.
+it; once a second one is, it is nobody's. `alias` gives a known number a second one. Two profiles are never merged here:
+that both are one person is put down for `profiles.candidates`.
 Set-wise: a handful of statements for a batch, whatever its size. In the caller's transaction.
 """
 
@@ -14,6 +15,7 @@ from django.db import connection
 from apps.data.profiles.addresses import NewIdentifier, identifier_put, identifiers_add
 from apps.data.profiles.attribute_values import value_read
 from apps.data.profiles.attributes import attributes_seen, sealed_write, shapes_read
+from apps.data.profiles.candidates import Pair, candidates_put
 from apps.data.profiles.contracts import AttributeShape
 from apps.data.profiles.errors import Erased
 from apps.data.profiles.models import Identifier, Profile
@@ -191,9 +193,9 @@ class People:
             if number is None or first is None or number == first:
                 continue
             if number in self._by_number or number in second:
-                there = self._by_number.get(number)
-                if first in self._by_number and self._by_number[first] != there:
-                    one.fault("both ids are of known people: they were not put together")
+                there, holder = self._by_number.get(number), self._by_number.get(first)
+                if there is not None and holder is not None and there != holder:
+                    _one_person(one, there, holder)
             elif first in self._by_number or first in named:
                 second[number] = first, one
         return second
@@ -266,6 +268,15 @@ class People:
         with connection.cursor() as cursor:
             digests, owners = [one[0] for one in changed], [one[1] for one in changed]
             cursor.execute(_VISITORS_PUT, [digests, owners, [now()] * len(changed)])
+
+
+def _one_person(arrival: Arrival, one: int, other: int) -> None:
+    """Put down that a client says of two people that they are one; `profiles.candidates` sees to it."""
+    trusted = _NUMBER in arrival.source.trusted
+    words = f"{arrival.source.name} says that both numbers are one person's"
+    candidates_put([Pair(one, other, "alias", sure=trusted, reasons=[(words, 0.0)])])
+    if not trusted:
+        arrival.fault("both ids are of known people: they wait for somebody to look")
 
 
 def _holders(numbers: Iterable[str]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from apps.data.consent.models import (
     Suppression,
 )
 from apps.data.consent.services import consent_withdraw, suppression_add
-from apps.data.profiles.models import Identifier
+from apps.data.profiles.models import REACHED_BY, Identifier
 
 from .registry import (
     Because,
@@ -109,7 +109,7 @@ def _forget(person: Person) -> Forgotten:
 
 def _suppress(person: Person) -> Forgotten:
     """The addresses get nothing any more, whoever will hold them: also after a new import."""
-    reachable = [(kind, value) for kind, value in person.identifiers if kind != Identifier.Kind.EXTERNAL]
+    reachable = [(kind, value) for kind, value in person.identifiers if kind in REACHED_BY]
     for kind, value in reachable:
         suppression_add(kind=kind, value=value, reason=Suppression.Reason.ERASURE)
     return Forgotten(

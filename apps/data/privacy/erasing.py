@@ -13,7 +13,7 @@ from django.db import transaction
 from apps.data.consent.models import ConsentRecord, ConsentState, Suppression
 from apps.data.consent.services import consent_withdraw, gate_lock
 from apps.data.profiles.merging import family_of
-from apps.data.profiles.models import Identifier, Profile
+from apps.data.profiles.models import REACHED_BY, Identifier, Profile
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict
@@ -117,7 +117,7 @@ def _keep(request: RightsRequest) -> None:
     digests = [
         (kind, bytes(digest))
         for kind, digest in Identifier.objects.filter(profile_id=request.profile_id)
-        .exclude(kind=Identifier.Kind.EXTERNAL)
+        .filter(kind__in=REACHED_BY)
         .order_by("pk")
         .values_list("kind", "digest")
     ]

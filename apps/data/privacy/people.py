@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from django.db.models import Q
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +16,7 @@ from apps.data.profiles.models import (
     Identifier,
     LinkAsked,
     Merge,
+    MergeCandidate,
     Profile,
     ProfileKey,
     SealedAttribute,
@@ -142,6 +144,7 @@ def _forget_profile(person: Person) -> Forgotten:
     gone, _kinds = Identifier.objects.filter(profile_id=person.profile_id).delete()
     sealed, _kinds = SealedAttribute.objects.filter(profile_id=person.profile_id).delete()
     merges_forget(person.profile_id)
+    MergeCandidate.objects.filter(Q(first=person.profile_id) | Q(second=person.profile_id)).delete()
     Profile.objects.filter(pk=person.profile_id).update(
         first_name="",
         last_name="",
@@ -238,6 +241,15 @@ def people_register() -> None:
         categories=("which profiles are one person, and why", "what each held before"),
         kept=known,
         exported=Because("What was merged is in the parts that it came to; both numbers of a person are exported."),
+        erased="profile",
+    )
+    processing_declare(
+        MergeCandidate,
+        purpose="Finding out who is one person, and remembering who is not",
+        lawful_basis="legitimate interest; legal obligation (GDPR, Article 5(1)(d))",
+        categories=("which profiles are alike, how likely they are one, and in what they agree",),
+        kept=known,
+        exported=Because("It says that somebody may be somebody else, which would tell of another person."),
         erased="profile",
     )
     processing_declare(

@@ -19,7 +19,7 @@ from apps.foundation.core.postgres import copy_rows
 from apps.foundation.core.signing import address_digest, address_digests
 
 from .lookup import digests_came_in, identifiers_redigest, place_of
-from .models import Identifier, Profile
+from .models import REACHED_BY, Identifier, Profile
 from .vault import Erased, Tampered, Vault, vault_make, vault_open
 
 logger = logging.getLogger(__name__)
@@ -163,9 +163,7 @@ def identifier_put(*, profile_id: int, kind: str, value: str, verified: bool = F
             digests_came_in([(profile_id, kind, value)])
         elif verified and not found.verified:
             Identifier.objects.filter(pk=found.pk).update(verified=True)
-        becomes_main = kind != Identifier.Kind.EXTERNAL and (
-            main is None or (verified and not main.verified and main.pk != found.pk)
-        )
+        becomes_main = kind in REACHED_BY and (main is None or (verified and not main.verified and main.pk != found.pk))
         if becomes_main:
             if main is not None:
                 Identifier.objects.filter(pk=main.pk).update(main=False)

@@ -20,7 +20,7 @@ from apps.foundation.core.live import live_publish
 from apps.foundation.core.outbox import outbox_put
 from apps.foundation.governance.services import audit_record
 
-from .models import Merge, Profile
+from .models import Merge, MergeCandidate, Profile
 from .registry import Merging, merge_locks, merge_parts
 
 T = TypeVar("T")
@@ -151,6 +151,14 @@ def _unmerge(merge_id: int, actor: User) -> Merge:
     for part in merge_parts:
         if part.name in merge.moved:
             part.give(merging, merge.moved[part.name])
+    first, second = sorted((merge.kept_id, merge.absorbed_id))
+    settled = {"state": MergeCandidate.State.REJECTED, "sure": False, "settled_at": now(), "settled_by": actor}
+    MergeCandidate.objects.update_or_create(  # two people: they don't come up again
+        first_id=first,
+        second_id=second,
+        defaults=settled,
+        create_defaults={**settled, "why": MergeCandidate.Why.SCORE},
+    )
     merge.moved, merge.undone_at, merge.undone_by = {}, now(), actor
     merge.save(update_fields=["moved", "undone_at", "undone_by"])
     _told("profiles.unmerged", merge, actor)

@@ -47,11 +47,12 @@ class Profile(models.Model):
 
 
 class Identifier(models.Model):
-    """One way to tell a profile: an address, a customer number.
+    """One way to tell a profile: an address, a number that it has somewhere, a device.
 
     Its value, normalized, is sealed with the person's key (`addresses.py` reads and writes it). `digest` is the keyed
     digest of that value (`core.signing.address_digest`): the only thing that lookups and suppression use. One e-mail
-    address may belong to two profiles (a family's), one external id may not.
+    address may belong to two profiles (a family's), and so may a device; one external id or loyalty number may not.
+    verified: confirmed by the person, or sent by a client that is trusted for its kind.
     """
 
     class Kind(models.TextChoices):
@@ -59,6 +60,9 @@ class Identifier(models.Model):
         PHONE = "phone", "phone"
         EXTERNAL = "external_id", "customer number"
         PUSH = "push", "browser that takes messages"
+        LOYALTY = "loyalty_id", "loyalty number"
+        DEVICE = "device", "device"
+        COOKIE = "cookie", "cookie"
 
     profile = models.ForeignKey(
         Profile, on_delete=models.CASCADE, related_name="identifiers", db_index=False
@@ -75,7 +79,9 @@ class Identifier(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["profile", "kind", "digest"], name="identifier_once_per_profile"),
             models.UniqueConstraint(
-                fields=["kind", "digest"], condition=Q(kind="external_id"), name="identifier_external_id_unique"
+                fields=["kind", "digest"],
+                condition=Q(kind__in=["external_id", "loyalty_id"]),
+                name="identifier_of_one_person_alone",
             ),
             models.UniqueConstraint(
                 fields=["profile", "kind"], condition=Q(main=True), name="identifier_one_main_per_kind"
@@ -85,6 +91,12 @@ class Identifier(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of profile {self.profile_id}"
+
+
+REACHED_BY = (Identifier.Kind.EMAIL, Identifier.Kind.PHONE, Identifier.Kind.PUSH)
+"""Kinds that a message goes to: each has a main one. The others only tell who somebody is."""
+ONE_PERSONS = (Identifier.Kind.EXTERNAL, Identifier.Kind.LOYALTY)
+"""Kinds of which a value is one person's alone."""
 
 
 class Merge(models.Model):
@@ -127,6 +139,49 @@ class Merge(models.Model):
 
     def __str__(self) -> str:
         return f"Profile {self.absorbed_id} merged into {self.kept_id}"
+
+
+class MergeCandidate(models.Model):
+    """Two profiles that may be one person. `first` has the lower number. A pair comes up once, whatever became of it.
+
+    score: how likely they are one by the model (0 to 1), None where no model says it; reasons: what speaks for it and
+    against, in words, each with its weight (log2).
+    """
+
+    class Why(models.TextChoices):
+        SCORE = "score", "alike"
+        VERIFIED = "verified", "the same verified identifier"
+        ALIAS = "alias", "a client said so"
+
+    class State(models.TextChoices):
+        OPEN = "open", "waits"
+        MERGED = "merged", "merged"
+        REJECTED = "rejected", "not the same person"
+
+    first = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="+", db_index=False)
+    second = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="+")
+    why = models.CharField(max_length=10, choices=Why.choices)
+    sure = models.BooleanField(default=False, help_text="a client trusted for it said so: merged without a look")
+    score = models.FloatField(null=True, blank=True)
+    reasons = models.JSONField(default=list, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    found_at = models.DateTimeField(default=now)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    settled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["-score", "-id"]
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["first", "second"], name="merge_candidate_once"),
+            models.CheckConstraint(condition=Q(first__lt=models.F("second")), name="merge_candidate_in_order"),
+        ]
+        indexes = [models.Index(fields=["-score", "id"], condition=Q(state="open"), name="merge_candidate_waits")]
+
+    def __str__(self) -> str:
+        return f"Profiles {self.first_id} and {self.second_id}"
 
 
 class LinkAsked(models.Model):

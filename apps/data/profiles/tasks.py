@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from . import asking, attribute_moving, changes
+from . import asking, attribute_moving, candidates, changes
 
 
 @shared_task
@@ -28,3 +28,15 @@ def attributes_sweep() -> None:
 def changes_order() -> None:
     """Give changes their places in the feed. Reading it does so too; beat calls it for webhooks."""
     changes.changes_order()
+
+
+@shared_task
+def verified_merge() -> None:
+    """Merge who has the same verified address; called by beat."""
+    candidates.verified_merge()
+
+
+@shared_task
+def candidates_find() -> None:
+    """Look for pairs of profiles that may be one person; called by beat, and by the page where they wait."""
+    candidates.candidates_find()

@@ -18,7 +18,7 @@ from apps.foundation.core.signing import address_digest
 
 from .addresses import holders_of, identifier_put
 from .attributes import attributes_put
-from .models import Identifier, Profile
+from .models import ONE_PERSONS, Identifier, Profile
 from .normalize import (
     country_code,
     email_normalize,
@@ -62,6 +62,8 @@ def identifier_normalize(kind: str, value: str) -> str:
         return external_id_normalize(value)
     if kind == Identifier.Kind.PUSH:
         return push_normalize(value)
+    if kind in (Identifier.Kind.LOYALTY, Identifier.Kind.DEVICE, Identifier.Kind.COOKIE):
+        return external_id_normalize(value)
     raise Invalid("identifier_kind", f"Choose of {', '.join(Identifier.Kind.values)}", {"field": "kind"})
 
 
@@ -157,8 +159,8 @@ def _locked(profile_id: int) -> Profile:
 
 
 def _identifier(profile_id: int, told: Told, value: str, source: str) -> int:
-    if told.kind == Identifier.Kind.EXTERNAL and set(holders_of(kind=told.kind, value=value)) - {profile_id}:
-        raise Conflict("identifier_taken", "Somebody else has this customer number", {"field": "identifiers"})
+    if told.kind in ONE_PERSONS and set(holders_of(kind=told.kind, value=value)) - {profile_id}:
+        raise Conflict("identifier_taken", "Somebody else has this number", {"field": "identifiers"})
     return identifier_put(
         profile_id=profile_id, kind=told.kind, value=value, verified=told.verified, source=source[:60]
     )

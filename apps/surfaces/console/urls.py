@@ -1,7 +1,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from . import approving, event_way, keeping, rehearsing, views
+from . import approving, event_way, keeping, merging, rehearsing, views
 
 app_name = "console"
 urlpatterns = [
@@ -25,6 +25,10 @@ urlpatterns = [
     path("reviews/<int:review_id>/", approving.review, name="review"),
     path("reviews/<int:review_id>/comment/", approving.comment, name="review_comment"),
     path("events/", event_way.events, name="events"),
+    path("merges/", merging.merges, name="merges"),
+    path("merges/make/", merging.merge_make, name="merge_make"),
+    path("merges/<int:merge_id>/undo/", merging.merge_undo, name="merge_undo"),
+    path("merges/candidates/<int:candidate_id>/", merging.candidate_answer, name="candidate_answer"),
     path("retention/", keeping.retention, name="retention"),
     path("register-of-processing/", keeping.processing, name="processing"),
     path("notices/", approving.notice_list, name="notices"),
