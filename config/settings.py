@@ -202,6 +202,10 @@ CELERY_BEAT_SCHEDULE = {
     "seal attributes": {"task": "apps.data.profiles.tasks.attributes_sweep", "schedule": 60.0},
     "merge by verified addresses": {"task": "apps.data.profiles.tasks.verified_merge", "schedule": 60.0},
     "look who may be one": {"task": "apps.data.profiles.tasks.candidates_find", "schedule": crontab(hour=3, minute=23)},
+    "measure the data": {
+        "task": "apps.insight.monitoring.tasks.quality_measure",
+        "schedule": crontab(hour=2, minute=11),
+    },
     "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "look at watched audiences": {"task": "apps.decisioning.audiences.tasks.audiences_tick", "schedule": 60.0},
@@ -238,6 +242,10 @@ MERGE_PROBABILITY = env.float("MERGE_PROBABILITY", 0.9999)
 """How likely two profiles must be one person by the model to be merged without a look; above 1: never."""
 MATCHING_PEOPLE = env.int("MATCHING_PEOPLE", 50_000)
 """How many people are compared with each other, those that changed last."""
+
+# --- data quality ---
+QUALITY_LEAST = env.float("QUALITY_LEAST", 0.8)
+"""A measure below this share is shown as one that needs mending."""
 
 # --- rehearsals ---
 DRY_RUN_PEOPLE = env.int("DRY_RUN_PEOPLE", 20_000)

@@ -429,7 +429,11 @@ NOUNS: dict[str, dict[str, str]] = {
         "platforms.py": "what consent platforms send",
         "well_known.py": "what the site tells browsers of itself",
     },
+    "insight/monitoring": {
+        "quality.py": "how good the data is, measured and shown",
+    },
     "surfaces/console": {
+        "quality.py": "the page about how good the data is",
         "merging.py": "pages about who is one person",
         "privacy.py": "what it tells of the personal data it holds",
         "rights.py": "who may do what to orders to delivery",

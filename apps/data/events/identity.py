@@ -196,6 +196,8 @@ class People:
                 there, holder = self._by_number.get(number), self._by_number.get(first)
                 if there is not None and holder is not None and there != holder:
                     _one_person(one, there, holder)
+                elif there is None and second[number][0] != first:
+                    one.fault("it is somebody else's second id already")
             elif first in self._by_number or first in named:
                 second[number] = first, one
         return second

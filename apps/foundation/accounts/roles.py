@@ -35,6 +35,7 @@ _SEE = (
     *_rights("governance", "review approval auditentry approvalpath publication", "view"),
     *_rights("console", "dryrun", "view"),
     *_rights("privacy", "retentionmark", "view"),
+    *_rights("monitoring", "qualityfigure", "view"),
     *_rights("signups", "signup signupform survey", "view"),
 )
 _REHEARSE = _rights("console", "dryrun testsend", "make")
@@ -134,6 +135,7 @@ ROLES: tuple[Role, ...] = (
             *_rights("profiles", "identifier sealedattribute", "view"),
             *_rights("profiles", "attributedefinition", "add change open"),
             *_rights("profiles", "merge", "view add undo"),
+            *_rights("monitoring", "qualityfigure", "measure"),
             *_rights("webhooks", "webhookendpoint", "view add change"),
             *_rights("signups", "signupform survey", "add change"),
             *_rights("webhooks", "webhookdelivery", "view"),

@@ -70,6 +70,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 _model(request, Profile, _("Profiles"), "person"),
                 _page(request, "profiles.view_merge", "console:merges", _("Who is one person"), "join_inner"),
+                _page(request, "monitoring.view_qualityfigure", "console:quality", _("Data quality"), "monitoring"),
                 _model(request, AttributeDefinition, _("Attributes"), "label"),
                 _model(request, Import, _("Imports"), "upload_file"),
                 _model(request, SignUp, _("Sign-ups"), "how_to_reg"),

@@ -1,7 +1,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from . import approving, event_way, keeping, merging, rehearsing, views
+from . import approving, event_way, keeping, merging, quality, rehearsing, views
 
 app_name = "console"
 urlpatterns = [
@@ -29,6 +29,8 @@ urlpatterns = [
     path("merges/make/", merging.merge_make, name="merge_make"),
     path("merges/<int:merge_id>/undo/", merging.merge_undo, name="merge_undo"),
     path("merges/candidates/<int:candidate_id>/", merging.candidate_answer, name="candidate_answer"),
+    path("quality/", quality.quality, name="quality"),
+    path("quality/measure/", quality.quality_now, name="quality_now"),
     path("retention/", keeping.retention, name="retention"),
     path("register-of-processing/", keeping.processing, name="processing"),
     path("notices/", approving.notice_list, name="notices"),
