@@ -8,17 +8,21 @@ _OF_A_RESOURCE = {
 }
 _RESOURCES = (
     "audiences",
+    "blocks",
     "changes",
     "clients",
     "consents",
     "decisions",
+    "imports",
     "items",
     "messages",
     "playbooks",
     "profiles",
     "promotions",
     "runs",
+    "templates",
     "tickets",
+    "webhooks",
 )
 
 NOUNS: dict[str, dict[str, str]] = {
@@ -69,6 +73,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "access.py": "who may ask, for what, and how often",
         "bounded.py": "work with a deadline, whatever hangs",
         "v1/decisions/asking.py": "asking for decisions, without DRF",
+        "approvals.py": "versions of content on their way through approval",
         "bodies.py": "JSON in and out",
         "describing.py": "the API's document, and the page that reads it to people",
         "etags.py": "versions, and changes on the condition of one",

@@ -24,7 +24,7 @@ from apps.foundation.core.queue import enqueue_on_commit
 from .forms import ImportForm
 from .models import Import
 from .selectors import figures_list, percent_done
-from .services import import_go_on, import_stop
+from .services import import_go_on, import_stop, may_steer
 from .tasks import import_work
 
 _TONE = {"done": "finished", "failed": "failed", "stopped": "paused"}
@@ -150,8 +150,7 @@ class ImportAdmin(ModelAdmin):
         return HttpResponseRedirect(self._page(job.pk))
 
     def _may_steer(self, request: HttpRequest, job: Import) -> bool:
-        own = job.created_by_id == request.user.pk and self.has_add_permission(request)
-        return bool(own or self.has_change_permission(request, job))
+        return may_steer(cast(User, request.user), job)
 
     def _page(self, import_id: int) -> str:
         return reverse(f"{self.admin_site.name}:imports_import_change", args=[import_id])

@@ -1,7 +1,5 @@
 """The form of a new import: the file, what its columns are, and who vouches for consent."""
 
-import secrets
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,7 +15,7 @@ from apps.foundation.core.errors import DomainError, Invalid
 from .mapping import Mapping, mapping_parse
 from .models import Import
 from .presets import preset_data
-from .services import Grant, import_open
+from .services import Grant, import_take
 
 _MAPPING_LIMIT = 100_000
 _PRESETS = [
@@ -121,32 +119,15 @@ class ImportForm(forms.Form):
         grant = None
         if data["consent"] == "grant":
             grant = Grant(purpose=data["purpose"].pk, evidence=data["evidence"].strip(), by=by)
-        # the name that came with it names nothing on this machine
-        path = Path(settings.DATA_DIR).resolve() / "uploads" / f"{secrets.token_hex(16)}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as target:
-            for chunk in upload.chunks():
-                target.write(chunk)
         try:
-            job = import_open(
+            return import_take(
                 kind=data["kind"],
-                path=path,
+                chunks=upload.chunks(),
                 mapping=data["parsed"],
                 grant=grant,
                 by=by,
-                file_name=name_clean(upload.name or ""),
-                in_background=True,
+                file_name=upload.name or "",
             )
         except DomainError as error:
-            path.unlink()
             self.add_error("file", error.message)
             return None
-        if job.path != str(path):
-            path.unlink()  # the same file again: it is here already
-        return job
-
-
-def name_clean(name: str) -> str:
-    """A file's name as it may be shown: its last part, printable, not too long."""
-    last = name.replace("\\", "/").rpartition("/")[2]
-    return "".join(c for c in last if c.isprintable()).strip()[-120:] or "upload.csv"

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from apps.data.consent.services import consents_grant_new
 from apps.data.features.services import orders_changed
 from apps.data.profiles.attributes import shapes_read
 from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import may
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.core.live import live_publish
@@ -94,6 +96,43 @@ def import_open(
         elif job.state == Import.State.STOPPED:
             _ready(job, path=str(path))
     return job
+
+
+def import_take(
+    *, kind: str, chunks: Iterable[bytes], mapping: Mapping, grant: Grant | None, by: User, file_name: str
+) -> Import:
+    """Put a file that was sent in into place, and open its import for a worker, whom the caller wakes.
+
+    The same file with the same mapping is the import that there is. Raises as `import_open` does; nothing is kept then.
+    """
+    # the name that came with it names nothing on this machine
+    path = Path(settings.DATA_DIR).resolve() / "uploads" / f"{secrets.token_hex(16)}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("wb") as target:
+            for chunk in chunks:
+                target.write(chunk)
+        job = import_open(
+            kind=kind,
+            path=path,
+            mapping=mapping,
+            grant=grant,
+            by=by,
+            file_name=name_clean(file_name),
+            in_background=True,
+        )
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    if job.path != str(path):
+        path.unlink()  # the same file again: it is here already
+    return job
+
+
+def name_clean(name: str) -> str:
+    """A file's name as it may be shown: its last part, printable, not too long."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(c for c in last if c.isprintable()).strip()[-120:] or "upload.csv"
 
 
 def _ready(job: Import, **changes: Any) -> None:
@@ -219,6 +258,18 @@ def _grants_record(job: Import, mapping: Mapping) -> None:
                 job.progress = {**job.progress, "granted": granted}
                 job.counts = {**job.counts, "consents": consents}
                 job.save(update_fields=["progress", "counts"])
+
+
+def may_steer(by: User, job: Import) -> bool:
+    """Whether somebody may stop an import, let it go on and fetch its errors: their own, or by their role anybody's."""
+    own = job.created_by_id == by.pk and may(by, "add", Import)
+    return own or may(by, "change", job)
+
+
+def errors_path(job: Import) -> Path | None:
+    """Where the lines are that an import left out; None without any."""
+    path = Path(job.errors_path)
+    return path if job.errors_path and path.is_file() else None
 
 
 def import_stop(*, import_id: int, by: User | None = None) -> Import:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any, Final
 
 import orjson
@@ -79,17 +80,25 @@ def endpoint_create(*, by: User, name: str, url: str, kinds: Sequence[str]) -> W
     return endpoint
 
 
+def endpoint_version(endpoint: WebhookEndpoint) -> int:
+    """What differs where people set an endpoint up otherwise."""
+    said = orjson.dumps([endpoint.name, endpoint.url, endpoint.kinds, endpoint.active])
+    return int.from_bytes(sha256(said).digest()[:7], "big")
+
+
 def endpoint_update(
-    *, endpoint_id: int, by: User, name: str, url: str, kinds: Sequence[str], active: bool
+    *, endpoint_id: int, by: User, name: str, url: str, kinds: Sequence[str], active: bool, seen: int | None = None
 ) -> WebhookEndpoint:
     """Change an endpoint. Switched on again, it begins anew: what waits for it is tried at once.
 
-    Raises Invalid, NotAllowed, NotFound.
+    seen: its `endpoint_version` as the caller read it. Raises Invalid, NotAllowed, NotFound, Conflict for another one.
     """
     _may(by, "change")
     endpoint_check(name, url, kinds)
     with transaction.atomic():
         endpoint = _locked(endpoint_id)
+        if seen is not None and endpoint_version(endpoint) != seen:
+            raise Conflict("changed_meanwhile", "The endpoint was changed meanwhile: read it again")
         changed = [
             field
             for field, value in (
@@ -110,6 +119,19 @@ def endpoint_update(
         if changed:
             audit_record(action="webhooks.endpoint.changed", actor=by, subject=endpoint, data={"fields": changed})
     return endpoint
+
+
+def endpoint_remove(*, endpoint_id: int, by: User) -> None:
+    """Take an endpoint away, with what was on its way to it and the record of what arrived.
+
+    Switched off, it keeps both. Raises NotAllowed, NotFound.
+    """
+    _may(by, "change")
+    with transaction.atomic():
+        endpoint = _locked(endpoint_id)
+        data = {"name": endpoint.name, "url": endpoint.url}
+        audit_record(action="webhooks.endpoint.removed", actor=by, subject=endpoint, data=data)
+        endpoint.delete()
 
 
 def endpoint_secret_change(*, endpoint_id: int, by: User) -> WebhookEndpoint:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -88,3 +89,10 @@ def _plain(value: Any) -> Any:
 def body_limit() -> int:
     """Bytes of the largest body that is taken."""
     return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+
+
+def file_check(file: "UploadedFile[Any]") -> None:
+    """Raise Problem (413) for a file that is larger than imports may be."""
+    if (file.size or 0) > settings.IMPORT_UPLOAD_LIMIT:
+        limit = settings.IMPORT_UPLOAD_LIMIT // 1_000_000
+        raise Problem(413, "body_too_large", f"The file is larger than {limit} MB: import it on the server")

@@ -8,13 +8,15 @@ Kept for a day of each client: digests of key and request, and the answer. Answe
 personal data, and the key's digest alone is kept because people put addresses into keys.
 """
 
+import hashlib
 import hmac
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.http import QueryDict
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -42,7 +44,7 @@ def idempotency_key(request: Request) -> str:
 def answer_once(request: Request, caller: Caller, key: str, handler: Callable[[], Response]) -> Response:
     """What `handler` answers, or what it answered to the same request before. Raises Problem (409, 422)."""
     name = _digest(b"key", caller.client_id.bytes, key.encode())
-    body = _digest(b"request", (request.method or "").encode(), request.get_full_path().encode(), request._request.body)
+    body = _digest(b"request", (request.method or "").encode(), request.get_full_path().encode(), _content(request))
     with transaction.atomic():
         if not _lock(name):
             detail = "A request with this key is being answered: wait for its answer, then send this again"
@@ -72,6 +74,19 @@ def _answer(caller: Caller, name: bytes, body: bytes, handler: Callable[[], Resp
             },
         )
     return answer
+
+
+def _content(request: Request) -> bytes:
+    """What a request says. Of a form with files its parts: the bytes between them differ each time it is sent."""
+    if not (request.content_type or "").startswith("multipart/"):
+        return request._request.body
+    fields = cast(QueryDict, request.data)
+    names = sorted(set(fields) - set(request.FILES))
+    said = [str(part).encode() for name in names for part in (name, *fields.getlist(name))]
+    for name, file in sorted(request.FILES.items()):
+        said += [name.encode(), (file.name or "").encode(), hashlib.file_digest(file, "sha256").digest()]
+        file.seek(0)
+    return _digest(b"parts", *said)
 
 
 def _lock(name: bytes) -> bool:

@@ -137,7 +137,7 @@ def _problem(error: Exception) -> Problem:
     if isinstance(error, exceptions.MethodNotAllowed):
         return Problem(405, "method_not_allowed", "This address doesn't take that method: see Allow")
     if isinstance(error, exceptions.UnsupportedMediaType):
-        return Problem(415, "media_type_wrong", "Send the body as application/json")
+        return Problem(415, "media_type_wrong", "This address doesn't take a body of that kind: see the documentation")
     if isinstance(error, exceptions.APIException) and error.status_code < 500:
         return Problem(error.status_code, "bad_request", "The request can't be read")
     return problem_of(error)

@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.data.consent.models import ConsentRecord
-from apps.data.imports.forms import name_clean
 from apps.data.imports.models import Import
+from apps.data.imports.services import name_clean
 from apps.data.imports.tasks import import_work
 from apps.data.profiles.models import Profile
 from tests.factories import make_profile, make_user

@@ -18,6 +18,7 @@ from apps.decisioning.content.taxonomy import name_fault
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
+from apps.foundation.core.conflicts import unchanged_since
 from apps.foundation.core.errors import Conflict, NotFound
 from apps.foundation.core.text import is_blank
 from apps.foundation.governance.services import audit_record
@@ -66,15 +67,16 @@ def block_create(
     return block
 
 
-def block_update(*, block_id: int, by: User, **values: Any) -> Block:
+def block_update(*, block_id: int, by: User, seen_at: datetime | None = None, **values: Any) -> Block:
     """Change a block's name, tier, tags or market; what it says is in its versions.
 
-    Voids approvals of what is not published.
-    Raises Invalid, NotFound, NotAllowed.
+    Voids approvals of what is not published. seen_at: its `updated_at` as the caller read it.
+    Raises Invalid, NotFound, NotAllowed, Conflict when it was changed since.
     """
     with transaction.atomic():
         block = locked(Block, block_id)
         right_require(by, "change", block, what="change this block")
+        unchanged_since(block, seen_at)
         before, changed = copy(block), assign(block, known(values, _BLOCK_FIELDS))
         if changed:  # it must be theirs to describe, and stay so: nobody moves a block to where they may not write
             for one in (before, block):

@@ -1,6 +1,7 @@
 """Writes about templates and their versions."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -14,6 +15,7 @@ from apps.decisioning.content.models import Block, Brand, Template, TemplateVers
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
+from apps.foundation.core.conflicts import unchanged_since
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.core.text import is_blank
 from apps.foundation.governance.services import audit_record
@@ -52,14 +54,16 @@ def template_create(
     return template
 
 
-def template_update(*, template_id: int, by: User, **values: Any) -> Template:
+def template_update(*, template_id: int, by: User, seen_at: datetime | None = None, **values: Any) -> Template:
     """Change a template's name; its sources are in its versions. Voids approvals of what is not published.
 
-    Raises Invalid, NotFound, NotAllowed.
+    seen_at: its `updated_at` as the caller read it. Raises Invalid, NotFound, NotAllowed, Conflict when it was changed
+    since.
     """
     with transaction.atomic():
         template = locked(Template, template_id)
         right_require(by, "change", template, what="change this template")
+        unchanged_since(template, seen_at)
         changed = assign(template, known(values, frozenset({"name"})))
         if is_blank(template.name):
             raise Invalid("template_refused", "Give the template a name")
