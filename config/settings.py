@@ -15,6 +15,7 @@ from .keys import lookup_keys_read, master_keys_read
 from .languages import languages_read
 from .limits import contact_limits_read
 from .naming import patterns_read
+from .pace import send_limits_read
 from .providers import mail_hooks_read, mail_providers_read, sms_providers_read
 from .unfold import UNFOLD as UNFOLD
 
@@ -185,6 +186,7 @@ CELERY_TASK_ROUTES = {
     "apps.decisioning.decisions.tasks.mail_decide": {"queue": "track"},
     "apps.decisioning.*": {"queue": "decide"},
     "apps.delivery.sending.tasks.window_send": {"queue": "send"},
+    "apps.delivery.sending.tasks.urgent_send": {"queue": "track"},
     "apps.delivery.webhooks.*": {"queue": "track"},
     "apps.surfaces.tracking.*": {"queue": "track"},
     "apps.surfaces.console.tasks.dry_run_go": {"queue": "decide"},
@@ -437,6 +439,8 @@ PUSH_CONTACT = env.str("PUSH_CONTACT", "")
 """Whom a push service writes to when something is wrong, `mailto:` or `https:`; empty: BASE_URL."""
 SMS_SEGMENTS = env.int("SMS_SEGMENTS", 6)
 """Segments that one SMS may have: each is paid for."""
+SEND_LIMITS = send_limits_read(env.json("SEND_LIMITS", {}))
+"""How much may go by a provider and to a domain, a minute and a day, and how that grows at first."""
 SEND_WINDOW = env.int("SEND_WINDOW", 100)
 """Messages that pass the gate in one transaction; a lost host leaves at most one window uncertain."""
 SEND_CLAIM = env.int("SEND_CLAIM", 400)

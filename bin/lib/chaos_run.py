@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 import psycopg2
 import redis
 
+from apps.delivery.channels.smtp import relay_parse
 from bin.lib.chaos_verdict import GOT, REFUSED, Blow, LedgerRow, RelayLine, Terms, log_read
 from bin.lib.processes import Child, ProcessDied, Supervisor
 from bin.lib.progress import Progress
@@ -135,7 +135,7 @@ class ChaosRun:
     @property
     def terms(self) -> Terms:
         """What was asked for."""
-        connections = int(dict(parse_qsl(self.size.smtp_options)).get("connections", 4))
+        connections = relay_parse(self._environment["SMTP_URL"]).connections
         return Terms(self.size.messages, connections, int(SHORT["SEND_WINDOW"]), RESUME_SECONDS)
 
     # --- before ---

@@ -64,6 +64,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "console/runs/<int:run_id>/": _RUNS,
     "console/runs/<int:run_id>/pause/": _RUNS,  # and `stop` on the playbook
     "console/runs/<int:run_id>/resume/": (*_RUNS, "playbooks.run_playbook"),  # and `run` on the playbook
+    "console/runs/<int:run_id>/pace/": (*_RUNS, "playbooks.run_playbook"),  # and `run` on the playbook
     "console/runs/<int:run_id>/cancel/": _RUNS,  # and `stop`
     "console/runs/<int:run_id>/messages/": _RUNS + _MESSAGES,
     "console/messages/<uuid:decision_id>/": _MESSAGES,

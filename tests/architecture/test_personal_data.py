@@ -65,6 +65,8 @@ NOTHING_PERSONAL: dict[str, str] = {
     "sending.Dispatch": "the terms of a run",
     "sending.Sender": "a process",
     "sending.SweepMark": "a moment",
+    "sending.Home": "which database it is",
+    "sending.Allowance": "how much of a limit is used up, by run, provider or domain that the settings name",
     "signups.SignUpForm": "content",
     "signups.Survey": "content",
     "webhooks.WebhookEndpoint": "a system",

@@ -91,6 +91,7 @@ def test_pages_are_accessible_at_both_widths(desktop: Page, part: str) -> None:
             "/console/reviews/",
             f"/console/reviews/{review.pk}/",
             f"/console/runs/{run.pk}/cancel/",
+            f"/console/runs/{run.pk}/pace/",
         ]
         sign_in(desktop, run.playbook.owner)
     else:

@@ -29,9 +29,11 @@ from apps.decisioning.decisions.models import Decision
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run, RunBatch
 from apps.delivery.sending import windows
 from apps.delivery.sending.models import (
+    Allowance,
     DeliveryAttempt,
     Dispatch,
     EventRaw,
+    Home,
     Message,
     MessageEvent,
     Sender,
@@ -93,6 +95,8 @@ _MADE_HERE: tuple[type[Model], ...] = (
     Dispatch,
     Sender,
     SweepMark,
+    Allowance,
+    Home,
     Decision,
     RunBatch,
     Run,

@@ -281,7 +281,7 @@ def version_withdrawn(playbook: Playbook, version: PlaybookVersion, by: User) ->
     cancelled = 0
     for run in playbook.runs.exclude(state=Run.State.CANCELLED).select_related("version"):
         if run.state != Run.State.DECIDED or run_deadline(run) > now():
-            _cancel(run, by)
+            run_halt(run, by)
             cancelled += 1
     return {"runs_cancelled": cancelled, "journeys_cancelled": journeys}
 
@@ -431,17 +431,18 @@ def run_cancel(*, run_id: int, by: User) -> Run:
             raise NotFound("run_unknown", "There is no such run")
         right_require(by, "stop", run.playbook, what="stop this run")
         if run.state != Run.State.CANCELLED:
-            _cancel(run, by)
+            run_halt(run, by)
         if not run.step and not in_one_go(run.version.spec):
             journeys_cancel(
                 playbook_id=run.playbook_id, occasion_key=run.occasion_key, at=now(), reason="its run was cancelled"
             )
             for other in Run.objects.filter(playbook=run.playbook_id, occasion_key=run.occasion_key).exclude(step=""):
-                _cancel(other, by)
+                run_halt(other, by)
     return run
 
 
-def _cancel(run: Run, by: User | None) -> None:
+def run_halt(run: Run, by: User | None) -> None:
+    """Cancel a run inside the caller's transaction; by: who wants it, None for the installation itself."""
     if not Run.objects.filter(pk=run.pk).exclude(state=Run.State.CANCELLED).update(state=Run.State.CANCELLED):
         return
     run.state = Run.State.CANCELLED

@@ -202,7 +202,7 @@ def _audience_look(playbook_id: int, at: datetime) -> int:
             return 0
         if mark is not None and not known:  # another rule: who was in the old audience says nothing
             cursor.execute("DELETE FROM playbooks_member WHERE playbook_id = %s", [playbook_id])
-        entrants = _members_renew(cursor, playbook_id, rule_parse(spec["audience_rule"]), at)
+        entrants = members_renew(cursor, playbook_id, rule_parse(spec["audience_rule"]), at)
         TriggerMark.objects.update_or_create(
             playbook_id=playbook_id,
             defaults={"looked_at": at, "audience_rule": spec["audience_rule"]},
@@ -222,7 +222,7 @@ def _audience_look(playbook_id: int, at: datetime) -> int:
         return len(enrolled.begun)
 
 
-def _members_renew(cursor: CursorWrapper, playbook_id: int, rule: Rule, at: datetime) -> list[int]:
+def members_renew(cursor: CursorWrapper, playbook_id: int, rule: Rule, at: datetime) -> list[int]:
     """Note who is in now, and forget who left. Returns those who are new; two statements, whatever their number."""
     people = audience_sql(rule, at)
     cursor.execute(

@@ -99,6 +99,15 @@ def sms_channel(
     return FallingChannel(made)
 
 
+def provider_preferred(providers: Sequence[tuple[str, Mapping[str, Any]]], kind: str) -> str:
+    """The name of the first of a kind's providers (`email`, `sms`) that may be tried now; of the first if none may."""
+    for name, _ in providers:
+        known = _remembered.get(name if kind == "email" else f"{kind}:{name}")
+        if known is None or known.allows(time.monotonic()):
+            return name
+    return providers[0][0] if providers else ""
+
+
 class FallingChannel:
     """Hands over by the first provider that may be tried. Not for use by several threads."""
 

@@ -14,17 +14,24 @@ from apps.data.profiles.vault import Erased, Tampered, Vault, vault_open
 from apps.decisioning.decisions.sealing import decision_open
 
 from .contracts import Claimed
+from .home import ELSEWHERE
+from .limits import Wanted, domain_of, limits_take
 from .models import Message
 from .rules import ERASED, TAMPERED, WAITING, leaving
 
 State = Message.State
 
-_OPEN_DISPATCHES = """
-SELECT id FROM sending_dispatch
+_OPEN_DISPATCHES = f"""
+SELECT id, per_minute, needs_consent FROM sending_dispatch AS dispatch
 WHERE state = 'active' AND channel = %(channel)s AND not_after > clock_timestamp()
+  AND NOT EXISTS ({ELSEWHERE})
+  AND NOT (needs_consent AND (%(urgent)s OR EXISTS (
+    SELECT FROM sending_allowance AS allowance
+    WHERE allowance.key IN ('provider:' || %(provider)s, 'run:' || dispatch.id)
+      AND allowance.held_until > clock_timestamp())))
 ORDER BY needs_consent, id
-"""
-# What nobody needs consent for (transactional) goes first; then the older run.
+"""  # noqa: S608  # constants
+# What nobody needs consent for (transactional) goes first, and whatever limits say; then the older run.
 
 _WAITING = f"""
 SELECT EXISTS (
@@ -37,7 +44,7 @@ SELECT EXISTS (
 
 _CLAIM = f"""
 WITH picked AS (
-  SELECT waiting.id FROM ({_OPEN_DISPATCHES}) AS dispatch
+  SELECT waiting.id, dispatch.per_minute, dispatch.needs_consent FROM ({_OPEN_DISPATCHES}) AS dispatch
   CROSS JOIN LATERAL (
     SELECT id FROM sending_message
     WHERE dispatch_id = dispatch.id AND state IN ('queued', 'retry') AND not_before <= clock_timestamp()
@@ -49,11 +56,11 @@ claimed AS (
       lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
   FROM picked WHERE message.id = picked.id AND message.state = ANY(%(from)s)
   RETURNING message.id, message.fence, message.dispatch_id, message.profile_id, message.compiled_id,
-            message.address_digest, message.key_id, message.dated_at)
+            message.address_digest, message.key_id, message.dated_at, picked.per_minute, picked.needs_consent)
 SELECT claimed.*, decision.sealed
 FROM claimed
 JOIN decisions_decision AS decision ON decision.id = claimed.id
-ORDER BY claimed.dispatch_id, claimed.id
+ORDER BY claimed.needs_consent, claimed.dispatch_id, claimed.id
 """  # noqa: S608  # constants
 
 _RELEASE = """
@@ -64,24 +71,37 @@ WHERE message.id = held.id AND message.fence = held.fence AND message.state = AN
 """
 
 
-def messages_waiting(*, channel: Channel) -> bool:
-    """Whether a message of the channel could be claimed now."""
+_PUT_BACK = """
+UPDATE sending_message AS message
+SET state = 'queued', sender_id = NULL, lease_until = NULL, not_before = coalesce(back.until, message.not_before)
+FROM unnest(%s::uuid[], %s::timestamptz[]) AS back(id, until)
+WHERE message.id = back.id AND message.state = ANY(%s)
+"""
+
+
+def messages_waiting(*, channel: Channel, provider: str = "", urgent: bool = False) -> bool:
+    """Whether a message of the channel could be claimed now. As `messages_claim`."""
     with connection.cursor() as cursor:
-        cursor.execute(_WAITING, {"channel": channel})
+        cursor.execute(_WAITING, {"channel": channel, "provider": _limited(provider), "urgent": urgent})
         return bool(cursor.fetchone()[0])
 
 
-def messages_claim(*, sender_id: UUID, channel: Channel, count: int) -> list[Claimed]:
-    """Take up to `count` messages that are due, for SEND_LEASE_SECONDS by the database's clock.
+def messages_claim(
+    *, sender_id: UUID, channel: Channel, count: int, provider: str = "", urgent: bool = False
+) -> list[Claimed]:
+    """Take up to `count` messages that are due, for SEND_LEASE_SECONDS by the database's clock, as limits allow.
 
-    Rows that somebody else looks at are passed over, so that senders never wait for each other.
-    Raises MasterKeyMissing: then nothing was taken.
+    provider: whom they would go to, for its limit; urgent: only what nobody needs to agree to (transactional).
+    Rows that somebody else looks at are passed over, so that senders never wait for each other; only where a limit is
+    set, they wait for its count. Raises MasterKeyMissing: then nothing was taken.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             _CLAIM,
             {
                 "channel": channel,
+                "provider": _limited(provider),
+                "urgent": urgent,
                 "count": count,
                 "sender": sender_id,
                 "lease": settings.SEND_LEASE_SECONDS,
@@ -90,8 +110,16 @@ def messages_claim(*, sender_id: UUID, channel: Channel, count: int) -> list[Cla
         )
         rows = cursor.fetchall()
         vault = vault_open(row[3] for row in rows)  # here, so that nothing stays claimed where no key can be read
-        opened = [_inputs(vault, decision_id=row[0], profile_id=row[3], sealed=bytes(row[8])) for row in rows]
+        opened = [_inputs(vault, decision_id=row[0], profile_id=row[3], sealed=bytes(row[10])) for row in rows]
         addresses = addresses_read(profile_ids=[row[3] for row in rows], kind=ADDRESS_KIND.get(channel, ""))
+        wanted = [
+            Wanted(dispatch_id=row[2], run=row[8], urgent=not row[9], domain=domain_of(addresses.get(row[3], "")))
+            for row in rows
+        ]
+        back = limits_take(cursor, wanted, provider=provider)
+        if back:
+            step = leaving(State.CLAIMED, to=State.QUEUED)
+            cursor.execute(_PUT_BACK, [[rows[place][0] for place in back], list(back.values()), step])
     return [
         Claimed(
             id=row[0],
@@ -106,8 +134,14 @@ def messages_claim(*, sender_id: UUID, channel: Channel, count: int) -> list[Cla
             address=addresses.get(row[3], ""),
             fault=fault,
         )
-        for row, (inputs, fault) in zip(rows, opened, strict=True)
+        for place, (row, (inputs, fault)) in enumerate(zip(rows, opened, strict=True))
+        if place not in back
     ]
+
+
+def _limited(provider: str) -> str:
+    """A provider that has a limit, else "": what was held for one that is gone holds nothing."""
+    return provider if f"provider:{provider}" in settings.SEND_LIMITS else ""
 
 
 def _inputs(vault: Vault, *, decision_id: UUID, profile_id: int, sealed: bytes) -> tuple[dict[str, Any], str]:

@@ -31,7 +31,7 @@ _SETTLE = """
 WITH taken AS (SELECT * FROM unnest(%s::uuid[], %s::text[]) AS taken(id, digest)),
 moved AS (
   UPDATE sending_message AS message
-  SET state = 'sent', sender_id = NULL, lease_until = NULL, finished_at = clock_timestamp()
+  SET state = 'sent', reason = '', sender_id = NULL, lease_until = NULL, finished_at = clock_timestamp()
   FROM taken
   WHERE message.id = taken.id AND message.address_digest = decode(taken.digest, 'hex') AND message.state = ANY(%s)
   RETURNING message.id, message.attempts)
@@ -46,8 +46,9 @@ _AGAIN = """
 WITH again AS (
   SELECT message.id FROM sending_message AS message
   JOIN sending_dispatch AS dispatch ON dispatch.id = message.dispatch_id
-  WHERE message.state = 'uncertain' AND NOT dispatch.needs_consent AND dispatch.state = 'active'
-    AND dispatch.not_after > clock_timestamp() AND message.finished_at < clock_timestamp() - make_interval(secs => %s)
+  WHERE message.state = 'uncertain' AND message.reason <> 'restored' AND NOT dispatch.needs_consent
+    AND dispatch.state = 'active' AND dispatch.not_after > clock_timestamp()
+    AND message.finished_at < clock_timestamp() - make_interval(secs => %s)
     AND (SELECT count(*) FROM sending_deliveryattempt AS attempt
          WHERE attempt.message_id = message.id AND attempt.outcome = 'unknown') < %s
   ORDER BY message.id LIMIT %s FOR UPDATE OF message SKIP LOCKED)

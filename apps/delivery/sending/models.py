@@ -42,6 +42,7 @@ class Dispatch(models.Model):
         help_text="when it may go out: quiet hours, weekdays, the zone where a person's isn't known",
     )
     not_after = models.DateTimeField(help_text="nothing goes out later than this")
+    per_minute = models.PositiveIntegerField(null=True, help_text="messages at most; none: as fast as it goes")
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
     created_at = models.DateTimeField(default=now)
 
@@ -263,6 +264,41 @@ class EventRaw(models.Model):
 
     def __str__(self) -> str:
         return f"What was said of event {self.pk}"
+
+
+class Allowance(models.Model):
+    """How much of a limit is used up (`limits.py`): a bucket of messages that fills by time, and the day's count."""
+
+    key = models.CharField(primary_key=True, max_length=300, help_text="run:ID, provider:NAME or domain:NAME")
+    tokens = models.FloatField(help_text="messages that may go at once; below 0: more went than may")
+    filled_at = models.DateTimeField()
+    day = models.DateField(help_text="of UTC")
+    day_count = models.PositiveIntegerField(help_text="messages of that day")
+    held_until = models.DateTimeField(null=True, help_text="claims pass its messages over until then")
+    turn_at = models.DateTimeField(null=True, help_text="the last turn that was given to a message which waits")
+
+    class Meta:
+        indexes = [models.Index(fields=["filled_at"], name="allowance_to_forget")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Home(models.Model):
+    """The database in which the ledger lives (`home.py`): one row. held_since: nothing goes out since then."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    system_identifier = models.BigIntegerField(help_text="of the cluster")
+    database_oid = models.BigIntegerField(help_text="of the database in it")
+    timeline = models.IntegerField(help_text="begun anew by a recovery to a point in time and by a promoted standby")
+    since = models.DateTimeField()
+    held_since = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="home_is_one")]
+
+    def __str__(self) -> str:
+        return f"database {self.database_oid} of cluster {self.system_identifier}"
 
 
 class SweepMark(models.Model):

@@ -10,8 +10,8 @@ from django.dispatch import receiver
 from apps.decisioning.decisions.signals import decisions_made, run_stopped
 from apps.foundation.core.queue import enqueue_on_commit
 
-from .services import channel_of, dispatch_take_up, run_stop
-from .tasks import window_send
+from .services import dispatch_take_up, run_stop
+from .tasks import to_wake
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,8 @@ def decisions_become_messages(*, run_id: int, first_id: UUID | None = None, **kw
         logger.warning("decisions of run %s wait for the sweep (%s)", run_id, type(error).__name__)
         return
     if taken:
-        enqueue_on_commit(window_send, channel_of(run_id))
+        for task, kind in to_wake(run_id):
+            enqueue_on_commit(task, kind)
 
 
 @receiver(run_stopped, dispatch_uid="sending")

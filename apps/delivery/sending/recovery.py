@@ -30,11 +30,12 @@ from apps.foundation.core.errors import DomainError
 
 from .contracts import Result
 from .evidence import uncertain_send_again
+from .home import home_look, home_move
 from .journal import DeadJournal, JournalBusy, JournalReading
-from .models import DeliveryAttempt, Dispatch, Message, Sender, SweepMark
+from .models import Allowance, DeliveryAttempt, Dispatch, Message, Sender, SweepMark
 from .reports import events_apply_due
 from .results import results_record
-from .rules import AFTER, WAITING, leaving
+from .rules import AFTER, HELD, RESTORED, WAITING, leaving
 from .sender import boot_id, host_name
 from .services import dispatch_take_up, messages_cancel
 
@@ -83,6 +84,18 @@ UPDATE sending_deliveryattempt AS attempt SET outcome = 'unknown', finished_at =
 FROM moved WHERE attempt.message_id = moved.id AND attempt.number = moved.attempts AND attempt.outcome = 'begun'
 """
 
+_RESTORED = """
+WITH moved AS (
+  UPDATE sending_message
+  SET state = 'uncertain', reason = %s, sender_id = NULL, lease_until = NULL, finished_at = clock_timestamp()
+  WHERE state = ANY(%s)
+  RETURNING id, attempts),
+attempt AS (
+  UPDATE sending_deliveryattempt AS attempt SET outcome = 'unknown', finished_at = clock_timestamp()
+  FROM moved WHERE attempt.message_id = moved.id AND attempt.number = moved.attempts AND attempt.outcome = 'begun')
+SELECT id FROM moved
+"""
+
 _TOO_LATE = """
 WITH late AS (
   SELECT message.id FROM sending_dispatch AS dispatch
@@ -109,6 +122,7 @@ WHERE decision.id >= %s AND decision.outcome = 'send'
 def sweep() -> None:
     """Everything, in the order in which one part makes work for the next. A part that fails leaves the others alone."""
     for part in (
+        home_look,
         senders_settle,
         leases_end,
         uncertain_send_again,
@@ -117,6 +131,7 @@ def sweep() -> None:
         messages_end_cancelled,
         events_apply_due,
         senders_forget,
+        allowances_forget,
     ):
         try:
             part()
@@ -196,6 +211,21 @@ def leases_end() -> int:
     return moved
 
 
+def ledger_take_over() -> int:
+    """Go on with a ledger that was restored, or held: what waits or is held in it becomes uncertain. Returns how many.
+
+    It may have been handed over since the backup was made. The relay's log tells of what was (`messages_settle`); the
+    rest stays uncertain and is not sent, whatever its purpose. In one transaction; safe to repeat.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        decisions_take_up()
+        steps = leaving(*WAITING, *HELD, to=State.UNCERTAIN)
+        cursor.execute(_RESTORED, [RESTORED, steps])
+        moved = int(cursor.rowcount)
+        home_move()
+    return moved
+
+
 def messages_end_late() -> int:
     """Withhold what waited past its run's «not after». Returns how many messages moved."""
     with transaction.atomic(), connection.cursor() as cursor:
@@ -249,6 +279,11 @@ def senders_wanted(channel: Channel = Channel.EMAIL) -> int:
     alive = Sender.objects.filter(settled_at=None, heartbeat_at__gt=Now() - timedelta(seconds=30)).count()
     least = 1 if due and channel != Channel.EMAIL else 0
     return max(least, -(-due // settings.SEND_CLAIM) - alive)
+
+
+def allowances_forget() -> int:
+    """Remove what was counted under limits that nothing fell under for long. Returns how many."""
+    return Allowance.objects.filter(filled_at__lt=Now() - KEEP).delete()[0]
 
 
 def senders_forget() -> int:

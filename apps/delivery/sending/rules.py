@@ -17,10 +17,13 @@ FIRST: Final = frozenset({_State.QUEUED, _State.WITHHELD, _State.CANCELLED})
 """The states in which a message may begin."""
 
 STEPS: Final[dict[str, frozenset[str]]] = {
-    _State.QUEUED: frozenset({_State.CLAIMED, _State.WITHHELD, _State.CANCELLED}),
-    _State.RETRY: frozenset({_State.CLAIMED, _State.WITHHELD, _State.CANCELLED}),
+    # to uncertain from all of these: restored from a backup, and perhaps handed over since it was made
+    _State.QUEUED: frozenset({_State.CLAIMED, _State.WITHHELD, _State.CANCELLED, _State.UNCERTAIN}),
+    _State.RETRY: frozenset({_State.CLAIMED, _State.WITHHELD, _State.CANCELLED, _State.UNCERTAIN}),
     # back to queued: released, or its lease ran out; nothing was handed over
-    _State.CLAIMED: frozenset({_State.SENDING, _State.QUEUED, _State.WITHHELD, _State.FAILED, _State.CANCELLED}),
+    _State.CLAIMED: frozenset(
+        {_State.SENDING, _State.QUEUED, _State.WITHHELD, _State.FAILED, _State.CANCELLED, _State.UNCERTAIN}
+    ),
     # back to queued: evidence that nothing was begun; withheld, cancelled: the gate was asked again and said no
     _State.SENDING: frozenset(
         {
@@ -94,6 +97,8 @@ PASSED_ON: Final = (_Kind.OPENED, _Kind.CLICKED, _Kind.BOUNCED, _Kind.COMPLAINED
 
 ERASED: Final = "erased"
 """Why a message is withheld whose person was erased: what it is made of can't be read any more."""
+RESTORED: Final = "restored"
+"""Why a message is uncertain that waited in a backup: it may have gone out since. It is not sent again."""
 TAMPERED: Final = "tampered"
 """Why a message failed whose inputs do not open: somebody changed them in the database."""
 

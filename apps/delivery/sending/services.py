@@ -11,16 +11,18 @@ from apps.data.profiles.mail import mail_is_elsewhere
 from apps.decisioning.decisions.selectors import dispatch_terms
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
-from apps.foundation.core.errors import Conflict, NotFound
+from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.core.live import live_publish
 from apps.foundation.governance.services import audit_record
 
 from .gate import dispatch_lock
-from .models import Dispatch, Message
+from .home import home_adopt
+from .models import Allowance, Dispatch, Message
 from .rules import WAITING, leaving
 
 State = Message.State
 
+PER_MINUTE_MOST: Final = 1_000_000
 CANCEL_AT_ONCE: Final = 5000
 """Messages that a cancellation moves itself; the sweep moves the rest. None of them can be claimed any more."""
 
@@ -103,6 +105,7 @@ def _dispatch_locked(run_id: int) -> Dispatch:
             found.not_after = terms.not_after
             found.save(update_fields=["not_after"])
         return found
+    home_adopt()
     Dispatch.objects.bulk_create(
         [
             Dispatch(
@@ -134,9 +137,13 @@ def _dispatch_locked(run_id: int) -> Dispatch:
     return found
 
 
-def channel_of(run_id: int) -> str:
-    """By which kind of channel a run's messages go out; e-mail of a run that has none."""
-    return Dispatch.objects.filter(run_id=run_id).values_list("channel", flat=True).first() or str(Channel.EMAIL)
+def channel_of(run_id: int) -> tuple[str, bool]:
+    """By which kind of channel a run's messages go out, and whether they are urgent: nobody needs to agree to them.
+
+    E-mail that is not, of a run that has none.
+    """
+    found = Dispatch.objects.filter(run_id=run_id).values_list("channel", "needs_consent").first()
+    return (str(Channel.EMAIL), False) if found is None else (found[0], not found[1])
 
 
 def dispatch_pause(*, dispatch_id: int, by: User | None = None) -> None:
@@ -151,6 +158,22 @@ def dispatch_pause(*, dispatch_id: int, by: User | None = None) -> None:
 def dispatch_resume(*, dispatch_id: int, by: User | None = None) -> None:
     """Let a paused run go on; the sweep wakes senders. Raises NotFound, NotAllowed, Conflict when it was cancelled."""
     _order(dispatch_id, by, to=Dispatch.State.ACTIVE, only_from=(Dispatch.State.ACTIVE, Dispatch.State.PAUSED))
+
+
+def dispatch_throttle(*, dispatch_id: int, per_minute: int | None) -> None:
+    """Let at most so many messages of a run out in a minute; None: as fast as it goes. The caller asks for the right.
+
+    It holds for what is claimed from then on. Raises NotFound; Invalid for a number below 1.
+    """
+    if per_minute is not None and not 1 <= per_minute <= PER_MINUTE_MOST:
+        raise Invalid("per_minute", f"Give a whole number from 1 to {PER_MINUTE_MOST}, or none")
+    with transaction.atomic():
+        dispatch = Dispatch.objects.select_for_update(no_key=True).filter(pk=dispatch_id).first()
+        if dispatch is None:
+            raise NotFound("dispatch_unknown", "There is no such dispatch")
+        Dispatch.objects.filter(pk=dispatch_id).update(per_minute=per_minute)
+        Allowance.objects.filter(key=f"run:{dispatch_id}").delete()
+        transaction.on_commit(lambda: live_publish(f"run-{dispatch.run_id}"))
 
 
 def dispatch_cancel(*, dispatch_id: int, by: User | None = None) -> None:

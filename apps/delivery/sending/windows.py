@@ -26,7 +26,7 @@ from apps.delivery.channels.breaker import Breaker
 from apps.delivery.channels.contracts import Envelope, Receipt
 from apps.delivery.channels.contracts import Outcome as ChannelOutcome
 from apps.delivery.channels.errors import OutcomeUnknown, Unavailable, Withdrawn
-from apps.delivery.channels.falling import mail_channel, sms_channel
+from apps.delivery.channels.falling import mail_channel, provider_preferred, sms_channel
 from apps.delivery.channels.one_by_one import channel_ready, hand_over_all
 from apps.delivery.channels.push import GONE, PushChannel
 from apps.delivery.channels.web import WebChannel
@@ -96,14 +96,32 @@ def channel_open(kind: ChannelKind = ChannelKind.EMAIL) -> Channel:
     return channel
 
 
-def messages_send(*, kind: ChannelKind = ChannelKind.EMAIL, seconds: float = LOOP_SECONDS) -> bool:
+def provider_now(kind: ChannelKind) -> str:
+    """Who would take a message of that kind now: its first provider that is not left alone; "" where it has none."""
+    named = {ChannelKind.EMAIL: settings.MAIL_PROVIDERS, ChannelKind.SMS: settings.SMS_PROVIDERS}
+    return provider_preferred(named.get(kind, []), kind)
+
+
+def urgent_waiting(kind: ChannelKind) -> bool:
+    """Whether something that nobody needs to agree to could go out now."""
+    return messages_waiting(channel=kind, provider=provider_now(kind), urgent=True)
+
+
+def messages_send(
+    *, kind: ChannelKind = ChannelKind.EMAIL, seconds: float = LOOP_SECONDS, urgent: bool = False
+) -> bool:
     """Send what is due by one kind of channel, for at most about `seconds`. Returns whether something is left that
     could be sent now.
 
+    urgent: only what nobody needs to agree to, so that it waits behind no campaign.
     Nothing due costs one query; a relay that is away costs one connection and touches no message.
     """
     breaker = _breakers.setdefault(kind, Breaker())
-    if kind not in kinds_set_up() or not breaker.allows(boottime()) or not messages_waiting(channel=kind):
+
+    def waiting() -> bool:
+        return messages_waiting(channel=kind, provider=provider_now(kind), urgent=urgent)
+
+    if kind not in kinds_set_up() or not breaker.allows(boottime()) or not waiting():
         return False
     try:
         channel = channel_open(kind)
@@ -113,7 +131,7 @@ def messages_send(*, kind: ChannelKind = ChannelKind.EMAIL, seconds: float = LOO
         return False
     try:
         with SenderProcess() as sender:
-            loop = SendLoop(sender, channel, kind=kind, until=boottime() + seconds)
+            loop = SendLoop(sender, channel, kind=kind, until=boottime() + seconds, urgent=urgent)
             try:
                 loop.run()
             except RelayAway as error:
@@ -132,15 +150,18 @@ def messages_send(*, kind: ChannelKind = ChannelKind.EMAIL, seconds: float = LOO
         return False
     finally:
         channel.close()
-    return messages_waiting(channel=kind)
+    return waiting()
 
 
 class SendLoop:
     """One sender at work. To its channel it is the `Caller`: it gives messages, has the last word, and is told."""
 
-    def __init__(self, sender: SenderProcess, channel: Channel, *, kind: ChannelKind, until: float) -> None:
+    def __init__(
+        self, sender: SenderProcess, channel: Channel, *, kind: ChannelKind, until: float, urgent: bool = False
+    ) -> None:
         """until: by `boottime()`."""
         self._sender = sender
+        self._urgent = urgent
         self._kind = kind
         self._breaker = _breakers.setdefault(kind, Breaker())
         self._channel = channel
@@ -164,7 +185,13 @@ class SendLoop:
     def run(self) -> None:
         """Work until nothing is due or the time is up. Raises RelayAway; what was not begun is given back before."""
         while boottime() < self._until:
-            claimed = messages_claim(sender_id=self._sender.id, channel=self._kind, count=settings.SEND_CLAIM)
+            claimed = messages_claim(
+                sender_id=self._sender.id,
+                channel=self._kind,
+                count=settings.SEND_CLAIM,
+                provider=provider_now(self._kind),
+                urgent=self._urgent,
+            )
             if not claimed:
                 break
             self._dispatches.update(Dispatch.objects.in_bulk({one.dispatch_id for one in claimed}))

@@ -69,6 +69,7 @@ class RunFigures:
     can_pause: bool
     can_resume: bool
     can_cancel: bool
+    per_minute: int | None = None
     came_back: CameBack | None = None
 
     @property
@@ -124,6 +125,7 @@ def run_figures(run: Run) -> RunFigures:
         can_pause=phase in ("deciding", "sending") and dispatch is not None,
         can_resume=phase == "paused",
         can_cancel=phase not in ("finished", "cancelled"),
+        per_minute=dispatch.per_minute if dispatch is not None else None,
         came_back=came_back(run.pk) if counts.sent else None,
     )
 

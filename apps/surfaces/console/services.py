@@ -4,7 +4,7 @@ from django.db import transaction
 
 from apps.decisioning.playbooks.models import Run
 from apps.delivery.sending.models import Dispatch
-from apps.delivery.sending.services import dispatch_pause, dispatch_resume
+from apps.delivery.sending.services import dispatch_pause, dispatch_resume, dispatch_throttle
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.errors import Conflict, NotFound
@@ -36,3 +36,15 @@ def run_resume(*, run_id: int, by: User) -> None:
         dispatch = _dispatch(run_id, by, "run", "resume this run")
         dispatch_resume(dispatch_id=dispatch.pk)
         audit_record(action="playbooks.run.resumed", actor=by, subject=Run.objects.get(pk=run_id))
+
+
+def run_throttle(*, run_id: int, per_minute: int | None, by: User) -> None:
+    """Let at most so many messages of a run out in a minute; None: as fast as it goes.
+
+    Raises NotAllowed, Conflict when nothing is to be sent (any more), Invalid.
+    """
+    with transaction.atomic():
+        dispatch = _dispatch(run_id, by, "run", "say how fast this run goes")
+        dispatch_throttle(dispatch_id=dispatch.pk, per_minute=per_minute)
+        run = Run.objects.get(pk=run_id)
+        audit_record(action="playbooks.run.throttled", actor=by, subject=run, data={"per_minute": per_minute})

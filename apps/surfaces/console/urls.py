@@ -10,6 +10,7 @@ urlpatterns = [
     path("runs/<int:run_id>/", views.run, name="run"),
     path("runs/<int:run_id>/pause/", views.run_pause, name="run_pause"),
     path("runs/<int:run_id>/resume/", views.run_resume, name="run_resume"),
+    path("runs/<int:run_id>/pace/", views.run_pace, name="run_pace"),
     path("runs/<int:run_id>/cancel/", views.run_stop, name="run_stop"),
     path("runs/<int:run_id>/messages/", views.run_message_list, name="run_messages"),
     path("messages/<uuid:decision_id>/", views.message, name="message"),

@@ -14,7 +14,7 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.playbooks.models import Run
 from apps.decisioning.playbooks.services import run_cancel
 from apps.foundation.accounts.rights import may
-from apps.foundation.core.errors import DomainError, NotFound
+from apps.foundation.core.errors import DomainError, Invalid, NotFound
 
 from . import services
 from .access import StaffRequest, asked, console_page, staff_page, staff_stream
@@ -89,6 +89,33 @@ def run_stop(request: StaffRequest, run_id: int) -> HttpResponse:
     return console_page(
         request, "console/run_stop.html", _("Cancel this run?"), {"run": found, "figures": run_figures(found)}
     )
+
+
+@staff_page("playbooks.view_run", "playbooks.run_playbook")
+def run_pace(request: StaffRequest, run_id: int) -> HttpResponse:
+    """How fast a run goes: messages a minute at most."""
+    found = _run(run_id)
+    asked(request.user, "run", found.playbook)
+    given, problem = request.POST.get("per_minute", "").strip(), ""
+    if request.method == "POST":
+        if given and not (given.isascii() and given.isdecimal() and len(given) < 10):
+            problem = _("Give a whole number, or nothing")
+        else:
+            try:
+                services.run_throttle(run_id=found.pk, per_minute=int(given) if given else None, by=request.user)
+            except Invalid as error:
+                problem = error.message
+            except DomainError as error:
+                notices.error(request, error.message)
+                return redirect("console:run", run_id=found.pk)
+            else:
+                said = _("At most %(count)s a minute from now on.") % {"count": given}
+                notices.success(request, said if given else _("As fast as it goes."))
+                return redirect("console:run", run_id=found.pk)
+    figures = run_figures(found)
+    shown = given if problem else figures.per_minute or ""
+    context = {"run": found, "figures": figures, "shown": shown, "problem": problem}
+    return console_page(request, "console/run_pace.html", _("How fast this run goes"), context)
 
 
 def _done(request: HttpRequest, found: Run, do: Any, said: str) -> HttpResponse:

@@ -35,6 +35,7 @@ REASONS: Mapping[str, Any] = {
     "retries_exhausted": _("The mail server put it off too often"),
     "uncertain": _("Handed over, and no answer came"),
     "cancelled": _("The run was cancelled"),
+    "restored": _("Waited in a backup that was restored, so it may be out already"),
     "digest": _("Kept for the digest that they chose"),
     "digest_empty": _("Nothing of what was collected can be shown any more"),
     "digest_changed": _("They switched off a topic in it meanwhile; the rest comes in another digest"),

@@ -14,9 +14,9 @@ from apps.delivery.sending.rules import AFTER, COUNTED, FIRST, HELD, STEPS, WAIT
 State = Message.State
 
 ALLOWED = {
-    "queued": "claimed withheld cancelled",
-    "retry": "claimed withheld cancelled",
-    "claimed": "sending queued withheld failed cancelled",
+    "queued": "claimed withheld cancelled uncertain",
+    "retry": "claimed withheld cancelled uncertain",
+    "claimed": "sending queued withheld failed cancelled uncertain",
     "sending": "sent retry failed uncertain queued withheld cancelled",
     "uncertain": "sent retry failed queued delivered bounced complained",
     "sent": "delivered bounced complained",

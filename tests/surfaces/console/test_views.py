@@ -46,12 +46,13 @@ PAGES = [
     ("runs", []),
     ("run", ["run_id"]),
     ("run_stop", ["run_id"]),
+    ("run_pace", ["run_id"]),
     ("run_messages", ["run_id"]),
     ("message", ["decision_id"]),
     ("reviews", []),
     ("review", ["review_id"]),
 ]
-ORDERS = ["run_pause", "run_resume", "run_stop"]
+ORDERS = ["run_pause", "run_resume", "run_pace", "run_stop"]
 
 
 def address(name: str, names: list[str], world: dict[str, Any]) -> str:
@@ -113,6 +114,30 @@ def test_orders_are_given_by_post_only(world: dict[str, Any], name: str) -> None
 
     assert response.status_code == 405
     assert Dispatch.objects.get().state == Dispatch.State.ACTIVE
+
+
+def test_a_publisher_says_how_fast_a_run_goes() -> None:
+    publisher = make_user("publisher")
+    client = signed_in(publisher)
+    run = make_run(people=1, owner=publisher)
+    make_message(run=run, state="queued")
+    pace = reverse("console:run_pace", args=[run.pk])
+
+    page = client.post(pace, {"per_minute": "1200"}, follow=True).content.decode()
+
+    assert "1,200 messages a minute" in page
+    assert Dispatch.objects.get().per_minute == 1200
+    assert AuditEntry.objects.get(action="playbooks.run.throttled").data == {"per_minute": 1200}
+
+    # what can't be meant is said at the field, and changes nothing
+    for wrong in ("0", "many", "-1", "1000001", "٣"):
+        page = client.post(pace, {"per_minute": wrong}).content.decode()
+        assert 'aria-invalid="true"' in page
+        assert f'value="{wrong}"' in page
+    assert Dispatch.objects.get().per_minute == 1200
+
+    client.post(pace, {"per_minute": ""})
+    assert Dispatch.objects.get().per_minute is None
 
 
 def test_orders_need_their_csrf_token(world: dict[str, Any]) -> None:
