@@ -222,6 +222,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "rights.py": "who may do what to audiences",
         "exporting.py": "an audience as a file, also hashed for advertising platforms",
         "membership.py": "audiences within audiences",
+        "merging.py": "who is in a watched audience, of two who are one",
         "parsing.py": "rules from JSON and back",
         "reading.py": "rules in plain language",
         "schema.py": "the form of a rule, as JSON Schema",

@@ -30,13 +30,15 @@ EXITED: Final = "Audience Exited"
 _PORTION: Final = 5_000
 _LOOK_LOCK: Final = 7207  # class of the advisory locks under which an audience is looked at
 
-# Whose data may only be kept (GDPR, Article 18), and who was erased, is in no audience that is told of.
+# Whose data may only be kept (GDPR, Article 18), and who was erased, is in no audience that is told of. Who was merged
+# is nobody by that number, and is who they were again if it is undone.
 _RENEW = """
 WITH now_in AS MATERIALIZED (
     SELECT p.id {people} AND p.restricted_at IS NULL AND p.erased_at IS NULL
 ), gone AS (
     DELETE FROM audiences_audiencemember AS member WHERE member.audience_id = %s
         AND NOT EXISTS (SELECT FROM now_in WHERE now_in.id = member.profile_id)
+        AND NOT EXISTS (SELECT FROM profiles_profile p WHERE p.id = member.profile_id AND p.merged_into_id IS NOT NULL)
     RETURNING profile_id
 ), come AS (
     INSERT INTO audiences_audiencemember (audience_id, profile_id, since)

@@ -8,7 +8,8 @@ from django.db import transaction
 
 from apps.data.events.models import Event
 from apps.data.features.models import EventTally
-from apps.data.profiles.models import Profile
+from apps.data.profiles.merging import profiles_merge, profiles_unmerge
+from apps.data.profiles.models import Merge, Profile
 from apps.decisioning.audiences.models import Audience, AudienceMember
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.audiences.selectors import audience_count
@@ -86,6 +87,21 @@ def test_who_may_only_be_kept_is_told_of_neither_coming_nor_going() -> None:
 
     assert told() == []
     assert not AudienceMember.objects.exists()
+
+
+def test_a_merge_is_neither_an_entry_nor_an_exit() -> None:
+    audience = watched(_GERMANS)
+    kept, absorbed, other = make_profile(country="DE"), make_profile(country="DE"), make_profile(country="FR")
+    audience_look(audience_id=audience.pk, at=now())
+
+    merge = profiles_merge(kept_id=kept.pk, absorbed_id=absorbed.pk, why=Merge.Why.STAFF)
+    assert audience_look(audience_id=audience.pk, at=now()) == Look()
+    profiles_unmerge(merge_id=merge.pk, actor=make_user("administrator"))
+    assert audience_look(audience_id=audience.pk, at=now()) == Look()
+    profiles_merge(kept_id=kept.pk, absorbed_id=other.pk, why=Merge.Why.STAFF)
+
+    assert audience_look(audience_id=audience.pk, at=now()) == Look()
+    assert told() == []
 
 
 def test_another_rule_begins_anew_also_one_that_is_named_and_an_end_forgets() -> None:
