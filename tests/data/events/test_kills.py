@@ -1,0 +1,155 @@
+"""Redis killed, consumers killed, the database's connections cut: what was accepted is there and counted once."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+import pytest
+import redis
+from django.conf import settings as django_settings
+from django.db import connection
+from pytest_django import Settings
+
+from apps.data.events.accepting import body_accept
+from apps.data.events.contracts import EventSource
+from apps.data.events.errors import StreamDown, StreamFull
+from apps.data.events.models import DeadLetter, Event
+from apps.data.events.stream import stream_client, stream_look
+from apps.data.features.selectors import features_read
+from apps.foundation.core.clock import now
+from bin.lib.places import redis_programs
+from bin.lib.servers import free_port
+from tests.factories import known_by
+from tests.flows.conftest import wait_for
+
+SHOP = EventSource("api:web", "shop")
+BATCH = 50
+
+
+@dataclass
+class Way:
+    """The way of events with a Redis and consumers of its own, all of which may be killed."""
+
+    folder: Path
+    port: int
+    environment: dict[str, str]
+    redis: "subprocess.Popen[bytes] | None" = None
+    consumers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    def redis_start(self) -> None:
+        """A Redis that has each change on its disk before it answers."""
+        command = [str(redis_programs() / "redis-server"), "--port", str(self.port), "--dir", str(self.folder)]
+        command += ["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--bind", "127.0.0.1"]
+        self.redis = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_for(self._answers, seconds=30, what="Redis answers")
+
+    @staticmethod
+    def _answers() -> bool:
+        try:
+            return bool(stream_client().ping())
+        except redis.RedisError:
+            return False
+
+    def redis_kill(self) -> None:
+        assert self.redis is not None
+        self.redis.kill()
+        self.redis.wait(20)
+        self.redis_start()
+
+    def consumer_start(self) -> None:
+        command = [sys.executable, "manage.py", "events_consume", "--count", "100"]
+        self.consumers.append(subprocess.Popen(command, cwd=django_settings.BASE_DIR, env=self.environment))
+
+    def consumer_kill(self) -> None:
+        """kill -9 to the oldest one, and another in its place."""
+        self.consumer_start()
+        oldest = self.consumers.pop(0)
+        oldest.kill()
+        oldest.wait(20)
+
+    @staticmethod
+    def connections_cut() -> None:
+        """What a restart of PostgreSQL is to whoever writes: cut off, in the middle of whatever it was doing."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+    def end(self) -> None:
+        for process in [*self.consumers, *([self.redis] if self.redis else [])]:
+            process.kill()
+            process.wait(20)
+
+
+@pytest.fixture
+def way(own_database: str, settings: Settings, tmp_path: Path) -> Iterator[Way]:
+    port = free_port()
+    settings.EVENT_REDIS_URL = f"redis://127.0.0.1:{port}/0"
+    url = urlsplit(os.environ["DATABASE_URL"])
+    environment = os.environ | {
+        "DATABASE_URL": urlunsplit(url._replace(path=f"/{own_database}")),
+        "REDIS_URL": django_settings.REDIS_URL,
+        "EVENT_REDIS_URL": settings.EVENT_REDIS_URL,
+        "EVENT_CLAIM_SECONDS": "1",
+        "LOG_LEVEL": "ERROR",
+    }
+    made = Way(tmp_path, port, environment)
+    made.redis_start()
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def send(ids: list[str]) -> None:
+    """Send a batch as a client does: again and again until it is accepted."""
+    calls = [{"type": "track", "event": "Product Viewed", "userId": "u", "messageId": one} for one in ids]
+    body = orjson.dumps({"batch": calls})
+    until = time.monotonic() + 60
+    while True:
+        try:
+            body_accept(source=SHOP, shape="segment", body=body)
+        except (StreamDown, StreamFull):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        else:
+            return
+
+
+def all_counted_once(way: Way, events: int, blows: int, seed: int) -> None:
+    chance = random.Random(seed)
+    way.consumer_start()
+    kinds: list[Callable[[], None]] = [way.consumer_kill, way.redis_kill, way.connections_cut]
+    starts = range(0, events, BATCH)
+    plan = dict(zip(chance.sample(list(starts), blows), kinds * blows, strict=False))
+    sent = [f"m-{number}" for number in range(events)]
+    for start in starts:
+        send(sent[start : start + BATCH])
+        if (blow := plan.get(start)) is not None:
+            blow()
+    wait_for(lambda: stream_look().entries == 0, seconds=60 + events / 500, what="all is written down")
+
+    person = known_by("external_id", "shop:u")
+    told: list[Any] = list(Event.objects.filter(profile=person).values_list("message_id", flat=True))
+    assert sorted(told) == sorted(sent)
+    assert DeadLetter.objects.count() == 0
+    features = features_read(profile_ids=[person.pk], names=["product_views_30d"], as_of=now())
+    assert features[person.pk]["product_views_30d"] == events
+
+
+def test_a_few_events_under_blows(way: Way) -> None:
+    all_counted_once(way, events=1_500, blows=3, seed=3)
+
+
+@pytest.mark.slow
+def test_many_events_under_many_blows(way: Way) -> None:
+    all_counted_once(way, events=200_000, blows=60, seed=5)
