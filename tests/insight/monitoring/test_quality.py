@@ -18,7 +18,7 @@ def test_each_measure_is_counted_by_source_and_the_worst_comes_first() -> None:
     attribute_define(name="club", by=director, kind="choice", allowed=["gold", "silver"], required=True, fresh_days=30)
     attribute_define(name="diagnosis", by=director, sensitive=True)
     shop = [make_profile(source="shop", country="AT", attributes={"club": club}) for club in ("gold", "gold", "brass")]
-    make_profile(source="shop", country="Austria")
+    make_profile(source="shop", country="at")
     make_profile(source="app", country="DE", attributes={"club": 5}, email=None)
     attributes_put(profile_id=shop[0].pk, values={"diagnosis": "canary"}, source="test")
 
