@@ -114,7 +114,10 @@ def _ask(code: str, terms: Mapping[str, Any], sku: str, ends: float) -> Mapping[
             break
         try:
             body = outward_get(url, headers=headers, timeout=left, most=MOST, inside=settings.WEBHOOK_INSIDE_HOSTS)
-            fields = item_fields(terms["mapping"], orjson.loads(body))
+            said = orjson.loads(body)
+            if not isinstance(said, dict):
+                raise ValueError("not an object")
+            fields = item_fields(terms["mapping"], said)
         except OutwardFault as error:
             problem = error.code
             if error.status == 404:  # it answers well, and has no such item
