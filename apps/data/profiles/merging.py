@@ -46,17 +46,18 @@ def people_hold(profile_ids: Iterable[int]) -> dict[int, int]:
     """Who these profiles are, held until the caller's transaction ends: no merge of them commits before.
 
     For those who write rows of a person by a number that they learned earlier: else a row written at the moment of a
-    merge would stay with a profile that is nobody any more. One statement for a batch, another where some were merged.
+    merge would stay with a profile that is nobody any more. A number that is nobody's stands for
+    itself. One statement for a batch, another where some were merged.
     """
     found: dict[int, int] = {}
-    wanted = set(profile_ids)
+    asked = wanted = set(profile_ids)
     with connection.cursor() as cursor:
         while wanted:
             cursor.execute(_HOLD, [sorted(wanted)])
             rows = dict(cursor.fetchall())
             found |= {one: into or one for one, into in rows.items()}
             wanted = {into for into in rows.values() if into is not None} - found.keys()
-    return {one: found.get(into, into) for one, into in found.items()}
+    return {one: one for one in asked} | {one: found.get(into, into) for one, into in found.items()}
 
 
 def profiles_merge(
