@@ -70,3 +70,16 @@ def _fits(provider: str, secret: Any) -> bool:
     if provider == "ses":
         return all(topic.startswith("arn:aws") for topic in secret.split("|"))
     return provider == "sendgrid" or ":" in secret
+
+
+def dkim_keys_read(given: object) -> dict[str, dict[str, str]]:
+    """DKIM_KEYS: domain → selector → path of the private key. Raises EnvError."""
+    wrong = 'DKIM_KEYS: give JSON such as {"shop.example": {"s2026": "/run/secrets/dkim.pem"}}'
+    if not isinstance(given, Mapping):
+        raise EnvError(wrong)
+    read: dict[str, dict[str, str]] = {}
+    for domain, keys in given.items():
+        if not isinstance(keys, Mapping) or not all(isinstance(path, str) and path for path in keys.values()):
+            raise EnvError(wrong)
+        read[str(domain)] = {str(selector): path for selector, path in keys.items()}
+    return read

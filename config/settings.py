@@ -16,7 +16,7 @@ from .languages import languages_read
 from .limits import contact_limits_read
 from .naming import patterns_read
 from .pace import send_limits_read
-from .providers import mail_hooks_read, mail_providers_read, sms_providers_read
+from .providers import dkim_keys_read, mail_hooks_read, mail_providers_read, sms_providers_read
 from .unfold import UNFOLD as UNFOLD
 
 env = Env()
@@ -441,6 +441,8 @@ SMS_SEGMENTS = env.int("SMS_SEGMENTS", 6)
 """Segments that one SMS may have: each is paid for."""
 SEND_LIMITS = send_limits_read(env.json("SEND_LIMITS", {}))
 """How much may go by a provider and to a domain, a minute and a day, and how that grows at first."""
+DKIM_KEYS = dkim_keys_read(env.json("DKIM_KEYS", {}))
+"""Private keys that sign mail: domain, selector, and the path of a PEM file. Empty: the relay signs, or nobody does."""
 SEND_WINDOW = env.int("SEND_WINDOW", 100)
 """Messages that pass the gate in one transaction; a lost host leaves at most one window uncertain."""
 SEND_CLAIM = env.int("SEND_CLAIM", 400)

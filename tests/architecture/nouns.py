@@ -365,6 +365,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "verdicts.py": "what a refusal says of an address; pure",
         "breaker.py": "leaving a failing provider alone for a while",
         "mime.py": "the bytes of a message",
+        "dkim.py": "signatures over a message's finished bytes",
         "one_by_one.py": "many messages over a channel, several at a time or one",
         "smtp.py": "hand-over by SMTP: one file for each channel",
         "smtp_line.py": "one connection of it, step by step",

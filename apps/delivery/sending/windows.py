@@ -25,6 +25,7 @@ from apps.data.profiles.errors import MasterKeyMissing
 from apps.delivery.channels.breaker import Breaker
 from apps.delivery.channels.contracts import Envelope, Receipt
 from apps.delivery.channels.contracts import Outcome as ChannelOutcome
+from apps.delivery.channels.dkim import Signer
 from apps.delivery.channels.errors import OutcomeUnknown, Unavailable, Withdrawn
 from apps.delivery.channels.falling import mail_channel, provider_preferred, sms_channel
 from apps.delivery.channels.one_by_one import channel_ready, hand_over_all
@@ -163,6 +164,7 @@ class SendLoop:
         self._sender = sender
         self._urgent = urgent
         self._kind = kind
+        self._signer = Signer(settings.DKIM_KEYS if kind == ChannelKind.EMAIL else {})
         self._breaker = _breakers.setdefault(kind, Breaker())
         self._channel = channel
         self._until = until
@@ -291,7 +293,11 @@ class SendLoop:
                     otherwise=self._dispatches[claimed.dispatch_id].from_email,
                 ),
                 recipient=item.prepared.address,
-                content=item.prepared.content,
+                content=self._signer.sign(
+                    item.prepared.content,
+                    from_email=self._dispatches[claimed.dispatch_id].from_email,
+                    at=int(item.prepared.dated_at.timestamp()),
+                ),
                 key=str(claimed.id),
             )
         return None

@@ -2,8 +2,12 @@
 
 import email
 import email.policy
+from pathlib import Path
 
+import dkim
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import transaction
 from pytest_django import Settings
 
@@ -12,6 +16,7 @@ from apps.data.profiles.vault import key_destroy
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.signals import run_stopped
 from apps.decisioning.playbooks.models import Run
+from apps.delivery.channels.dkim import Signer
 from apps.delivery.sending import windows
 from apps.delivery.sending.models import DeliveryAttempt, Dispatch, Message, Sender
 from apps.delivery.sending.recovery import messages_end_late
@@ -71,6 +76,28 @@ def test_messages_arrive_once_and_are_the_same_again(relay: Relay) -> None:
     assert dispatch_take_up(run_id=run.pk) == 0
     assert messages_send() is False
     assert len(relay.accepted) == 45
+
+
+def test_what_goes_out_is_signed_and_what_can_be_made_again_is_the_message_below(
+    relay: Relay, settings: Settings, tmp_path: Path
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    settings.DKIM_KEYS = {"shop.example": {"e1": str(tmp_path / "key.pem")}}
+    run = make_run()
+    make_decisions(run, make_people(2), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    messages_send()
+    assert states() == {State.SENT: 2}
+    record = Signer(settings.DKIM_KEYS).keys["shop.example"][0].record.encode()
+    for one in relay.accepted:
+        assert dkim.verify(one.content, dnsfunc=lambda name, timeout=5: record)
+        assert b"list-unsubscribe:list-unsubscribe-post" in b"".join(one.content.partition(b"bh=")[0].split())
+        again = message_again(one.message_id)  # type: ignore[arg-type]
+        assert one.content.startswith(b"DKIM-Signature: ")
+        assert one.content.endswith(b"\r\n" + again)
 
 
 def test_each_fault_leads_to_its_state_and_the_others_go_out(relay: Relay, settings: Settings) -> None:
