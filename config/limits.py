@@ -19,6 +19,19 @@ class ContactLimit:
     channel: str = ""
 
 
+def item_limit_read(data: object) -> ContactLimit | None:
+    """The setting `ITEM_LIMIT`: count and days, or null for none. Raises EnvError."""
+    if data is None:
+        return None
+    if not isinstance(data, dict) or data.keys() != {"count", "days"}:
+        raise EnvError('ITEM_LIMIT must be a JSON object such as {"count": 2, "days": 30}, or null')
+    try:
+        [limit] = contact_limits_read([data])
+    except EnvError as error:
+        raise EnvError(str(error).replace("CONTACT_LIMITS", "ITEM_LIMIT")) from None
+    return limit
+
+
 def contact_limits_read(data: object) -> tuple[ContactLimit, ...]:
     """The setting: a list of objects with count, days, and where it is for one alone purpose and channel.
 

@@ -13,7 +13,7 @@ from .counts import counts_read
 from .inbound import inbound_systems_read
 from .keys import lookup_keys_read, master_keys_read
 from .languages import languages_read
-from .limits import contact_limits_read
+from .limits import contact_limits_read, item_limit_read
 from .naming import patterns_read
 from .pace import send_limits_read
 from .providers import dkim_keys_read, mail_hooks_read, mail_providers_read, sms_providers_read
@@ -364,6 +364,10 @@ TRIGGER_AUDIENCE_MINUTES = env.int("TRIGGER_AUDIENCE_MINUTES", 5)
 # Percent of people who get nothing of any playbook that needs consent: against them it is seen what messages bring.
 CONTACT_LIMITS = contact_limits_read(env.json("CONTACT_LIMITS", []))
 """How many messages one person may get across playbooks and channels."""
+ITEM_LIMIT = item_limit_read(env.json("ITEM_LIMIT", None))
+"""How often messages may show one item to one person."""
+ITEM_SHOWN_KEEP_DAYS = env.int("ITEM_SHOWN_KEEP_DAYS", 92)
+"""How long it is known which items messages showed; at least as long as the limit looks back."""
 ANSWER_KEEP_DAYS = env.int("ANSWER_KEEP_DAYS", 90)
 """How long it is kept what pages and apps asked about people, and what was answered."""
 ANSWER_SECONDS = env.float("ANSWER_SECONDS", 0.2, validate=validate.Range(min=0.02, max=10))

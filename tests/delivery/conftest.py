@@ -25,7 +25,7 @@ from apps.data.events.models import Event
 from apps.data.profiles.models import Identifier, Merge, Profile, ProfileKey
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template
-from apps.decisioning.decisions.models import Decision
+from apps.decisioning.decisions.models import Decision, ItemShown
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run, RunBatch
 from apps.delivery.sending import windows
 from apps.delivery.sending.models import (
@@ -97,6 +97,7 @@ _MADE_HERE: tuple[type[Model], ...] = (
     SweepMark,
     Allowance,
     Home,
+    ItemShown,
     Decision,
     RunBatch,
     Run,

@@ -4,7 +4,7 @@ Order: consent → holdout → eligibility → exclusions → caps → ranking �
 reason. `reading.py` brings what it looks at, for a batch and for one person alike; `replay.py` asks it again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -44,6 +44,8 @@ OUTRANKED = "outranked"
 
 BLOCKED: Final = "blocked"
 BRAND_SAFETY: Final = "brand_safety"
+SHOWN_OFTEN: Final = "shown_often"
+ITEM_LIMIT = "item_limit"
 
 EVERYTHING: Final = ""
 """The name under which people are held out of all playbooks."""
@@ -111,7 +113,8 @@ class Person:
 
     seed: what chance is drawn by, their number; gate: "" when a message may go out, else why not, None when the gate
     gave no answer; ticket: they wait for help; limits: of contact, for each its name, how many
-    they got, how many they may get, in how many days; messages: how many of the purpose they got within the cap's days;
+    they got, how many they may get, in how many days; often: numbers of items that they were shown as often as may be;
+    messages: how many of the purpose they got within the cap's days;
     values: of the profile, by name; cards: candidates by source, best first;
     impersonal: they withdrew personalisation; tracked: they agreed that opens and clicks are followed; frequency: that
     of their digest where the message is collected for it, "" where it comes by itself; collected: for a digest, what
@@ -131,6 +134,7 @@ class Person:
     seed: int = 0
     ticket: bool = False
     limits: Sequence[Sequence[Any]] = ()
+    often: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,13 +283,15 @@ def awake(asleep: Asleep, *, at: datetime, deadline: datetime) -> tuple[datetime
     )
 
 
-def item_fault(plan: Plan, candidate: Candidate) -> str:
-    """Why a candidate may not be shown, "" where it may."""
+def item_fault(plan: Plan, candidate: Candidate, often: Collection[str] = ()) -> str:
+    """Why a candidate may not be shown, "" where it may. often: items that the person was shown often enough."""
     if candidate.gone:
         return candidate.gone
     card = candidate.card
     if card["sku"] in plan.blocked:
         return BLOCKED
+    if card["sku"] in often:
+        return SHOWN_OFTEN
     if plan.unsafe:
         words = f"{card['title']}\n{candidate.category}".lower()
         if any(word in words for word in plan.unsafe):
@@ -293,13 +299,13 @@ def item_fault(plan: Plan, candidate: Candidate) -> str:
     return ""
 
 
-def shown(plan: Plan, candidates: Iterable[Candidate]) -> list[Any]:
+def shown(plan: Plan, candidates: Iterable[Candidate], often: Collection[str] = ()) -> list[Any]:
     """The cards of the candidates that may be shown, best first, as many as a slot takes."""
     cards: list[Any] = []
     for candidate in candidates:
         if len(cards) == plan.most_items:
             break
-        if not item_fault(plan, candidate):
+        if not item_fault(plan, candidate, often):
             cards.append(candidate.card)
     return cards
 
@@ -323,7 +329,7 @@ def decide(plan: Plan, person: Person, moment: datetime | None = None) -> Verdic
     if outcome:
         return Verdict(outcome, None, "", {}, reasons)
     language = language_choose(person.language, plan.compiled, plan.default_language)
-    cards = {source: shown(plan, candidates) for source, candidates in person.cards.items()}
+    cards = {source: shown(plan, candidates, person.often) for source, candidates in person.cards.items()}
     slots: dict[str, Any] = {}
     explained: dict[str, Any] = {}
     leading = ""

@@ -5,7 +5,7 @@ at, and of those the number alone where the card stands in the answer or was not
 one value changed, and it is another.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -28,7 +28,7 @@ from apps.decisioning.audiences.contracts import (
 from apps.decisioning.recommendations.contracts import Candidate, ItemCard
 from apps.foundation.core.wall_clock import Quiet, zone_choose
 
-from .engine import Asleep, Person, Plan, Verdict, item_fault
+from .engine import SHOWN_OFTEN, Asleep, Person, Plan, Verdict, item_fault
 
 MARK: Final = "x"
 WITHHELD: Final = "w"
@@ -87,7 +87,7 @@ def person_pack(plan: Plan, wanted: Wanted, person: Person) -> dict[str, Any]:
     if person.facts is not None:
         kept["a"] = _facts_pack(wanted, person.facts)
     if person.cards:
-        kept["l"] = {source: _candidates_pack(plan, found) for source, found in person.cards.items()}
+        kept["l"] = {source: _candidates_pack(plan, found, person.often) for source, found in person.cards.items()}
     return kept
 
 
@@ -104,6 +104,7 @@ def person_unpack(
         ticket=kept.get("t", False),
         messages=kept.get("m", 0),
         limits=kept.get("b", ()),
+        often=frozenset(_often(kept)),
         language=kept.get("n", ""),
         values=inputs.get("profile", {}),
         facts=_facts_unpack(wanted, kept["a"]) if "a" in kept else None,
@@ -116,7 +117,15 @@ def person_unpack(
     return replace(plan, holdout_all=kept.get("h", 0)), person
 
 
-def _candidates_pack(plan: Plan, candidates: Sequence[Candidate]) -> list[Any]:
+def _often(kept: Mapping[str, Any]) -> Iterator[str]:
+    """Numbers of items that were passed over because they had been shown often enough."""
+    for found in kept.get("l", {}).values():
+        for one in found:
+            if isinstance(one, list) and one[1] == SHOWN_OFTEN:
+                yield one[0]
+
+
+def _candidates_pack(plan: Plan, candidates: Sequence[Candidate], often: frozenset[str]) -> list[Any]:
     """Those that were looked at: by number, those passed over with why they were and what that was seen by."""
     kept: list[Any] = []
     taken = 0
@@ -124,7 +133,7 @@ def _candidates_pack(plan: Plan, candidates: Sequence[Candidate]) -> list[Any]:
         if taken == plan.most_items:
             break
         card = candidate.card
-        if fault := item_fault(plan, candidate):
+        if fault := item_fault(plan, candidate, often):
             kept.append([card["sku"], fault, candidate.gone, card["title"], candidate.category])
             continue
         taken += 1

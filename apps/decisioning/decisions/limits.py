@@ -5,10 +5,12 @@ Deciding filters ahead by them, delivery's gate holds them under each person's l
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.conf import settings
 
 from apps.data.consent.models import Purpose
+from apps.foundation.core.signing import address_digest
 
 from .engine import CONTACT_LIMIT
 
@@ -39,6 +41,12 @@ class Limit:
         """The limit in a word or three, as reasons keep it."""
         purposes = self.counted.purposes
         return ", ".join(filter(None, (purposes[0] if len(purposes) == 1 else "", self.counted.channel))) or "all"
+
+
+@lru_cache(maxsize=65_536)
+def item_digest(sku: str) -> bytes:
+    """What stands for an item's number where nobody is to read what somebody was shown. Of another key another one."""
+    return address_digest("item", sku)[-32:][:16]
 
 
 def limits_of(terms: Iterable[tuple[str, str, bool]]) -> dict[tuple[str, str], tuple[Limit, ...]]:

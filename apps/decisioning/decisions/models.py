@@ -71,6 +71,29 @@ class Answer(models.Model):
         return f"Answer {self.pk}"
 
 
+class ItemShown(models.Model):
+    """That a decision to send shows an item: for the limit of how often one person is shown one item.
+
+    item: a keyed digest of its number (`limits.item_digest`); whether the message went out stands in delivery's ledger.
+    Only where there is such a limit, and only for as long as it looks back.
+    """
+
+    decision = models.ForeignKey(Decision, on_delete=models.CASCADE, related_name="items_shown")
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="+", db_index=False)
+    item = models.BinaryField(max_length=16)
+    shown_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["profile", "item"], name="item_shown_to_person"),
+            models.Index(fields=["shown_at"], name="item_shown_to_forget"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Item of decision {self.decision_id}"
+
+
 class DigestPiece(models.Model):
     """A decision to write to somebody that is kept for their digest, and what became of it (`digests.py`).
 

@@ -19,7 +19,7 @@ from apps.data.privacy.registry import (
 from apps.data.profiles.vault import Erased, Tampered, vault_open
 
 from .digests import digests_forget
-from .models import Answer, Decision, DigestPiece
+from .models import Answer, Decision, DigestPiece, ItemShown
 from .sealing import ANSWERS, Kept, decision_open
 from .selectors import OUTCOMES, decision_explain
 
@@ -82,6 +82,16 @@ def _answers_drop(person: Person) -> Forgotten:
     return Forgotten(Answer.objects.filter(profile_id=person.profile_id).delete()[0])
 
 
+def _items_drop(person: Person) -> Forgotten:
+    """How often they were shown what is forgotten."""
+    return Forgotten(ItemShown.objects.filter(profile_id=person.profile_id).delete()[0])
+
+
+def _items_forget(before: datetime, limit: int) -> int:
+    old = ItemShown.objects.filter(shown_at__lt=before).order_by("shown_at").values_list("pk", flat=True)[:limit]
+    return ItemShown.objects.filter(pk__in=list(old)).delete()[0]
+
+
 def _answers_forget(before: datetime, limit: int) -> int:
     old = Answer.objects.filter(decided_at__lt=before).order_by("decided_at").values_list("pk", flat=True)[:limit]
     return Answer.objects.filter(pk__in=list(old)).delete()[0]
@@ -104,6 +114,19 @@ def privacy_register() -> None:
     )
     erase_step("answers", _answers_drop, title="What pages and apps asked about them", phase=Phase.STOP)
     retention_rule("answers", "Decisions that pages and apps asked for", "ANSWER_KEEP_DAYS", _answers_forget)
+    erase_step("items_shown", _items_drop, title="Which items they were shown how often", phase=Phase.STOP)
+    retention_rule(
+        "items_shown", "Which items messages showed, for the limit of how often", "ITEM_SHOWN_KEEP_DAYS", _items_forget
+    )
+    processing_declare(
+        ItemShown,
+        purpose="Not showing somebody the same item again and again",
+        lawful_basis="legitimate interest",
+        categories=("keyed digests of the items that messages showed, and when",),
+        kept="items_shown",
+        exported=Because("Digests tell nothing; the items themselves stand in the decisions, which are exported."),
+        erased="items_shown",
+    )
     processing_declare(
         Answer,
         purpose="Choosing what a person is shown on a page or in an app, and being able to explain it",

@@ -28,8 +28,8 @@ from apps.decisioning.recommendations.selectors import candidates_for, latest_se
 
 from .digests import digest_terms
 from .engine import Person, Plan, withheld_because
-from .limits import Limit, limits_of
-from .registry import contact_counters, message_counters
+from .limits import Limit, item_digest, limits_of
+from .registry import contact_counters, item_counters, message_counters
 from .weighing import Weighed, pieces_weigh
 
 
@@ -101,6 +101,7 @@ def people_read(
         impersonal = withdrawn_read(profile_ids=rest, purpose=PERSONALISATION, channel=channel)
     tracked = granted_read(profile_ids=rest, purpose=TRACKING, channel=channel, at=at)
     cards, set_id = _candidates_read(plan, rest, values, as_of, impersonal)
+    often = _shown_often(rest) if plan.sources else {}
     for profile_id in rest:
         people[profile_id] = replace(
             people[profile_id],
@@ -109,6 +110,7 @@ def people_read(
             cards={**cards.get(profile_id, {}), **_cards_of(weighed.get(profile_id))},
             impersonal=profile_id in impersonal,
             tracked=profile_id in tracked,
+            often=_often_of(cards.get(profile_id, {}), often.get(profile_id, set())),
             frequency=frequencies.get(profile_id, ""),
             collected=weighed[profile_id].told() if profile_id in weighed else {},
         )
@@ -138,6 +140,25 @@ def _contacts_count(limits: Sequence[Limit], profile_ids: Sequence[int]) -> dict
                 one + other for one, other in zip(counts, found.get(profile_id, [0] * len(counts)), strict=True)
             ]
     return found
+
+
+def _shown_often(profile_ids: Sequence[int]) -> dict[int, set[bytes]]:
+    """Items that each was shown as often as the limit of one item lets, by digest."""
+    found: dict[int, set[bytes]] = {}
+    if settings.ITEM_LIMIT is None:
+        return found
+    for counter in item_counters:
+        for (profile_id, item), count in counter(profile_ids=profile_ids).items():
+            if count >= settings.ITEM_LIMIT.count:
+                found.setdefault(profile_id, set()).add(item)
+    return found
+
+
+def _often_of(cards: Mapping[str, Sequence[Candidate]], often: set[bytes]) -> frozenset[str]:
+    if not often:
+        return frozenset()
+    skus = {candidate.card["sku"] for found in cards.values() for candidate in found}
+    return frozenset(sku for sku in skus if item_digest(sku) in often)
 
 
 def _collected_for(plan: Plan, purpose: str, channel: str, gate: Mapping[int, GateAnswer]) -> dict[int, str]:

@@ -21,6 +21,13 @@ class ContactCounter(Protocol):
         """By profile id, for each of what is counted; who is missing got none."""
 
 
+class ItemCounter(Protocol):
+    """Counts how often people were shown items, or are about to be, within the days of the limit."""
+
+    def __call__(self, *, profile_ids: Sequence[int]) -> dict[tuple[int, bytes], int]:
+        """By profile id and digest of the item; what is missing was not shown."""
+
+
 class RunHold(Protocol):
     """Which of these runs somebody paused."""
 
@@ -33,6 +40,9 @@ run_holds: list[RunHold] = []
 
 contact_counters: list[ContactCounter] = []
 """The same for limits of contact."""
+
+item_counters: list[ItemCounter] = []
+"""The same for the limit of one item."""
 
 message_counters: list[MessageCounter] = []
 """Filter ahead for caps: the ledger, read under the gate at send, is the truth."""

@@ -25,7 +25,7 @@ from apps.foundation.core.errors import NotFound
 from apps.foundation.core.masking import MASK
 
 from .contracts import DispatchTerms, Occasion
-from .engine import CONTACT_LIMIT, DIGEST, DIGEST_CHANGED, DIGEST_EMPTY, OUTRANKED, SEND, Verdict
+from .engine import CONTACT_LIMIT, DIGEST, DIGEST_CHANGED, DIGEST_EMPTY, ITEM_LIMIT, OUTRANKED, SEND, Verdict
 from .models import Decision
 from .sealing import Kept, decisions_open
 
@@ -48,6 +48,7 @@ OUTCOMES: dict[str, str] = {
     "not_in_audience": "not in the audience",
     "open_ticket": "waits for help: a support ticket is open",
     CONTACT_LIMIT: "had enough messages of all kinds lately",
+    ITEM_LIMIT: "it shows an item that they were shown often enough",
     OUTRANKED: "a more important message waits for them, and a cap lets one through",
     "quiet_hours": "quiet hours that end too late",
     "too_late": "it was too late to send it",

@@ -29,7 +29,8 @@ from apps.foundation.core.postgres import copy_rows
 from .digests import pieces_keep, pieces_settle
 from .engine import DIGEST, DIGEST_EMPTY, NO_CONSENT, SEND, Asleep, Person, Plan, Verdict, awake, decide, plan_make
 from .keeping import MARK, QUIET, WITHHELD, answer_mark, asleep_pack, person_pack, wanted_of
-from .models import Decision
+from .limits import item_digest
+from .models import Decision, ItemShown
 from .reading import people_read
 from .sealing import Kept, decision_seal
 from .signals import decisions_made
@@ -170,6 +171,7 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
         vault = vault_open(ids)
         rows = [_row(vault, occasion, one, set_id, decided_at) for one in made]
         copy_rows(cursor, Decision._meta.db_table, _COLUMNS, rows)
+        _items_note(cursor, rows, made, decided_at)
         verdicts = {one.profile_id: one.verdict for one in made}
         _digests_follow(plan, rows, verdicts, deadline=occasion.deadline, at=decided_at)
         cursor.execute("UPDATE playbooks_runbatch SET decided_at = %s WHERE id = %s", [decided_at, batch_id])
@@ -177,6 +179,20 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
         transaction.on_commit(lambda: _decisions_tell(occasion.run_id, first_id))
     run_finish(run_id=occasion.run_id)
     return len(rows)
+
+
+def _items_note(cursor: CursorWrapper, rows: Sequence[tuple[Any, ...]], made: Sequence[_Made], at: datetime) -> None:
+    """Put down which items are shown, where there is a limit of how often."""
+    if settings.ITEM_LIMIT is None:
+        return
+    shown = [
+        (row[0], row[2], item_digest(sku), at)
+        for row, one in zip(rows, made, strict=True)
+        if row[3] == SEND
+        for sku in {item["sku"] for slot in one.verdict.inputs["slots"].values() for item in slot.get("items", ())}
+        if sku
+    ]
+    copy_rows(cursor, ItemShown._meta.db_table, ["decision_id", "profile_id", "item", "shown_at"], shown)
 
 
 def _digests_follow(

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
@@ -18,14 +19,10 @@ from .contracts import Prepared
 from .models import Dispatch
 from .rules import COUNTED
 
-# of all numbers of a person: what went out to a profile that was merged into theirs counts too
 _GOT = """
-WITH numbers AS (
-  SELECT asked AS number, asked AS person FROM unnest(%s::bigint[]) AS asked
-  UNION ALL SELECT id, merged_into_id FROM profiles_profile WHERE merged_into_id = ANY(%s))
-SELECT person, {columns} FROM numbers JOIN sending_message ON profile_id = number
-WHERE {since} AND state = ANY(%s)
-GROUP BY person
+SELECT profile_id, {columns} FROM sending_message
+WHERE profile_id = ANY(%s) AND {since} AND state = ANY(%s)
+GROUP BY profile_id
 """
 _COLUMN = "count(*) FILTER (WHERE purpose = ANY(%s) AND (%s = '' OR channel = %s) AND {since})"
 _SENT_SINCE = "sending_at > clock_timestamp() - make_interval(days => %s)"
@@ -65,8 +62,56 @@ def got_count(
     columns = ", ".join(_COLUMN.format(since=since) for _ in counted)
     values = [value for one in counted for value in (list(one.purposes), one.channel, one.channel, one.days)]
     longest = max(one.days for one in counted)
-    cursor.execute(_GOT.format(columns=columns, since=since), [people, people, *values, longest, states])
+    cursor.execute(_GOT.format(columns=columns, since=since), [*values, people, longest, states])
     return {profile_id: tuple(counts) for profile_id, *counts in cursor.fetchall()}
+
+
+_SHOWN = """
+SELECT shown.profile_id, shown.item, count(*)
+FROM decisions_itemshown AS shown JOIN sending_message AS message ON message.id = shown.decision_id
+WHERE shown.profile_id = ANY(%s)
+  AND (message.state = ANY(%s) AND message.sending_at > clock_timestamp() - make_interval(days => %s)
+       OR %s AND message.state IN ('queued', 'claimed', 'retry'))
+GROUP BY shown.profile_id, shown.item
+"""
+
+
+def items_count(*, profile_ids: Sequence[int]) -> dict[tuple[int, bytes], int]:
+    """How often each person was shown each item, may have been, or is about to be. It filters ahead of the gate."""
+    with connection.cursor() as cursor:
+        return _shown_count(cursor, profile_ids, waiting=True)
+
+
+def _shown_count(cursor: CursorWrapper, people: Sequence[int], *, waiting: bool) -> dict[tuple[int, bytes], int]:
+    limit = settings.ITEM_LIMIT
+    if limit is None:
+        return {}
+    cursor.execute(_SHOWN, [list(people), [str(state) for state in COUNTED], limit.days, waiting])
+    return {(profile_id, bytes(item)): count for profile_id, item, count in cursor.fetchall()}
+
+
+def items_over(cursor: CursorWrapper, items: Sequence[Prepared]) -> set[UUID]:
+    """Which of these messages show an item that their person was shown often enough. Under the locks of their people;
+    messages of one window count for each other."""
+    if settings.ITEM_LIMIT is None or not items:
+        return set()
+    ids = [item.claimed.id for item in items]
+    cursor.execute("SELECT decision_id, item FROM decisions_itemshown WHERE decision_id = ANY(%s)", [ids])
+    shows: defaultdict[UUID, list[bytes]] = defaultdict(list)
+    for message_id, digest in cursor.fetchall():
+        shows[message_id].append(bytes(digest))
+    if not shows:
+        return set()
+    had = _shown_count(cursor, sorted({item.claimed.profile_id for item in items}), waiting=False)
+    over: set[UUID] = set()
+    for item in items:
+        person, shown = item.claimed.profile_id, shows[item.claimed.id]
+        if any(had.get((person, one), 0) >= settings.ITEM_LIMIT.count for one in shown):
+            over.add(item.claimed.id)
+            continue
+        for one in shown:
+            had[person, one] = had.get((person, one), 0) + 1
+    return over
 
 
 def caps_over(cursor: CursorWrapper, items: Sequence[Prepared], dispatches: Mapping[int, Dispatch]) -> dict[UUID, str]:

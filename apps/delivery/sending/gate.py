@@ -37,12 +37,12 @@ from apps.decisioning.decisions.digests import (
     digests_reopen,
     singles_keep,
 )
-from apps.decisioning.decisions.engine import DIGEST, DIGEST_CHANGED, Asleep, asleep_until
+from apps.decisioning.decisions.engine import DIGEST, DIGEST_CHANGED, ITEM_LIMIT, Asleep, asleep_until
 from apps.decisioning.decisions.selectors import addresses_elsewhere
 from apps.foundation.core.errors import PermanentError
 from apps.foundation.core.wall_clock import quiet_of, quiet_until, zone_choose
 
-from .caps import caps_over
+from .caps import caps_over, items_over
 from .contracts import Passed, Prepared, Result
 from .merging import MERGED
 from .models import Dispatch, Message
@@ -414,6 +414,9 @@ def _as_it_is_now(
 def _caps_hold(cursor: CursorWrapper, items: Sequence[Prepared], found: _Found, verdicts: dict[UUID, Verdict]) -> None:
     """Withhold what would be above a cap or a limit of contact, counted under the locks (`caps.py`)."""
     rest = [item for item in items if item.claimed.id not in verdicts]
+    often = items_over(cursor, rest)
+    verdicts.update((message_id, Verdict(State.WITHHELD, ITEM_LIMIT)) for message_id in often)
+    rest = [item for item in rest if item.claimed.id not in often]
     over = caps_over(cursor, rest, found.dispatches)
     verdicts.update(
         (item.claimed.id, Verdict(State.WITHHELD, why)) for item in rest if (why := over.get(item.claimed.id))

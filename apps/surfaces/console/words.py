@@ -16,6 +16,7 @@ REASONS: Mapping[str, Any] = {
     "paused": _("Paused messages for a while"),
     "frequency_cap": _("Had enough messages lately"),
     "contact_limit": _("Had enough messages of all kinds lately"),
+    "item_limit": _("It shows something that they were shown often enough"),
     "outranked": _("A more important message waits for them"),
     "quiet_hours": _("Quiet hours"),
     "holdout": _("Held out, to measure against"),

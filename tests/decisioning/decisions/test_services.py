@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from pytest_django import Settings
 
 from apps.data.catalog.models import Item
 from apps.data.consent.models import ConsentRecord, PreferenceChange, Suppression, Topic
@@ -24,8 +25,10 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.content.rendering import render
 from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.decisions import reading
-from apps.decisioning.decisions.models import Decision
+from apps.decisioning.decisions.limits import item_digest
+from apps.decisioning.decisions.models import Decision, ItemShown
 from apps.decisioning.decisions.registry import message_counters
+from apps.decisioning.decisions.replay import decision_replay
 from apps.decisioning.decisions.selectors import decision_explain, dispatch_terms, run_progress
 from apps.decisioning.decisions.services import batch_decide, run_decide
 from apps.decisioning.decisions.signals import decisions_made, run_stopped
@@ -33,9 +36,11 @@ from apps.decisioning.decisions.tasks import decisions_sweep
 from apps.decisioning.playbooks.models import PlaybookVersion, Run, RunBatch
 from apps.decisioning.playbooks.services import run_cancel, run_plan, run_start
 from apps.decisioning.recommendations.services import recommendation_set_refresh
+from apps.delivery.sending.models import Dispatch, Message
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict
 from apps.foundation.core.signing import address_digest
+from config.limits import ContactLimit
 from tests.factories import kept_by, make_profile, make_published
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -469,3 +474,37 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing() -> None:
     assert Counter(decision.outcome for decision in decisions.values()) == {"send": 12, "no_consent": 6}
     run.refresh_from_db()
     assert run.state == Run.State.DECIDED
+
+
+def test_what_was_shown_often_enough_makes_room_for_the_next(settings: Settings) -> None:
+    settings.ITEM_LIMIT = ContactLimit(1, 30)
+    _shop()
+    person = make_profile(consent=("marketing",), country="FR")
+    first = _decided(_run())[person.pk]
+    shown = [item["sku"] for item in kept_by(first).inputs["slots"]["products"]["items"]]
+    noted = {bytes(row.item) for row in ItemShown.objects.filter(decision=first)}
+    assert noted == {item_digest(sku) for sku in shown}
+    Message.objects.create(**_sent(first))
+    second = _decided(_run())[person.pk]
+    again = [item["sku"] for item in kept_by(second).inputs["slots"]["products"]["items"]]
+    assert len(again) == 3
+    assert not set(again) & set(shown)
+    assert decision_replay(second.pk).state == "same"
+
+
+def _sent(decision: Decision) -> dict[str, Any]:
+    """The message of a decision, as the ledger has it once it went out."""
+    terms = dispatch_terms(run_id=decision.run_id)
+    dispatch = Dispatch.objects.create(
+        run_id=terms.run_id,
+        label="",
+        occasion=terms.occasion,
+        purpose="marketing",
+        needs_consent=True,
+        channel="email",
+        from_name="",
+        from_email="",
+        not_after=now(),
+    )
+    sent = {"state": "sent", "sending_at": now(), "purpose": "marketing", "channel": "email"}
+    return {"id": decision.pk, "dispatch": dispatch, "profile_id": decision.profile_id, **sent}

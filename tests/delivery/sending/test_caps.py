@@ -11,9 +11,11 @@ from environs import EnvError
 from pytest_django import Settings
 
 from apps.data.consent.models import Purpose
-from apps.decisioning.decisions.limits import Counted
+from apps.decisioning.decisions.limits import Counted, item_digest
+from apps.decisioning.decisions.models import Decision, ItemShown
 from apps.decisioning.decisions.registry import contact_counters
-from apps.delivery.sending.caps import contacts_count
+from apps.decisioning.playbooks.models import Run
+from apps.delivery.sending.caps import contacts_count, items_count
 from apps.delivery.sending.models import Dispatch, Message
 from apps.delivery.sending.services import dispatch_take_up
 from apps.delivery.sending.windows import messages_send
@@ -181,3 +183,38 @@ def test_deciding_counts_what_waits_too(relay: Relay) -> None:
 def test_a_limit_that_says_nothing_clear_stops_the_start(data: object) -> None:
     with pytest.raises(EnvError, match="CONTACT_LIMITS"):
         contact_limits_read(data)
+
+
+def _showing(people: list[int], *skus: str) -> Run:
+    """A run taken up whose decisions show these items."""
+    run = make_run()
+    make_decisions(run, people, make_compiled())
+    ItemShown.objects.bulk_create(
+        ItemShown(decision_id=pk, profile_id=person, item=item_digest(sku), shown_at=now())
+        for pk, person in Decision.objects.filter(run=run).values_list("pk", "profile_id")
+        for sku in skus
+    )
+    dispatch_take_up(run_id=run.pk)
+    return run
+
+
+def test_one_item_is_shown_to_one_person_so_often_and_no_more(relay: Relay, settings: Settings) -> None:
+    # given five runs that show the same item beside one of their own, and at most two times in thirty days
+    settings.ITEM_LIMIT = ContactLimit(2, 30)
+    settings.SEND_WINDOW, settings.SEND_CLAIM = 7, 30
+    people = make_people(30)
+    for number in range(5):
+        _showing(people, "tea", f"cup {number}")
+    # when three senders work at once
+    _together(*[messages_send] * 3)
+    messages_send()
+    # then everybody got two of them
+    assert set(relay.recipients().values()) == {2}
+    assert _reasons() == {("sent", ""): 60, ("withheld", "item_limit"): 90}
+    counted = items_count(profile_ids=people[:1])
+    assert counted[people[0], item_digest("tea")] == 2
+    # and what went out long ago counts no more
+    Message.objects.filter(state="sent").update(sending_at=now() - timedelta(days=31))
+    _showing(people, "tea")
+    messages_send()
+    assert _reasons()["sent", ""] == 90

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -179,12 +178,10 @@ def test_without_the_database_a_place_shows_what_everybody_may_see(
         monkeypatch.setattr(f"apps.decisioning.decisions.{place}", broken)
     before = Answer.objects.count()
     # then the answer is everybody's, without an id, as often as asked, also when all threads hang
-    begun = monotonic()
     for _ in range(3):
         [answer] = _ask(asker, person)
         assert (answer["id"], answer["generic"], answer["outcome"], _words(answer)) == (None, True, "send", "New teas")
         assert (answer["playbook"], answer["profile"]) == (playbook.code, person.pk)
-    assert monotonic() - begun < 5  # three deadlines, and not thirty seconds
     assert Answer.objects.count() == before
     # and nobody is answered whose key this process has not seen, nor what is to be sent
     assert asker.post("decisions", {"playbook": playbook.code, "profiles": [person.pk]}).status_code == 503
