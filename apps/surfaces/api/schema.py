@@ -96,8 +96,9 @@ def operation_complete(operation: dict[str, Any], *, method: str, scope: str | N
         said |= _WITH_BODY
     if makes:
         said["409"] = "something stands against it, or a request with this key is being answered"
-    for status, words in said.items():
-        operation["responses"].setdefault(status, _problem(words))
+    own = {status: answer["description"] for status, answer in operation["responses"].items() if status >= "400"}
+    for status, words in {**said, **own}.items():
+        operation["responses"][status] = _problem(words)
     return operation
 
 

@@ -99,12 +99,12 @@ def changes(count: int) -> settings:
 
 
 def test_rebuilt_is_live_after_two_thousand_changes() -> None:
-    run_state_machine_as_test(Choices, settings=changes(2_000))
+    run_state_machine_as_test(Choices, settings=changes(2_000))  # type: ignore[no-untyped-call]  # hypothesis has none here
 
 
 @pytest.mark.slow
 def test_rebuilt_is_live_after_a_hundred_thousand_changes() -> None:
-    run_state_machine_as_test(Choices, settings=changes(100_000))
+    run_state_machine_as_test(Choices, settings=changes(100_000))  # type: ignore[no-untyped-call]  # hypothesis has none here
 
 
 def test_the_command_tells_and_mends() -> None:
