@@ -171,7 +171,7 @@ def test_orders_in_mail_out_choices_respected(
     addresses = [address_of(mail) for mail in mails]
     assert withheld == {"withdrawn": 100}
     assert states["sent"] + states["uncertain"] == 803
-    assert states["uncertain"] <= 2
+    assert states["uncertain"] <= 2 * 4  # of two processes, each with four connections
     assert len(addresses) == len(set(addresses))
     assert 803 - states["uncertain"] <= len(addresses) <= 803
     for mail in mails:

@@ -28,6 +28,9 @@ _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^
 _TOKEN = re.compile(r"[A-Za-z0-9._-]+")
 _URL = re.compile(r"https?://[!#-;=?-~]{1,900}")
 
+_SOFT: Final = b"=\r\n"
+_QUOTED_LINE: Final = 76
+
 LINE: Final = 78
 """Characters that a line should not exceed (RFC 5322, 2.1.1); one with an encoded word may have 76 (RFC 2047, 2)."""
 _WORD_OPEN, _WORD_CLOSE = "=?utf-8?b?", "?="
@@ -152,7 +155,7 @@ def _quoted_printable(text: str) -> bytes:
 @lru_cache(maxsize=8_192)
 def _shared(text: str) -> bytes:
     """The same of a piece that many letters share."""
-    return _quoted_printable(text)
+    return _quoted_piece(text)
 
 
 def _pieces(pieces: tuple[str, ...]) -> bytes:
@@ -162,10 +165,19 @@ def _pieces(pieces: tuple[str, ...]) -> bytes:
     encoded: list[bytes] = []
     for at, piece in enumerate(pieces):
         if piece:
-            if encoded and not encoded[-1].endswith(b"\n"):
-                encoded.append(b"=\r\n")
-            encoded.append(_quoted_printable(piece) if at % 2 else _shared(piece))
-    return b"".join(encoded)
+            encoded.append(_quoted_piece(piece) if at % 2 else _shared(piece))
+    return b"".join(encoded).removesuffix(_SOFT)
+
+
+def _quoted_piece(text: str) -> bytes:
+    """A piece in quoted-printable, to whose end anything may be put: a line that it leaves open is broken softly."""
+    quoted = _quoted_printable(text)
+    if quoted.endswith(b"\n"):
+        return quoted
+    if len(quoted) - (quoted.rfind(b"\n") + 1) > _QUOTED_LINE - 1:  # no room for the sign: what stands last goes on
+        last = 3 if quoted[-3:-2] == b"=" else 1
+        quoted = quoted[:-last] + _SOFT + quoted[-last:]
+    return quoted + _SOFT
 
 
 def letter_bytes(letter: Letter) -> bytes:

@@ -63,7 +63,7 @@ def test_an_order_makes_its_person_its_items_and_one_event() -> None:
     assert (kept.source, kept.external_id, kept.status, kept.revenue) == (
         "shop", "820982911946154508", "purchase", Decimal("44.80"),
     )  # fmt: skip
-    assert list(kept.lines.values_list("number", "item__sku", "quantity", "is_purchase")) == [
+    assert list(kept.lines.order_by("number").values_list("number", "item__sku", "quantity", "is_purchase")) == [
         (1, "T1", 2, True),
         (2, "49148385", 1, True),
     ]

@@ -51,6 +51,8 @@ def _form(playbook: Playbook, **changes: Any) -> dict[str, Any]:
         "steps": json.dumps([{"kind": "message", "template": playbook.template_id, "slots": playbook.slots}]),
         "approval_path": playbook.approval_path,
         "seen_at": playbook.updated_at.isoformat(),
+        "priority": playbook.priority,
+        "holdout_percent": playbook.holdout_percent,
     }
     return {**values, **changes}
 

@@ -254,7 +254,7 @@ def test_nobody_in_the_audience_is_done_at_once() -> None:
 def test_a_message_that_cannot_be_made_is_counted_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         make_profile(consent=("marketing",))
-    monkeypatch.setattr("apps.decisioning.content.rendering.MAX_OUTPUT", 100)
+    monkeypatch.setattr("apps.decisioning.content.variants.MAX_OUTPUT", 100)
 
     dry_run = _done(make_playbook())
 
