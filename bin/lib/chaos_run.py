@@ -26,6 +26,8 @@ from bin.lib.progress import Progress
 from bin.lib.servers import Postgres, Redis
 from bin.lib.venv import ROOT
 
+_MOVING: Final = ("queued", "claimed", "sending", "retry")
+"""The states of a message that may still go out."""
 STAGE: Final = 2
 RESUME_SECONDS: Final = 60.0
 STUCK_SECONDS: Final = 180.0
@@ -274,7 +276,9 @@ class ChaosRun:
             taken = self.tail.taken_since(over)
             if taken is not None:
                 return round(taken - over, 2)
-            time.sleep(0.05)
+            if not self._rows(f"SELECT FROM sending_message WHERE state IN {_MOVING} LIMIT 1"):  # our own words
+                return 0.0
+            time.sleep(0.2)
         return None
 
     def _keep_up(self) -> None:
@@ -292,7 +296,7 @@ class ChaosRun:
         seen, moved = "", time.monotonic()
         while time.monotonic() - moved < STUCK_SECONDS:
             states = self._rows("SELECT state, count(*) FROM sending_message GROUP BY state ORDER BY state")
-            left = {state: number for state, number in states if state in ("queued", "claimed", "sending", "retry")}
+            left = {state: number for state, number in states if state in _MOVING}
             if states and not left and sum(row[1] for row in states) >= self.size.messages:
                 break
             text = ", ".join(f"{number} {state}" for state, number in states)

@@ -48,7 +48,9 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """One disturbance. resumed: seconds from its end until the relay took the next message; None: it never did."""
+    """One disturbance. resumed: seconds from its end until the relay took the next message, 0 where
+    none was left to take; None: it never did.
+    """
 
     kind: str
     resumed: float | None

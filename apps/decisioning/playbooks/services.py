@@ -403,7 +403,13 @@ def _batches_tell(run_id: int) -> None:
 
 
 def run_finish(*, run_id: int) -> bool:
-    """Mark a run decided once no batch of it is open. Returns whether this call did."""
+    """Mark a run decided once no batch of it is open. Returns whether this call did.
+
+    Call it behind the commit of what decided a batch: whoever commits last finds none open.
+    """
+    # Asked without the lock first: a worker that waits for it behind each of another's batches decides one at a time.
+    if RunBatch.objects.filter(run_id=run_id, decided_at=None).exists():
+        return False
     with transaction.atomic():
         # Locked first, and only then looked at: who adds batches to a run holds this lock too.
         run = Run.objects.select_for_update(no_key=True).filter(pk=run_id, state=Run.State.DECIDING).first()
