@@ -19,11 +19,20 @@ from .contracts import Prepared
 from .models import Dispatch
 from .rules import COUNTED
 
-_GOT = """
-SELECT profile_id, {columns} FROM sending_message
-WHERE profile_id = ANY(%s) AND {since} AND state = ANY(%s)
-GROUP BY profile_id
+# All numbers of a person: what went out to a profile that was merged into theirs counts too.
+_NUMBERS = """
+WITH numbers AS (
+  SELECT asked AS number, asked AS person FROM unnest(%s::bigint[]) AS asked
+  UNION ALL SELECT id, merged_into_id FROM profiles_profile WHERE merged_into_id = ANY(%s))
 """
+_GOT = (
+    _NUMBERS
+    + """
+SELECT person, {columns} FROM numbers JOIN sending_message ON profile_id = number
+WHERE {since} AND state = ANY(%s)
+GROUP BY person
+"""
+)
 _COLUMN = "count(*) FILTER (WHERE purpose = ANY(%s) AND (%s = '' OR channel = %s) AND {since})"
 _SENT_SINCE = "sending_at > clock_timestamp() - make_interval(days => %s)"
 _SENT_OR_WAITS = f"(state IN ('queued', 'claimed', 'retry') OR {_SENT_SINCE})"
@@ -62,18 +71,21 @@ def got_count(
     columns = ", ".join(_COLUMN.format(since=since) for _ in counted)
     values = [value for one in counted for value in (list(one.purposes), one.channel, one.channel, one.days)]
     longest = max(one.days for one in counted)
-    cursor.execute(_GOT.format(columns=columns, since=since), [*values, people, longest, states])
+    cursor.execute(_GOT.format(columns=columns, since=since), [people, people, *values, longest, states])
     return {profile_id: tuple(counts) for profile_id, *counts in cursor.fetchall()}
 
 
-_SHOWN = """
-SELECT shown.profile_id, shown.item, count(*)
-FROM decisions_itemshown AS shown JOIN sending_message AS message ON message.id = shown.decision_id
-WHERE shown.profile_id = ANY(%s)
-  AND (message.state = ANY(%s) AND message.sending_at > clock_timestamp() - make_interval(days => %s)
+_SHOWN = (
+    _NUMBERS
+    + """
+SELECT numbers.person, shown.item, count(*)
+FROM numbers JOIN decisions_itemshown AS shown ON shown.profile_id = numbers.number
+JOIN sending_message AS message ON message.id = shown.decision_id
+WHERE (message.state = ANY(%s) AND message.sending_at > clock_timestamp() - make_interval(days => %s)
        OR %s AND message.state IN ('queued', 'claimed', 'retry'))
-GROUP BY shown.profile_id, shown.item
+GROUP BY numbers.person, shown.item
 """
+)
 
 
 def items_count(*, profile_ids: Sequence[int]) -> dict[tuple[int, bytes], int]:
@@ -86,7 +98,7 @@ def _shown_count(cursor: CursorWrapper, people: Sequence[int], *, waiting: bool)
     limit = settings.ITEM_LIMIT
     if limit is None:
         return {}
-    cursor.execute(_SHOWN, [list(people), [str(state) for state in COUNTED], limit.days, waiting])
+    cursor.execute(_SHOWN, [list(people), list(people), [str(state) for state in COUNTED], limit.days, waiting])
     return {(profile_id, bytes(item)): count for profile_id, item, count in cursor.fetchall()}
 
 
