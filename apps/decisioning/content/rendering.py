@@ -70,18 +70,11 @@ def header_line(text: str) -> str:
     return cut
 
 
-@lru_cache(maxsize=256)
-def _whole_program(compiled: CompiledSources, *, traced: bool) -> Program:
-    """The same for a message that is not parted."""
-    html = source_traced(compiled.html) if traced else compiled.html
-    return program_make(subject=compiled.subject, html=html, text=compiled.text, parted=False)
-
-
 @lru_cache(maxsize=512)
-def _program(compiled: CompiledSources, *, traced: bool) -> Program:
-    """The sources as functions; kept by digest for as long as the process lives. Raises RenderError."""
+def _program(compiled: CompiledSources, *, traced: bool, parted: bool = True) -> Program:
+    """The sources as functions, parted if they can be; kept by digest while the process lives. Raises RenderError."""
     html = source_traced(compiled.html) if traced else compiled.html
-    return program_make(subject=compiled.subject, html=html, text=compiled.text)
+    return program_make(subject=compiled.subject, html=html, text=compiled.text, parted=parted)
 
 
 _safe_link = lru_cache(maxsize=16_384)(link_is_safe)
@@ -319,7 +312,7 @@ def _whole(
 ) -> Rendered:
     """A message that can't be parted."""
     trace = links.get(NAME, "")
-    program = _whole_program(compiled, traced=bool(trace))
+    program = _program(compiled, traced=bool(trace), parted=False)
     data = {"profile": profile, "links": links, "slots": _slots(compiled, context)}
     shown = {**data, "slots": _slots(compiled, context, trace), NAME: trace} if trace else data
     return _looked_at(
