@@ -1,10 +1,12 @@
-"""A migrated database without migrating: what the migrations made is kept as a dump, for as long as they are the same.
+"""A migrated database without migrating: what the migrations made is kept as a dump.
 
-Migrating an empty database takes most of the time of a short test run. Whoever restores the dump still runs `migrate`,
-which finds nothing to do and brings roles and rights up to date.
+Migrating an empty database takes most of the time of a short test run. Where the migrations are those of a dump, its
+database needs none; where some came on top, only those are run. A migration that was changed, or that an old one came
+to depend on, makes a dump worthless: its file is another then.
 """
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -22,12 +24,19 @@ _END = b"-- PostgreSQL database dump complete"
 """What pg_dump writes when it is through: without it a dump is torn, though every statement in it may work."""
 
 
-def migrations_digest(root: Path = ROOT) -> str:
-    """Of all migrations and of the versions of the libraries that bring some too."""
-    digest = hashlib.sha256()
-    for path in (*sorted((root / "apps").rglob("migrations/*.py")), root / "requirements.txt"):
-        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:32]
+_DUMPS = 4
+"""How many are kept: a newer one of other work does not cost an older one."""
+
+
+def migrations_found(root: Path = ROOT) -> dict[str, str]:
+    """The digest of each migration, and of the versions of the libraries that bring some too, by its path."""
+    paths = (*sorted((root / "apps").rglob("migrations/*.py")), root / "requirements.txt")
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def migrations_digest(found: Mapping[str, str]) -> str:
+    """Of all migrations together."""
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def database_migrate(url: str, *, environment: Mapping[str, str], supervisor: Supervisor) -> None:
@@ -35,11 +44,24 @@ def database_migrate(url: str, *, environment: Mapping[str, str], supervisor: Su
 
     url: of its owner; environment: what `manage.py migrate` runs with. Raises ProcessDied.
     """
-    dump = KEPT / f"{migrations_digest()}.sql"
-    if dump.exists() and _restore(url, dump):
-        return
+    found = migrations_found()
+    for dump, known in _usable(found):
+        if _restore(url, dump):
+            if known == found:
+                return
+            break
     supervisor.run("migrate", [sys.executable, "manage.py", "migrate", "--noinput"], env=environment, cwd=ROOT)
-    _keep(url, dump)
+    _keep(url, found)
+
+
+def _usable(found: Mapping[str, str]) -> list[tuple[Path, dict[str, str]]]:
+    """The dumps of which every migration is still there as it was, and these; those with the most come first."""
+    dumps = []
+    for listing in KEPT.glob("*.json"):
+        known = json.loads(listing.read_text())
+        if known.items() <= found.items():
+            dumps.append((listing.with_suffix(".sql"), known))
+    return sorted((dump for dump in dumps if dump[0].exists()), key=lambda dump: -len(dump[1]))
 
 
 def _program(name: str, url: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
@@ -62,9 +84,10 @@ def _restore(url: str, dump: Path) -> bool:
     return not done.returncode
 
 
-def _keep(url: str, dump: Path) -> None:
-    """Write the dump, whole or not at all, and forget those of other migrations."""
+def _keep(url: str, found: Mapping[str, str]) -> None:
+    """Write the dump, whole or not at all, with the list of what it holds; forget the oldest."""
     KEPT.mkdir(parents=True, exist_ok=True)
+    dump = KEPT / f"{migrations_digest(found)}.sql"
     handle, half = tempfile.mkstemp(dir=KEPT, suffix=".half")
     os.close(handle)
     command, environment = _program("pg_dump", url, "--no-owner", "-f", half)
@@ -72,6 +95,11 @@ def _keep(url: str, dump: Path) -> None:
     if done.returncode:
         Path(half).unlink(missing_ok=True)
         return
-    for other in KEPT.glob("*.sql"):
-        other.unlink(missing_ok=True)
     Path(half).replace(dump)
+    handle, half = tempfile.mkstemp(dir=KEPT, suffix=".half")
+    with os.fdopen(handle, "w") as file:
+        json.dump(found, file)
+    Path(half).replace(dump.with_suffix(".json"))
+    for old in sorted(KEPT.glob("*.sql"), key=lambda path: path.stat().st_mtime)[:-_DUMPS]:
+        old.unlink(missing_ok=True)
+        old.with_suffix(".json").unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """A migrated database from a dump: the same as by migrating, and never half of one."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import psycopg2
 import pytest
 
 from bin.lib import migrated
-from bin.lib.migrated import database_migrate, migrations_digest
+from bin.lib.migrated import database_migrate, migrations_digest, migrations_found
 from bin.lib.processes import Supervisor
 
 TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
@@ -38,13 +39,27 @@ def ask(url: str, query: str) -> object:
     return answer
 
 
-def dump_from(url: str, folder: Path) -> Path:
-    """What the running tests' own database was made from, as a dump of these migrations."""
+def dump_from(url: str, folder: Path, *, without: str = "") -> Path:
+    """What the running tests' own database was made from, as a dump of these migrations, or of these but one."""
     folder.mkdir()
-    dump = folder / f"{migrations_digest()}.sql"
+    found = {path: digest for path, digest in migrations_found().items() if path != without}
+    dump = folder / f"{migrations_digest(found)}.sql"
+    dump.with_suffix(".json").write_text(json.dumps(found))
     command, environment = migrated._program("pg_dump", url, "--no-owner", "-f", str(dump))
     subprocess.run(command, env=environment, check=True)
     return dump
+
+
+class Recorder(Supervisor):
+    """Notes what would have been run."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(log)
+        self.called: list[object] = []
+
+    def run(self, *args: object, **kwargs: object) -> str:
+        self.called.append(args[0])
+        return ""
 
 
 def test_a_kept_dump_gives_what_migrating_gave(empty: str, tmp_path: Path) -> None:
@@ -69,20 +84,40 @@ def test_a_torn_dump_leaves_nothing_and_the_database_is_migrated(empty: str, tmp
     dump = dump_from(os.environ["DATABASE_URL"], tmp_path / "kept")
     whole = dump.read_text()
     dump.write_text(whole[: whole.index(torn_after) + len(torn_after)])
-    called: list[object] = []
+    # when
+    with Recorder(tmp_path / "log") as supervisor:
+        database_migrate(empty, environment={}, supervisor=supervisor)
 
-    class Recorder(Supervisor):
-        def run(self, *args: object, **kwargs: object) -> str:
-            called.append(args[0])
-            return ""
+    # then
+    assert supervisor.called == ["migrate"]
+    assert ask(empty, TABLES) == 0
+
+
+def test_what_came_on_top_of_a_dump_is_migrated_on_top_of_it(empty: str, tmp_path: Path) -> None:
+    # given
+    last = [path for path in migrations_found() if path.startswith("apps/")][-1]
+    dump_from(os.environ["DATABASE_URL"], tmp_path / "kept", without=last)
 
     # when
     with Recorder(tmp_path / "log") as supervisor:
         database_migrate(empty, environment={}, supervisor=supervisor)
 
     # then
-    assert called == ["migrate"]
-    assert ask(empty, TABLES) == 0
+    assert supervisor.called == ["migrate"]
+    assert ask(empty, TABLES) == ask(os.environ["DATABASE_URL"], TABLES)
+    assert (tmp_path / "kept" / f"{migrations_digest(migrations_found())}.json").exists()
+
+
+def test_a_dump_of_a_migration_that_is_another_now_is_of_no_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrated, "KEPT", tmp_path)
+    (tmp_path / "some.sql").touch()
+    (tmp_path / "some.json").write_text(json.dumps({"a": "1", "b": "1"}))
+
+    assert [dump.name for dump, _ in migrated._usable({"a": "1", "b": "1", "c": "1"})] == ["some.sql"]
+    assert migrated._usable({"a": "1", "b": "2", "c": "1"}) == []
+    assert migrated._usable({"a": "1"}) == []
 
 
 def test_another_migration_is_another_dump(tmp_path: Path) -> None:
@@ -90,8 +125,8 @@ def test_another_migration_is_another_dump(tmp_path: Path) -> None:
     folder = tmp_path / "apps" / "some" / "migrations"
     folder.mkdir(parents=True)
     (folder / "0001_initial.py").write_text("operations = []\n")
-    first = migrations_digest(tmp_path)
+    first = migrations_digest(migrations_found(tmp_path))
 
     (folder / "0001_initial.py").write_text("operations = [1]\n")
 
-    assert migrations_digest(tmp_path) != first
+    assert migrations_digest(migrations_found(tmp_path)) != first
