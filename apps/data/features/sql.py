@@ -6,13 +6,15 @@ once, grouped by profile, whatever their number.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from math import ceil, floor
+from typing import Any, Final, Literal
 
 from .definitions import FEATURES, ORDERS, Cases, DaysSince, Feature, Ratio, RecentItems, Tally, TopCategory
-from .engine import day_of, window_start
+from .engine import DAY, day_of, window_start
 
 _KINDS = {"number": "bigint", "amount": "numeric", "moment": "timestamptz", "text": "text", "flag": "boolean"}
 
@@ -34,15 +36,19 @@ def name_id(name: str) -> int:
     return int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
+GROUPED: Final = "t.profile_id + 0"
+"""By what rows of a table `t` are grouped for each person. By the bare column, the planner walks the index in the order
+of people and fetches each row from another page; by a term it reads the table once, and hashes."""
+
 _TALLY = """
 LEFT JOIN (
-    SELECT t.profile_id, {columns}
+    SELECT {person} AS profile_id, {columns}
     FROM (SELECT t.profile_id, t.name_id,
                  CASE WHEN t.last_at < %s THEN t.number ELSE ({before}) END AS number,
                  CASE WHEN t.last_at < %s THEN t.last_at ELSE ({last}) END AS last_at,
                  CASE WHEN t.first_at < %s THEN t.first_at END AS first_at, t.last_at AS newest
           FROM features_eventtally t WHERE t.name_id = ANY(%s) {ids}) t
-    GROUP BY t.profile_id
+    {group}
 ) tally ON tally.profile_id = {profile}"""
 # Of somebody with events of a later day than is asked about (a moment past, a clock ahead of ours) the days are added.
 _BEFORE = (
@@ -50,15 +56,15 @@ _BEFORE = (
 )
 _DAYS = """
 LEFT JOIN (
-    SELECT t.profile_id, {columns} FROM features_eventday t
+    SELECT {grouped} AS profile_id, {columns} FROM features_eventday t
     WHERE t.name_id = ANY(%s) AND t.day >= %s {ids}
-    GROUP BY t.profile_id
+    GROUP BY {grouped}
 ) days ON days.profile_id = {profile}"""
 _ORDERS = """
 LEFT JOIN (
-    SELECT t.profile_id, {columns} FROM events_order t
+    SELECT {grouped} AS profile_id, {columns} FROM events_order t
     WHERE t.status = 'purchase' AND t.profile_id IS NOT NULL {ids}
-    GROUP BY t.profile_id
+    GROUP BY {grouped}
 ) orders ON orders.profile_id = {profile}"""
 _TOP = """
 LEFT JOIN (
@@ -113,6 +119,25 @@ class FeatureSql:
         if feature.default is None or feature.kind == "items":
             return made
         return Piece(f"COALESCE({made.text}, %s::{_KINDS[feature.kind]})", (*made.params, feature.default))
+
+    def compared(self, name: str, op: Literal["gte", "lte"], than: Any) -> Piece:
+        """Whether a feature is at least or at most so much; NULL or false where it has no value."""
+        feature = FEATURES[name]
+        if isinstance(feature.of, DaysSince) and feature.default is None:
+            return self._since(self.tally(feature.of.moment), op, than)
+        column = self.column(name)
+        return Piece(f"({column.text} {'>=' if op == 'gte' else '<='} %s)", (*column.params, than))
+
+    def _since(self, moment: str, op: Literal["gte", "lte"], than: int | Decimal) -> Piece:
+        """Days since a moment compared, as the moment compared: nothing is computed of a row."""
+        as_of = self.as_of.astimezone(UTC)
+        known = Piece(f"({moment} IS NOT NULL)")
+        try:
+            if op == "gte":
+                return Piece(f"({moment} <= %s)", (as_of - ceil(than) * DAY,)) if than > 0 else known
+            return Piece(f"({moment} > %s)", (as_of - (floor(than) + 1) * DAY,)) if than >= 0 else Piece("FALSE")
+        except OverflowError:  # longer ago than there are moments
+            return Piece("FALSE") if op == "gte" else known
 
     def _made(self, feature: Feature) -> Piece:
         made = feature.of
@@ -177,9 +202,9 @@ class FeatureSql:
         for value, conditions in made.cases:
             parts = []
             for condition in conditions:
-                column = self.column(condition.feature)
-                parts.append(f"{column.text} {'>=' if condition.op == 'gte' else '<='} %s")
-                params += [*column.params, condition.than]
+                compared = self.compared(condition.feature, condition.op, condition.than)
+                parts.append(compared.text)
+                params += compared.params
             text.append(f"WHEN {' AND '.join(parts)} THEN %s::{kind}")
             params.append(value)
         return Piece(f"(CASE {' '.join(text)} END)", tuple(params))
@@ -210,25 +235,35 @@ class FeatureSql:
         return found
 
     def _tally_join(self, tallies: dict[Tally, str], ids: Piece) -> Piece:
+        names = _ids_of(tallies)
+        once = len(names) == 1  # there is one row for a person already
         what = {"number": "sum(t.number)", "last": "max(t.last_at)", "first": "min(t.first_at)"}
+        if once:
+            what = {"number": "t.number", "last": "t.last_at", "first": "t.first_at"}
         columns: list[str] = []
         params: list[Any] = []
         for tally, text in tallies.items():
-            columns.append(f"{what[tally.take]} FILTER (WHERE t.name_id = ANY(%s)){_bigint(tally)} AS {_own(text)}")
-            params.append(_ids_of([tally]))
+            some = _ids_of([tally]) != names
+            within = " FILTER (WHERE t.name_id = ANY(%s))" if some else ""
+            columns.append(f"{what[tally.take]}{within}{_bigint(tally)} AS {_own(text)}")
+            params += [_ids_of([tally])] if some else []
         end = window_start(self.as_of, 1) + timedelta(days=1)
         day = day_of(self.as_of)
         if self._next:
-            columns.append("CASE WHEN max(t.newest) >= %s THEN %s::timestamptz END AS next")
+            columns.append(
+                f"CASE WHEN {'t.newest' if once else 'max(t.newest)'} >= %s THEN %s::timestamptz END AS next"
+            )
             params += [end, end]
         text = _TALLY.format(
+            person="t.profile_id" if once else GROUPED,
             columns=", ".join(columns),
             before=_BEFORE.format(what="sum(d.number)"),
             last=_BEFORE.format(what="max(d.last_at)"),
             ids=ids.text,
+            group="" if once else f"GROUP BY {GROUPED}",
             profile=self.profile,
         )
-        return Piece(text, (*params, end, day, end, day, end, _ids_of(tallies), *ids.params))
+        return Piece(text, (*params, end, day, end, day, end, names, *ids.params))
 
     def _days_join(self, tallies: dict[Tally, str], ids: Piece) -> Piece:
         what = {"number": "sum(t.number)", "last": "max(t.last_at)", "first": "min(t.first_at)"}
@@ -248,7 +283,7 @@ class FeatureSql:
             columns.append("min(t.day) FILTER (WHERE t.day > %s)::timestamp AT TIME ZONE 'UTC' AS next")
             params.append(today)
         oldest = today - timedelta(days=max(tally.days or 1 for tally in tallies) - 1)
-        text = _DAYS.format(columns=", ".join(columns), ids=ids.text, profile=self.profile)
+        text = _DAYS.format(grouped=GROUPED, columns=", ".join(columns), ids=ids.text, profile=self.profile)
         return Piece(text, (*params, _ids_of(tallies), oldest, *ids.params))
 
     def _orders_join(self, tallies: dict[Tally, str], ids: Piece) -> Piece:
@@ -279,7 +314,7 @@ class FeatureSql:
         if self._next:
             columns.append("min(t.placed_at) FILTER (WHERE t.placed_at > %s) AS next")
             params.append(self.as_of)
-        text = _ORDERS.format(columns=", ".join(columns), ids=ids.text, profile=self.profile)
+        text = _ORDERS.format(grouped=GROUPED, columns=", ".join(columns), ids=ids.text, profile=self.profile)
         return Piece(text, (*params, *ids.params))
 
 

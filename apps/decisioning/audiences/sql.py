@@ -14,7 +14,7 @@ from typing import Any
 from apps.data.consent.asking import ASKED
 from apps.data.features.definitions import FEATURES
 from apps.data.features.engine import day_of
-from apps.data.features.sql import FeatureSql, Piece, name_id
+from apps.data.features.sql import GROUPED, FeatureSql, Piece, name_id
 from apps.data.profiles.attributes import digests_of
 from apps.data.profiles.contracts import AttributeShape
 
@@ -111,8 +111,9 @@ def _grouped(
     if profile_ids is not None:
         where = [*where, "t.profile_id = ANY(%s)"]
         params = [*params, list(profile_ids)]
-    text = f"SELECT t.profile_id, {', '.join(columns)} FROM {table} t WHERE {' AND '.join(where)}"  # noqa: S608  # our own names
-    return Sql(text if once else f"{text} GROUP BY t.profile_id", tuple(params))
+    person = "t.profile_id" if once else GROUPED
+    text = f"SELECT {person} AS profile_id, {', '.join(columns)} FROM {table} t WHERE {' AND '.join(where)}"  # noqa: S608  # our own names
+    return Sql(text if once else f"{text} GROUP BY {GROUPED}", tuple(params))
 
 
 def _events_select(counted: Sequence[Counted], as_of: datetime, profile_ids: Sequence[int] | None) -> Sql:
@@ -190,7 +191,7 @@ class _Compiler:
     as_of: datetime
     sensitive: Mapping[str, AttributeShape]
     profile_ids: Sequence[int] | None = None
-    _features: dict[str, Piece] = field(default_factory=dict)
+    _features: dict[FeatureIs, Piece] = field(default_factory=dict)
     _joins: list[Sql] = field(default_factory=list)
     _counts: dict[Counted, str] = field(default_factory=dict)
     _attributes: dict[str, str] = field(default_factory=dict)
@@ -202,7 +203,7 @@ class _Compiler:
         self._count_join([what for what in counted if what.kind == "orders"], "o")
         for number, what in enumerate(what for what in counted if what.kind == "event"):
             self._count_join([what], f"e{number}")  # each along the index of its name, and summed by itself
-        self._feature_joins(list(dict.fromkeys(leaf.feature for leaf in leaves if isinstance(leaf, FeatureIs))))
+        self._feature_joins([leaf for leaf in leaves if isinstance(leaf, FeatureIs)])
         for leaf in leaves:
             if isinstance(leaf, Attribute):
                 self._attribute_join(leaf.name)
@@ -222,9 +223,13 @@ class _Compiler:
             self._joins.append(Sql(f"LEFT JOIN ({inner.text}) {alias} ON {alias}.profile_id = p.id", inner.params))
             self._counts |= {what: f"{alias}.c{number}" for number, what in enumerate(counted)}
 
-    def _feature_joins(self, names: Sequence[str]) -> None:
+    def _feature_joins(self, leaves: Sequence[FeatureIs]) -> None:
         of = FeatureSql(self.as_of, "p.id", self.profile_ids)
-        self._features = {name: of.column(name) for name in names}
+        for leaf in leaves:
+            if leaf.op in ("gte", "lte"):
+                self._features[leaf] = of.compared(leaf.feature, leaf.op, leaf.values[0])
+            else:
+                self._features[leaf] = of.column(leaf.feature)
         self._joins += [Sql(piece.text, piece.params) for piece in of.joins()]
 
     def _attribute_join(self, name: str) -> None:
@@ -290,7 +295,7 @@ class _Compiler:
         return _joined(parts, " AND ") if parts else Sql("TRUE")
 
     def _feature_condition(self, rule: FeatureIs) -> Sql:
-        column, kind = self._features[rule.feature], FEATURES[rule.feature].kind
+        column, kind = self._features[rule], FEATURES[rule.feature].kind
         wanted = rule.values[0]
         if rule.op == "known":
             there = {"text": f"{column.text} <> ''", "items": f"cardinality({column.text}) > 0"}
@@ -299,8 +304,7 @@ class _Compiler:
         if rule.op == "contains":
             return Sql(f"((%s = ANY({column.text})) IS TRUE)", (wanted, *column.params))
         if rule.op in ("gte", "lte"):
-            sign = ">=" if rule.op == "gte" else "<="
-            return Sql(f"(({column.text} {sign} %s::{_KINDS[kind]}) IS TRUE)", (*column.params, wanted))
+            return Sql(f"({column.text} IS TRUE)", column.params)
         equal = Sql(f"(({column.text} = ANY(%s::{_KINDS[kind]}[])) IS TRUE)", (*column.params, list(rule.values)))
         return Sql(f"(NOT {equal.text})", equal.params) if rule.op == "is_not" else equal
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings as django_settings
@@ -85,7 +86,7 @@ TEXTS = [
 NUMBERS = [0, 5, -5, 5.0, 1.5, 0.1, 1e3, 10**15, -(10**15), 12345678901.123]
 CATEGORIES = ["Lamps", "Tea"]
 INTERESTS = ["kitchen", "Kitchen", "kitchen-2"]
-EVENTS = ["Viewed", "viewed", "It's", "Product Viewed", "Email Delivered"]
+EVENTS = ["Viewed", "viewed", "It's", "Product Viewed", "Email Delivered", "Email Link Clicked"]
 NESTED = {
     "regulars": {"orders": {"at_least": 2}},
     "inner": {"not": {"audience": "regulars"}},
@@ -157,7 +158,7 @@ windows = st.fixed_dictionaries(
     },
 )
 FEATURE_VALUES: dict[str, list[Any]] = {
-    "number": [-1, 0, 1, 2, 30, 90],
+    "number": [-1, -0.5, 0, 0.5, 1, 2, 29.5, 30, 90, 10**9],
     "amount": [0, 0.5, 1, 12.34, 24.68],
     "moment": ["2011-11-10", "2011-12-09T23:59:59Z", "2011-12-10T00:00Z"],
     "text": ["Lamps", "Tea", "new", "lapsed"],
@@ -346,6 +347,46 @@ def test_sql_and_predicate_agree(drawn: list[Person], asked: list[dict[str, Any]
             assert [i for ids in audience_ids(rule=rule, as_of=AS_OF, batch=2) for i in ids] == expected
             assert audience_count(rule=rule, as_of=AS_OF) == len(expected)
             assert audience_sample(rule=rule, as_of=AS_OF, size=9) == expected
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("feature", "names"),
+    [
+        ("days_since_last_click", ["Email Link Clicked"]),
+        ("days_since_last_visit", ["Page Viewed", "Checkout Started", "Page Viewed"]),
+    ],
+)
+def test_days_since_are_compared_to_the_microsecond(feature: str, names: list[str]) -> None:
+    """Of one name and of several, ahead of the moment too, over a change of the clocks, and longer ago than there are
+    moments."""
+    as_of = datetime(2011, 11, 1, 9, 30, 0, 1, tzinfo=ZoneInfo("Europe/Vienna"))  # clocks changed two days before
+    ago = [timedelta(days=days, microseconds=shift) for days in (-1, 0, 1, 2, 3, 30) for shift in (-1, 0, 1)]
+    days: dict[int, int | None] = {make_profile(email=None).pk: None}
+    for each in ago:
+        profile_id = make_profile(email=None).pk
+        moments_of = [as_of.astimezone(UTC) - each - number * timedelta(hours=5) for number in range(len(names))]
+        Event.objects.bulk_create(
+            Event(profile_id=profile_id, name=name, occurred_at=moment, message_id=str(next(_number)))
+            for name, moment in zip(names, moments_of, strict=True)
+        )
+        people_refold(profile_ids=[profile_id])
+        today = [moment for moment in moments_of if moment.date() <= as_of.astimezone(UTC).date()]
+        days[profile_id] = max((as_of - max(today)) // timedelta(days=1), 0) if today else None
+    for than in (-1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 29, 30, 10**9, 10**15):
+        for op in ("gte", "lte"):
+            rule = rule_parse({"feature": feature, op: than})
+            expected = {
+                profile_id
+                for profile_id, since in days.items()
+                if since is not None and (since >= than if op == "gte" else since <= than)
+            }
+            found = {profile_id for ids in audience_ids(rule=rule, as_of=as_of) for profile_id in ids}
+            assert found == expected, (op, than)
+            loaded = facts_load(rules=[rule], profile_ids=list(days), as_of=as_of)
+            assert {each for each in days if rule_matches(rule, loaded[each]).matched} == expected, (op, than)
+    assert None in days.values()
+    assert set(days.values()) >= {0, 1, 2, 30}
 
 
 # --- sensitive attributes: sealed, and asked by their digests ---
