@@ -182,8 +182,8 @@ def shop_make() -> None:
 
 
 @contextmanager
-def web(port: int, workers: int, **environment: str) -> Iterator[None]:
-    """Web workers, until the block ends."""
+def web(port: int, workers: int, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Web workers, until the block ends; the process above them."""
     command = [sys.executable, "-m", "granian", "--host", "127.0.0.1", "--port", str(port), "--interface", "wsgi"]
     command += ["--workers", str(workers), "--blocking-threads", "8", "--no-ws", "--log-level", "error"]
     process = subprocess.Popen([*command, "config.wsgi:application"], cwd=ROOT, env={**os.environ, **environment})
@@ -193,7 +193,7 @@ def web(port: int, workers: int, **environment: str) -> Iterator[None]:
                 break
             time.sleep(0.1)
         time.sleep(2)
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(30)

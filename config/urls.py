@@ -10,6 +10,9 @@ from apps.surfaces.console.views import person_stream, run_stream
 from apps.surfaces.preferences.following import preferences_stream
 
 urlpatterns = [
+    # First what is asked for thousands of times a second: addresses are tried in this order.
+    path("v1/", include(segment_urlpatterns)),
+    path("api/v1/", include("apps.surfaces.api.urls")),
     path("", include("apps.surfaces.preferences.urls")),
     path("", include("apps.surfaces.tracking.urls")),
     path("", include("apps.insight.monitoring.urls")),
@@ -20,7 +23,5 @@ urlpatterns = [
     path("live/dry-run/<uuid:dry_run_id>/", dry_run_stream, name="live-dry-run"),
     path("live/test/<uuid:test_send_id>/", test_sent_stream, name="live-test"),
     path("live/p/<str:token>", preferences_stream, name="live-preferences"),
-    path("api/v1/", include("apps.surfaces.api.urls")),
-    path("v1/", include(segment_urlpatterns)),
     path("admin/", admin.site.urls),
 ]

@@ -41,7 +41,7 @@ from .stream import (
 logger = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 100
-"""Entries that are read in one go."""
+"""Entries that are read in one go, at most."""
 _WAIT_MS: Final = 1_000
 _CLAIM_EVERY: Final = 5.0
 _TRIES_MOST: Final = 20
@@ -63,6 +63,7 @@ class Consumer:
     done: Recorded = field(default_factory=Recorded)
     _claimed: float = -1e9
     _held: list[Raw] = field(default_factory=list)
+    _per_entry: float = 1.0
     _ended: set[str] = field(default_factory=set)
 
     def run(self, stopping: Callable[[], bool]) -> None:
@@ -103,16 +104,24 @@ class Consumer:
                 self._ended = {number for number, _ in taken if tries_of(number) > _TRIES_MOST}
                 return taken
             consumers_forget(idle_seconds=_FORGET_AFTER)
-        gathered = entries_read(consumer=self.name, count=_AT_ONCE, wait_ms=_WAIT_MS)
+        gathered = entries_read(consumer=self.name, count=self._entries_for(self.count), wait_ms=_WAIT_MS)
         until, events = time.monotonic() + self.seconds, _events_in(gathered)
         while gathered and events < self.count and not stopping():
             left = int((until - time.monotonic()) * 1000)
             if left <= 0:
                 break
-            more = entries_read(consumer=self.name, count=_AT_ONCE, wait_ms=min(left, _WAIT_MS))
+            wanted = self._entries_for(self.count - events)
+            more = entries_read(consumer=self.name, count=wanted, wait_ms=min(left, _WAIT_MS))
             gathered += more
             events += _events_in(more)
+        if gathered:
+            self._per_entry = events / len(gathered)
         return gathered
+
+    def _entries_for(self, events: int) -> int:
+        """How many entries hold so many events, going by the batch before: one may hold 1 or 1,000 of them, and what
+        is read at once is written at once."""
+        return max(1, min(_AT_ONCE, round(events / max(self._per_entry, 1.0))))
 
     def _write(self, gathered: Sequence[Raw]) -> Recorded:
         arrivals: list[Arrival] = []

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from hashlib import sha256
 from typing import Any, Final
-from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
 
@@ -22,34 +21,32 @@ _WAIT: Final = "SELECT pg_advisory_lock(%s, %s), pg_advisory_unlock(%s, %s)"
 # Sorted, so that two writers never wait for each other in a ring.
 _MARK: Final = """
 INSERT INTO events_messageseen (day, digest)
-SELECT %(day)s, told.digest FROM unnest(%(digests)s::uuid[]) AS told(digest)
+SELECT %(day)s, told.digest FROM unnest(%(digests)s::text[]::uuid[]) AS told(digest)
 WHERE NOT EXISTS (SELECT FROM events_messageseen AS known
                   WHERE known.digest = told.digest AND known.day >= %(since)s AND known.day < %(day)s)
 ORDER BY told.digest
-ON CONFLICT DO NOTHING RETURNING digest
+ON CONFLICT DO NOTHING RETURNING encode(uuid_send(digest), 'hex')
 """
 
 
-def message_digest(source: str, message_id: str) -> UUID:
-    """What stands for a message: 128 bits of SHA-256 over whose it is and its id."""
-    return UUID(bytes=sha256(source.encode() + b"\0" + message_id.encode()).digest()[:16])
+def message_digest(source: str, message_id: str) -> str:
+    """What stands for a message: 128 bits of SHA-256 over whose it is and its id, in hex."""
+    return sha256(f"{source}\0{message_id}".encode()).hexdigest()[:32]
 
 
-def messages_mark(cursor: CursorWrapper, digests: Sequence[UUID]) -> set[UUID]:
+def messages_mark(cursor: CursorWrapper, digests: Sequence[str]) -> set[str]:
     """Note messages as taken, in the caller's transaction. Returns those that were not taken within seven days."""
     day = _day_hold(cursor)
-    cursor.execute(
-        _MARK, {"day": day, "since": day - timedelta(days=DAYS), "digests": [str(one) for one in sorted(set(digests))]}
-    )
+    cursor.execute(_MARK, {"day": day, "since": day - timedelta(days=DAYS), "digests": sorted(set(digests))})
     return {row[0] for row in cursor.fetchall()}
 
 
-def messages_unmark(cursor: CursorWrapper, digests: Sequence[UUID]) -> None:
+def messages_unmark(cursor: CursorWrapper, digests: Sequence[str]) -> None:
     """Forget messages, so that they can be tried again."""
     since = _day_hold(cursor) - timedelta(days=DAYS)
     cursor.execute(
-        "DELETE FROM events_messageseen WHERE day >= %s AND digest = ANY(%s::uuid[])",
-        [since, [str(one) for one in digests]],
+        "DELETE FROM events_messageseen WHERE day >= %s AND digest = ANY(%s::text[]::uuid[])",
+        [since, list(digests)],
     )
 
 

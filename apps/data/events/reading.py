@@ -8,6 +8,7 @@ word for `type`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -238,14 +239,21 @@ def _object(given: Any, what: str, arrival: Arrival) -> dict[str, Any]:
 
 
 def _depth_over(value: Any, limit: int) -> bool:
-    """Whether something is nested deeper than the limit."""
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
-        return False
-    return limit == 0 or any(_depth_over(one, limit - 1) for one in value if isinstance(one, dict | list))
+    """Whether an object is nested deeper than the limit. Level by level: most have three."""
+    level = [value]
+    for _ in range(limit):
+        level = [
+            one
+            for outer in level
+            for one in (outer.values() if type(outer) is dict else outer)
+            if type(one) is dict or type(one) is list
+        ]
+        if not level:
+            return False
+    return True
 
 
+@lru_cache(maxsize=1_000)  # a site has few, and each is read anew with every call
 def url_keep(url: str) -> str:
     """An address without its query and fragment, which may name people; of its query, what campaigns are told by."""
     try:

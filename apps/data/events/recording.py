@@ -26,7 +26,7 @@ from . import registry
 from .contracts import RecordedEvent
 from .dead_letters import Letter, letter_of, letters_put
 from .duplicates import message_digest, messages_mark
-from .identity import People, device_digest, traits_write
+from .identity import People, traits_write
 from .reading import Arrival
 from .schemas import Known, Schemas, faults_find
 from .services import events_follow
@@ -125,7 +125,7 @@ def _record(arrivals: Sequence[Arrival], letters: Sequence[Letter]) -> Recorded:
     with transaction.atomic(), connection.cursor() as cursor:
         digests = [message_digest(one.source.name, one.message_id) for one in arrivals]
         of_letters = [message_digest(one.entry.source.name, one.message_id) for one in letters]
-        fresh = messages_mark(cursor, digests + of_letters)
+        fresh = messages_mark(cursor, [*digests, *of_letters])
         kept: list[Arrival] = []
         for digest, one in zip(digests, arrivals, strict=True):
             if digest in fresh:
@@ -209,7 +209,7 @@ def _write(cursor: CursorWrapper, arrivals: Sequence[Arrival], schema_of: Sequen
         )
         if nameless:
             person = None
-        anonymous = device_digest(one.source.numbers, one.device) if one.device and not nameless else None
+        anonymous = people.device_digest(one, one.device) if one.device and not nameless else None
         rows.write(
             f"{person or _NULL}\t{_text(one.name)}\t{one.occurred_at.isoformat()}\t{moment}\t{_text(one.message_id)}"
             f"\t{_json(one.properties)}\t{_text(one.source.name)}\t{_bytes(anonymous)}\t{_json(one.context)}"
@@ -220,7 +220,7 @@ def _write(cursor: CursorWrapper, arrivals: Sequence[Arrival], schema_of: Sequen
         )
     rows.seek(0)
     cursor.cursor.copy_expert(_COPY, rows)
-    numbers = {device_digest(one.source.numbers, one.device): one.source.numbers for one in arrivals if one.device}
+    numbers = {people.device_digest(one, one.device): one.source.numbers for one in arrivals if one.device}
     _join(cursor, {digest: person for digest, person in people.joined.items() if may.get(person)}, numbers)
     events_follow(recorded)
 

@@ -62,10 +62,12 @@ def events_tally(events: Sequence[RecordedEvent]) -> None:
         there = tallies.get(key)
         if there is None:
             tallies[key] = [1, at, at]
-        else:
-            there[0] += 1
-            there[1] = min(there[1], at)
-            there[2] = max(there[2], at)
+            continue
+        there[0] += 1
+        if at < there[1]:
+            there[1] = at
+        elif at > there[2]:
+            there[2] = at
     if not tallies:
         return
     columns = [*zip(*tallies, strict=True), *zip(*tallies.values(), strict=True)]

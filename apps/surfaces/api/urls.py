@@ -7,6 +7,7 @@ from .views import nothing_here
 
 app_name = "api"
 urlpatterns = [
+    path("", include("apps.surfaces.api.v1.events.urls")),  # first, as what is asked for most
     path("schema", schema_document, name="schema"),
     path("docs", docs_page, name="docs"),
     path("", include("apps.surfaces.api.v1.audiences.urls")),
@@ -15,7 +16,6 @@ urlpatterns = [
     path("", include("apps.surfaces.api.v1.clients.urls")),
     path("", include("apps.surfaces.api.v1.consents.urls")),
     path("", include("apps.surfaces.api.v1.decisions.urls")),
-    path("", include("apps.surfaces.api.v1.events.urls")),
     path("", include("apps.surfaces.api.v1.imports.urls")),
     path("", include("apps.surfaces.api.v1.items.urls")),
     path("", include("apps.surfaces.api.v1.messages.urls")),
