@@ -120,6 +120,7 @@ _TEXT = """Hello {{ profile.first_name | fallback("friend") }}
 """
 _SECTION = "<mj-section><mj-column>{}</mj-column></mj-section>"
 _LOOP = "{% for item in [[ items ]] %}<mj-text>{{ item.title }}</mj-text>{% endfor %}"
+_TIERS = [("category", "category"), ("country", "country"), ("site", "shop")]
 _GERMAN = {"attribute": "country", "in": ["DE", "AT", "CH"]}
 
 
@@ -173,14 +174,13 @@ def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
         by=root, code=f"news-{number}", name="News", subject="News from [[ brand.name ]]", mjml=_MJML, text=_TEXT
     )
     audience = Audience.objects.create(name=f"Everybody {number}", rule={"all": []}, owner=root)
-    tiers = [("category", "category"), ("country", "country"), ("site", "shop")]
     slots = {
         "hero": [
             {"tier": "segment", "name": "German speaking", "block": german, "when": _GERMAN},
             {"tier": "static", "block": anywhere},
         ],
         "products": [
-            *({"tier": tier, "block": three, "source": source, "count": 3} for tier, source in tiers),
+            *({"tier": tier, "block": three, "source": source, "count": 3} for tier, source in _TIERS),
             {"tier": "static", "block": nothing},
         ],
     }

@@ -320,6 +320,10 @@ NOUNS: dict[str, dict[str, str]] = {
         "variants.py": "what people have in common of a message, and what is late; pure",
         "watching.py": "the branches that a render takes, and its fallbacks; pure",
     },
+    "decisioning/recommendations": {
+        "making.py": "what a set is computed by",
+        "rankers.py": "the lists that tiers may name, behind one interface",
+    },
     "decisioning/playbooks": {
         "merging.py": "journeys of two who are one",
         "privacy.py": "what it tells of the personal data it holds",

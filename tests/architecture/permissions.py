@@ -169,6 +169,7 @@ ADMIN: dict[str, Kind] = {
     "sending.dispatch": Kind(),
     "sending.message": Kind(),
     "sending.messageevent": Kind(),
+    "recommendations.editorialpicks": Kind(add=_PUBLISHER | _CENTRAL_TEAM, change=_PUBLISHER | _CENTRAL_TEAM),
     "signups.signup": Kind(),
     "signups.signupform": Kind(add=_PUBLISHER | _ADMINISTRATOR, change=_PUBLISHER | _ADMINISTRATOR),
     "signups.survey": Kind(add=_PUBLISHER | _ADMINISTRATOR, change=_PUBLISHER | _ADMINISTRATOR),

@@ -60,6 +60,7 @@ NOTHING_PERSONAL: dict[str, str] = {
     "profiles.AttributeSeen": "names of attributes, and moments",
     "profiles.KeyRotation": "moments",
     "recommendations.BestSeller": "goods",
+    "recommendations.EditorialPicks": "goods",
     "recommendations.Neighbour": "goods",
     "recommendations.RecommendationSet": "counts",
     "sending.Dispatch": "the terms of a run",

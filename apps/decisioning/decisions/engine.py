@@ -69,7 +69,7 @@ class Plan:
     all; audience: who may get it, asked of each person, None where a snapshot said so before; heeds_tickets: whoever
     waits for help gets nothing; blocked: numbers of items that are never shown; unsafe: words in small letters that no
     item's title or category may hold; days: weekdays on which it goes out, none for all; transactional: by its budget,
-    so that live sources may be asked.
+    so that live sources may be asked; brand, placement: their codes, for what editors picked for them.
     """
 
     slots: tuple[tuple[str, tuple[Tier, ...]], ...]
@@ -95,6 +95,8 @@ class Plan:
     unsafe: tuple[str, ...] = ()
     days: tuple[str, ...] = ()
     transactional: bool = False
+    brand: str = ""
+    placement: str = ""
 
     @property
     def collects(self) -> bool:
@@ -212,6 +214,8 @@ def plan_make(
         blocked=frozenset(spec.get("blocked_items", ())),
         days=tuple(spec.get("send_days", ())),
         transactional=spec.get("budget") == "transactional",
+        brand=spec["brand"].get("code", ""),
+        placement=spec.get("placement", ""),
         unsafe=tuple(word.lower() for word in spec["brand"].get("unsafe_words", ())),
     )
 

@@ -23,7 +23,8 @@ from apps.data.profiles.attributes import values_read
 from apps.decisioning.audiences.contracts import PROFILE_COLUMNS
 from apps.decisioning.audiences.selectors import facts_load
 from apps.decisioning.content.choosing import COLLECTED, PERSONALISATION
-from apps.decisioning.recommendations.contracts import Candidate, ItemCard, PersonTaste
+from apps.decisioning.recommendations.contracts import Candidate, ItemCard, PersonTaste, ShownAt
+from apps.decisioning.recommendations.rankers import features_of, needs_no_set
 from apps.decisioning.recommendations.selectors import candidates_for, latest_set
 
 from .digests import digest_terms
@@ -100,7 +101,7 @@ def people_read(
     if plan.personal:
         impersonal = withdrawn_read(profile_ids=rest, purpose=PERSONALISATION, channel=channel)
     tracked = granted_read(profile_ids=rest, purpose=TRACKING, channel=channel, at=at)
-    cards, set_id = _candidates_read(plan, rest, values, as_of, impersonal)
+    cards, set_id = _candidates_read(plan, rest, values, as_of, impersonal, at)
     often = _shown_often(rest) if plan.sources else {}
     for profile_id in rest:
         people[profile_id] = replace(
@@ -197,19 +198,22 @@ def _candidates_read(
     values: dict[int, dict[str, Any]],
     as_of: datetime,
     impersonal: set[int],
+    at: datetime,
 ) -> tuple[dict[int, dict[str, list[Candidate]]], int | None]:
-    """The lists that the tiers ask for, by profile id, and the set they come from; none without a set.
+    """The lists that the tiers ask for, by profile id, and the set they come from, None where there is none.
 
     impersonal: of whom nothing that they did is looked at; they have what everybody has.
     """
-    if not plan.sources or not profile_ids or (newest := latest_set()) is None:
+    if not plan.sources or not profile_ids:
         return {}, None
-    wanted = ["recent_items", "top_category"] if "category" in plan.sources else ["recent_items"]
+    newest = latest_set()
+    if newest is None and not needs_no_set(plan.sources):
+        return {}, None
     features: dict[int, dict[str, Any]] = {
         profile_id: dict(known)
         for profile_id, known in features_read(
             profile_ids=[profile_id for profile_id in profile_ids if profile_id not in impersonal],
-            names=wanted,
+            names=features_of(plan.sources),
             as_of=as_of,
         ).items()
     }
@@ -222,10 +226,11 @@ def _candidates_read(
         for profile_id in profile_ids
     }
     cards = candidates_for(
-        set_id=newest.pk,
+        set_id=newest.pk if newest is not None else None,
         people=people,
         sources=plan.sources,
         count=plan.most_items,
         live_seconds=settings.LIVE_SECONDS if plan.transactional else 0.0,
+        shown_at=ShownAt(plan.brand, plan.placement, at),
     )
-    return cards, newest.pk
+    return cards, newest.pk if newest is not None else None

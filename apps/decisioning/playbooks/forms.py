@@ -18,6 +18,7 @@ from apps.decisioning.audiences.forms import RuleField
 from apps.decisioning.content.forms.inputs import LinesField
 from apps.decisioning.content.models import Block, Brand, Market, Template
 from apps.decisioning.content.selectors import markets_of
+from apps.decisioning.recommendations.rankers import RANKERS
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.roles import ROLES
 from apps.foundation.core.conflicts import ConflictForm
@@ -32,8 +33,9 @@ from .steps import ONLY, steps_read
 _MAX_CHARACTERS = 200_000
 _STEPS_HELP = (
     'What happens, in order. A slot\'s tiers go best first: a tier names a block, and when it is shown; "when" is '
-    'a rule as in audiences, "source" a list of recommendations (neighbours, category, country, shop) that must give '
-    '"count" items. The last tier is static, without either.'
+    'a rule as in audiences, "source" a list of recommendations ('
+    + ", ".join(RANKERS)
+    + ') that must give "count" items. The last tier is static, without either.'
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.content.choosing import COLLECTED
+from apps.decisioning.recommendations.rankers import RANKERS
 from apps.foundation.core.errors import Invalid
 
 from .contracts import GuardrailSpec, PlaybookSpec
@@ -23,10 +24,7 @@ TIERS: dict[str, str] = {
 """Tiers of a slot and their words for people."""
 
 SOURCES: dict[str, str] = {
-    "neighbours": "bought together with what they bought",
-    "category": "best sellers of their top category",
-    "country": "best sellers of their country",
-    "shop": "best sellers of the shop",
+    **{ranker.name: ranker.words for ranker in RANKERS.values()},
     COLLECTED: "collected for their digest",
 }
 """Lists of recommendations and their words for people."""

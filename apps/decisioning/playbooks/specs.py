@@ -15,7 +15,7 @@ from apps.decisioning.content.choosing import languages_common
 from apps.decisioning.content.models import Block, BlockVersion, CompiledTemplate, TemplateVersion
 from apps.decisioning.content.selectors import brand_spec
 from apps.decisioning.content.services import message_compile
-from apps.decisioning.recommendations.contracts import CHOSEN_BY_MODEL
+from apps.decisioning.recommendations.rankers import is_by_model
 from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.core.wall_clock import WEEKDAYS
@@ -273,7 +273,7 @@ def _tier_pinned(tier: dict[str, Any], version: BlockVersion) -> TierSpec:
         source=tier["source"],
         count=tier["count"],
     )
-    if tier["source"] in CHOSEN_BY_MODEL:
+    if is_by_model(tier["source"]):
         spec["chosen"] = True
     if version.valid_from is not None:
         spec["valid_from"] = version.valid_from.astimezone(UTC).isoformat()

@@ -1,15 +1,8 @@
 """What recommendations take and give. No Django."""
 
 from dataclasses import dataclass
-from typing import Literal, TypedDict
-
-Source = Literal["neighbours", "category", "country", "shop"]
-
-SOURCES: tuple[Source, ...] = ("neighbours", "category", "country", "shop")
-
-CHOSEN_BY_MODEL: frozenset[Source] = frozenset({"neighbours", "category"})
-"""Sources that choose for the person, from what they and others bought; messages label their tiers so. Best sellers of
-a country or of the shop are the same for everybody there: nothing was chosen for anyone."""
+from datetime import datetime
+from typing import Final, TypedDict
 
 
 class ItemCard(TypedDict):
@@ -43,3 +36,16 @@ class PersonTaste:
     country: str = ""
     top_category: str = ""
     recent_items: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAt:
+    """Where and when items are shown. brand, placement: their codes, "" where not known; at: None for no moment, at
+    which everything is valid."""
+
+    brand: str = ""
+    placement: str = ""
+    at: datetime | None = None
+
+
+ANYWHERE: Final = ShownAt()

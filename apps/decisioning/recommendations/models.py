@@ -1,8 +1,11 @@
-"""What sells, and what is bought together: computed ahead, in sets that decisions name."""
+"""What sells, and what is bought together: computed ahead, in sets that decisions name; and what editors pick."""
 
+from django.conf import settings
 from django.db import models
+from django.db.models import F, Q
 
 from apps.data.catalog.models import Item
+from apps.decisioning.content.models import Brand
 from apps.foundation.core.clock import now
 
 
@@ -53,3 +56,36 @@ class Neighbour(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["set", "item", "rank"], name="neighbour_one_per_rank")]
+
+
+class EditorialPicks(models.Model):
+    """Items that staff picked, in their order, for a place and a while.
+
+    brand: None for all; placement: where a playbook is asked for, "" for everywhere; category: shown to those whose
+    top category it is, "" to everybody; items: their numbers, best first. What can't be shown is passed over.
+    """
+
+    name = models.CharField(max_length=80, unique=True)
+    brand = models.ForeignKey(Brand, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    placement = models.CharField(max_length=60, blank=True)
+    category = models.CharField(max_length=120, blank=True)
+    items = models.JSONField(default=list)
+    valid_from = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField(null=True, blank=True)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=now)
+    updated_at = models.DateTimeField(default=now)
+
+    class Meta:
+        verbose_name = "editorial picks"
+        verbose_name_plural = "editorial picks"
+        default_permissions = ("view", "add", "change")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(valid_from=None) | Q(valid_until=None) | Q(valid_until__gt=F("valid_from")),
+                name="picks_end_after_they_begin",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,43 +1,28 @@
-"""What to recommend to the people of a batch, out of one set."""
+"""What to recommend to the people of a batch, by rankers and out of one set."""
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import islice
 from threading import Lock
 from typing import Any, Final
-
-from django.db import connection
 
 from apps.data.catalog.models import Item
 from apps.data.inbound.live import LiveItem, live_items
 from apps.foundation.core.errors import Invalid, NotFound
 from apps.foundation.core.text import is_blank
 
-from .contracts import NOT_OFFERED, OUT_OF_STOCK, SOURCES, Candidate, ItemCard, PersonTaste
+from .contracts import ANYWHERE, NOT_OFFERED, OUT_OF_STOCK, Candidate, ItemCard, PersonTaste, ShownAt
 from .models import BestSeller, RecommendationSet
-
-SEEDS = 5
-"""Neighbours are looked up of a person's last so many items."""
+from .rankers import RANKERS, Asked, SetInMemory
 
 _SETS_IN_MEMORY = 3
-_NEIGHBOURS_IN_MEMORY = 20_000
 _SPARE = 4  # candidates kept for each place: some are out of stock
 _SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
 _WITHOUT_MINOR = frozenset({"JPY", "KRW", "ISK", "CLP", "VND", "XAF", "XOF"})
 
 
-@dataclass
-class _SetInMemory:
-    """A set never changes, so that a process may keep what it read of it."""
-
-    lists: dict[tuple[str, str], list[int]]
-    neighbours: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    """Score in billionths: whole numbers add up to the same in any order."""
-
-
-_sets: OrderedDict[int, _SetInMemory] = OrderedDict()
+_sets: OrderedDict[int, SetInMemory] = OrderedDict()
 _sets_lock = Lock()
 
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -50,32 +35,33 @@ def latest_set() -> RecommendationSet | None:
 
 def candidates_for(
     *,
-    set_id: int,
+    set_id: int | None,
     people: Mapping[int, PersonTaste],
     sources: Sequence[str],
     count: int,
     currency: str = "",
     live_seconds: float = 0.0,
+    shown_at: ShownAt = ANYWHERE,
 ) -> dict[int, dict[str, list[Candidate]]]:
     """For each person and source, the items that could be shown, best first: some times `count` of them.
 
-    Sources: neighbours (of what they bought last), category (best sellers of their top category), country (of their
-    country), shop. Nothing in `recent_items` is given again. Those that can't be shown now (sold out, not to be
-    recommended, without a title) say so; a few are spare, for whoever may not show all.
+    sources: names of rankers (`rankers.RANKERS`); set_id: None where there is no set yet, and then only those give
+    anything that need none; shown_at: where and when. Nothing in `recent_items` is given again. Those that can't be
+    shown now (sold out, not to be recommended, without a title) say so; a few are spare, for whoever may not show all.
     `currency` is that of items that have none of their own; live_seconds: how long the live source may take to say what
     items cost and whether they are there, 0 not to ask it.
-    The hot path: two statements for a batch, dicts and lists; best sellers are kept in the process by set.
+    The hot path: one statement for the items of a batch, and one for each ranker that has to look something up.
 
     Raises Invalid for a source that does not exist, NotFound for a set that does not (any more).
     """
-    unknown = [source for source in sources if source not in SOURCES]
+    unknown = [source for source in sources if source not in RANKERS]
     if unknown:
-        raise Invalid("source_unknown", f"There is no source {unknown[0]!r}: there are {', '.join(SOURCES)}")
-    kept = _set_load(set_id)
-    if "neighbours" in sources:
-        _neighbours_load(kept, set_id, {item for taste in people.values() for item in taste.recent_items[:SEEDS]})
+        raise Invalid("source_unknown", f"There is no source {unknown[0]!r}: there are {', '.join(RANKERS)}")
+    asked = Asked(people, shown_at, None if set_id is None else _set_load(set_id))
+    rank = {source: RANKERS[source].open(asked) for source in sources}
+    size = count * _SPARE
     ranked = {
-        profile_id: {source: _candidates(kept, source, taste, count * _SPARE) for source in sources}
+        profile_id: {source: list(islice(rank[source](taste), size)) for source in sources}
         for profile_id, taste in people.items()
     }
     # in their order, so that the live source is asked of those first that are likely to be shown
@@ -88,10 +74,18 @@ def candidates_for(
 
 
 def recommendations_for(
-    *, set_id: int, people: Mapping[int, PersonTaste], sources: Sequence[str], count: int, currency: str = ""
+    *,
+    set_id: int | None,
+    people: Mapping[int, PersonTaste],
+    sources: Sequence[str],
+    count: int,
+    currency: str = "",
+    shown_at: ShownAt = ANYWHERE,
 ) -> dict[int, dict[str, list[ItemCard]]]:
     """For each person and source, at most `count` items that can be shown now, best first: see `candidates_for`."""
-    found = candidates_for(set_id=set_id, people=people, sources=sources, count=count, currency=currency)
+    found = candidates_for(
+        set_id=set_id, people=people, sources=sources, count=count, currency=currency, shown_at=shown_at
+    )
     return {
         profile_id: {
             source: [one.card for one in candidates if not one.gone][:count] for source, candidates in by_source.items()
@@ -111,27 +105,7 @@ def price_text(price: Decimal | None, currency: str) -> str:
     return f"{text} {currency}".strip()
 
 
-def _candidates(kept: _SetInMemory, source: str, taste: PersonTaste, size: int) -> list[int]:
-    """Item ids of one source, best first, without what the person has already."""
-    has = set(taste.recent_items)
-    if source == "neighbours":
-        return _neighbours_of(kept, taste.recent_items[:SEEDS], has)[:size]
-    key = {"category": taste.top_category, "country": taste.country, "shop": ""}[source]
-    items = kept.lists.get((source, key), ()) if key or source == "shop" else ()
-    return list(islice((item for item in items if item not in has), size))
-
-
-def _neighbours_of(kept: _SetInMemory, seeds: Sequence[int], has: set[int]) -> list[int]:
-    """Neighbours of all seeds together: scores add up; of equals, the lower id."""
-    scores: dict[int, int] = {}
-    for seed in seeds:
-        for item, score in kept.neighbours.get(seed, ()):
-            if item not in has:
-                scores[item] = scores.get(item, 0) - score
-    return [item for _, item in sorted((score, item) for item, score in scores.items())]
-
-
-def _set_load(set_id: int) -> _SetInMemory:
+def _set_load(set_id: int) -> SetInMemory:
     with _sets_lock:
         if set_id in _sets:
             _sets.move_to_end(set_id)
@@ -142,31 +116,12 @@ def _set_load(set_id: int) -> _SetInMemory:
     rows = BestSeller.objects.filter(set_id=set_id).order_by("scope", "key", "rank")
     for scope, key, item in rows.values_list("scope", "key", "item_id"):
         lists[scope, key].append(item)
-    kept = _SetInMemory(dict(lists))
+    kept = SetInMemory(set_id, dict(lists))
     with _sets_lock:
         _sets[set_id] = kept
         while len(_sets) > _SETS_IN_MEMORY:
             _sets.popitem(last=False)
     return kept
-
-
-def _neighbours_load(kept: _SetInMemory, set_id: int, items: set[int]) -> None:
-    """Read the neighbours of the items that this process does not hold yet."""
-    missing = items - kept.neighbours.keys()
-    if not missing:
-        return
-    found: dict[int, list[tuple[int, int]]] = {item: [] for item in missing}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT item_id, neighbour_id, score FROM recommendations_neighbour"
-            " WHERE set_id = %s AND item_id = ANY(%s) ORDER BY item_id, rank",
-            (set_id, list(missing)),
-        )
-        for item, neighbour, score in cursor.fetchall():
-            found[item].append((neighbour, round(score * 1e9)))
-    if len(kept.neighbours) + len(found) > _NEIGHBOURS_IN_MEMORY:
-        kept.neighbours = {}
-    kept.neighbours.update(found)
 
 
 def _candidates_load(items: Sequence[int], currency: str, live_seconds: float) -> dict[int, Candidate]:

@@ -1,111 +1,35 @@
-"""Computing sets: best sellers with a half-life, and what is bought by the same people. All of it in SQL."""
+"""Making sets of what rankers compute ahead; writes about what editors pick."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.db import connection, transaction
 from django.db.models import Max
 
+from apps.data.catalog.models import Item
 from apps.data.events.models import Order
+from apps.decisioning.content.contracts import Problem, problems_refuse
+from apps.decisioning.content.services.rows import assign, created, known, locked, saved
+from apps.foundation.accounts.models import User
+from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.clock import now
+from apps.foundation.core.text import is_blank
 
-from .models import BestSeller, Neighbour, RecommendationSet
+from .making import HALF_LIFE_DAYS
+from .models import BestSeller, EditorialPicks, Neighbour, RecommendationSet
+from .rankers import RANKERS
 from .selectors import latest_set
 
-HALF_LIFE_DAYS = 7.0
-LIST_LENGTH = 50
-"""Items in a list of best sellers."""
-NEIGHBOURS = 20
-"""Neighbours of an item."""
-PERSON_ITEMS = 50
-"""Only a person's last so many different items count for neighbours: a wholesaler who bought everything tells little,
-and costs the square of it."""
-PAIR_BUYERS = 2
-"""Two items must have so many buyers in common: one person is chance."""
 SETS_KEPT = 3
 UNCHANGED_FOR = timedelta(hours=24)
 """Without new orders a set is computed again after so long: categories and titles may have changed."""
 
 _LOCK = 5_208_001  # of pg_advisory_xact_lock: one refresh at a time
 
-# A list's scores are relative to its own newest order: that shifts none of its ranks, and data of any age leaves the
-# best item at 1 or more, where 0.5 ^ (age / half-life) alone would be 0. Equals: sold last, sold more, lower id.
-_BEST_SELLERS = """
-    INSERT INTO recommendations_bestseller (set_id, scope, key, rank, item_id, score)
-    WITH sold AS (
-        SELECT o.id, o.placed_at, l.item_id, i.category,
-               COALESCE(NULLIF(o.country, ''), p.country, '') AS country
-        FROM events_order o
-        JOIN events_orderline l ON l.order_id = o.id AND l.is_purchase
-        JOIN catalog_item i ON i.id = l.item_id AND i.recommendable AND i.title <> ''
-        LEFT JOIN profiles_profile p ON p.id = o.profile_id
-        WHERE o.status = 'purchase' AND o.placed_at <= %(as_of)s
-        GROUP BY o.id, l.item_id, i.category, p.country
-    ), listed AS (
-        SELECT list.scope, list.key, sold.item_id, sold.placed_at
-        FROM sold
-        CROSS JOIN LATERAL (
-            VALUES ('shop', ''), ('country', sold.country), ('category', sold.category)
-        ) AS list (scope, key)
-        WHERE list.scope = 'shop' OR list.key <> ''
-    ), newest AS (
-        SELECT scope, key, max(placed_at) AS placed_at FROM listed GROUP BY scope, key
-    ), scored AS (
-        SELECT scope, key, item_id, max(listed.placed_at) AS sold_last, count(*) AS orders,
-               round(sum(power(0.5::float8, least(
-                   extract(epoch FROM newest.placed_at - listed.placed_at)::float8 / 86400 / %(half_life_days)s, 1000
-               )))::numeric, 9) AS score
-        FROM listed JOIN newest USING (scope, key)
-        GROUP BY scope, key, item_id
-    ), ranked AS (
-        SELECT *, row_number() OVER (
-            PARTITION BY scope, key ORDER BY score DESC, sold_last DESC, orders DESC, item_id
-        ) AS rank
-        FROM scored
-    )
-    SELECT %(set_id)s, scope, key, rank, item_id, score FROM ranked WHERE rank <= %(list_length)s
-    """
-
-_NEIGHBOURS = """
-    INSERT INTO recommendations_neighbour (set_id, item_id, rank, neighbour_id, score)
-    WITH kept AS MATERIALIZED (
-        SELECT profile_id, item_id
-        FROM (
-            SELECT o.profile_id, l.item_id, row_number() OVER (
-                PARTITION BY o.profile_id ORDER BY max(o.placed_at) DESC, l.item_id
-            ) AS place
-            FROM events_order o
-            JOIN events_orderline l ON l.order_id = o.id AND l.is_purchase
-            JOIN catalog_item i ON i.id = l.item_id AND i.recommendable AND i.title <> ''
-            WHERE o.status = 'purchase' AND o.placed_at <= %(as_of)s AND o.profile_id IS NOT NULL
-            GROUP BY o.profile_id, l.item_id
-        ) AS bought
-        WHERE place <= %(person_items)s
-    ), buyers AS MATERIALIZED (
-        SELECT item_id, count(*) AS number FROM kept GROUP BY item_id
-    ), pairs AS MATERIALIZED (
-        SELECT a.item_id AS one, b.item_id AS other, count(*) AS number
-        FROM kept a JOIN kept b ON b.profile_id = a.profile_id AND b.item_id > a.item_id
-        GROUP BY a.item_id, b.item_id
-        HAVING count(*) >= %(pair_buyers)s
-    ), scored AS (
-        SELECT both_ways.item_id, both_ways.neighbour_id, both_ways.number,
-               round(both_ways.number / sqrt(mine.number::float8 * theirs.number) * 1e9) / 1e9 AS score
-        FROM (
-            SELECT one AS item_id, other AS neighbour_id, number FROM pairs
-            UNION ALL
-            SELECT other, one, number FROM pairs
-        ) AS both_ways
-        JOIN buyers mine ON mine.item_id = both_ways.item_id
-        JOIN buyers theirs ON theirs.item_id = both_ways.neighbour_id
-    ), ranked AS (
-        SELECT *, row_number() OVER (
-            PARTITION BY item_id ORDER BY score DESC, number DESC, neighbour_id
-        ) AS rank
-        FROM scored
-    )
-    SELECT %(set_id)s, item_id, rank, neighbour_id, score FROM ranked WHERE rank <= %(neighbours)s
-    """
+MOST_PICKS: Final = 50
+"""Items of one list of picks."""
+_PICKS_FIELDS: Final = frozenset({"name", "brand", "placement", "category", "items", "valid_from", "valid_until"})
 
 
 def recommendation_set_refresh(*, as_of: datetime | None = None, force: bool = False) -> RecommendationSet:
@@ -123,21 +47,13 @@ def recommendation_set_refresh(*, as_of: datetime | None = None, force: bool = F
         if last is not None and not force and _is_fresh(last, orders, purchases.aggregate(at=Max("recorded_at"))["at"]):
             return last
         made = RecommendationSet.objects.create(as_of=as_of, half_life_days=HALF_LIFE_DAYS, orders=orders)
-        params: dict[str, Any] = {
-            "set_id": made.pk,
-            "as_of": as_of,
-            "half_life_days": HALF_LIFE_DAYS,
-            "list_length": LIST_LENGTH,
-            "neighbours": NEIGHBOURS,
-            "person_items": PERSON_ITEMS,
-            "pair_buyers": PAIR_BUYERS,
-        }
         cursor.execute("SELECT set_config('work_mem', '128MB', TRUE)")  # for this transaction: pairs are hashed
         # Just after a large import the tables' figures are old, and a nested loop planned by them takes minutes;
         # hashing is right at any size here.
         cursor.execute("SELECT set_config('enable_nestloop', 'off', TRUE)")
-        cursor.execute(_BEST_SELLERS, params)
-        cursor.execute(_NEIGHBOURS, params)
+        terms = {"set_id": made.pk, "as_of": as_of}
+        for make in dict.fromkeys(one.make for one in RANKERS.values() if one.make is not None):
+            make(cursor, terms)
         cursor.execute("SELECT set_config('enable_nestloop', 'on', TRUE)")
         made.ready = True
         made.save(update_fields=["ready"])
@@ -154,3 +70,62 @@ def _is_fresh(last: RecommendationSet, orders: int, recorded_at: datetime | None
     if now() - last.created_at >= UNCHANGED_FOR or last.orders != orders:
         return False
     return recorded_at is None or recorded_at < last.created_at
+
+
+# --- what editors pick ---
+
+
+def picks_create(*, by: User, **values: Any) -> EditorialPicks:
+    """A list of picks. values: name, brand, placement, category, items (numbers, best first), valid_from, valid_until.
+
+    Raises Invalid, Conflict for a name in use, NotAllowed.
+    """
+    right_require(by, "add", EditorialPicks, what="pick items")
+    picks = EditorialPicks(owner=by, **_picks_tidy(known(values, _PICKS_FIELDS)))
+    _picks_check(picks)
+    return created(picks, by, "recommendations.picks.created", "There are picks of this name already: choose another")
+
+
+def picks_update(*, picks_id: int, by: User, why: str = "", **values: Any) -> EditorialPicks:
+    """Change a list of picks: it holds from the next decision on. Raises Invalid, Conflict, NotFound, NotAllowed."""
+    with transaction.atomic():
+        picks = locked(EditorialPicks, picks_id)
+        right_require(by, "change", picks, what="change these picks")
+        changed = assign(picks, _picks_tidy(known(values, _PICKS_FIELDS)))
+        _picks_check(picks)
+        return saved(picks, changed, by, "recommendations.picks.changed", why)
+
+
+def _picks_tidy(values: dict[str, Any]) -> dict[str, Any]:
+    """Values without white space around them."""
+    return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _picks_check(picks: EditorialPicks) -> None:
+    """See that picks name items of the catalog, each once, and that they hold for a while. Raises Invalid."""
+    problems: list[Problem] = []
+    if is_blank(picks.name):
+        problems.append(Problem("name", 0, "", "is needed"))
+    items = picks.items
+    if not isinstance(items, list) or not items or not all(isinstance(sku, str) for sku in items):
+        problems.append(Problem("items", 0, "", "need one number of an item at least, one a line"))
+    elif len(items) > MOST_PICKS:
+        problems.append(Problem("items", 0, "", f"are {len(items)}, and {MOST_PICKS} are allowed"))
+    else:
+        twice = sorted({sku for sku in items if items.count(sku) > 1})
+        there = set(Item.objects.filter(sku__in=items).values_list("sku", flat=True))
+        missing = [sku for sku in dict.fromkeys(items) if sku not in there]
+        problems += [Problem("items", 0, sku, "stands there twice") for sku in twice]
+        problems += [Problem("items", 0, sku, "is no item of the catalog") for sku in missing]
+    if picks.category and not Item.objects.filter(category=picks.category).exists():
+        problems.append(Problem("category", 0, picks.category, "is the category of no item"))
+    if picks.valid_from and picks.valid_until and picks.valid_from >= picks.valid_until:
+        problems.append(Problem("valid_until", 0, "", "must be later than the beginning"))
+    problems_refuse("picks_refused", problems, "The picks can't be saved")
+
+
+def picks_revert(picks: EditorialPicks, values: Mapping[str, Any], by: User, why: str) -> str:
+    """Bring back what picks said before, as a change like any other."""
+    own = {name: values[name] for name in _PICKS_FIELDS - {"brand"}}
+    picks_update(picks_id=picks.pk, by=by, why=why, **own)
+    return f"{picks} are as they were, for the brand that they have now."

@@ -29,6 +29,7 @@ _SEE = (
     *_rights("imports", "import", "view"),
     *_rights("audiences", "audience", "view"),
     *_rights("content", "market brand blocktype block blockversion persona template templateversion", "view"),
+    *_rights("recommendations", "editorialpicks", "view"),
     *_rights("playbooks", "playbook playbookversion run", "view"),
     *_rights("decisions", "decision", "view"),
     *_rights("sending", "dispatch message deliveryattempt messageevent", "view"),
@@ -44,8 +45,11 @@ _OFFERED = _rights("consent", "topic interest", "add change")
 """What customers can choose on their preference page."""
 _PERSONAS = _rights("content", "persona", "add change")
 
+_PICKS = _rights("recommendations", "editorialpicks", "add change")
+
 _CENTRAL_TEAM = (
     *_PERSONAS,
+    *_PICKS,
     *_rights("content", "blocktype", "add change"),
     *_rights("content", "block", "add change publish"),
 )
@@ -106,6 +110,7 @@ ROLES: tuple[Role, ...] = (
             "content.edit_market",
             "content.publish_block",
             *_PERSONAS,
+            *_PICKS,
         ),
     ),
     Role("analyst", "Analyst", "reads everything, changes nothing", _SEE),

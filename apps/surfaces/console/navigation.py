@@ -27,6 +27,7 @@ from apps.data.profiles.models import AttributeDefinition, Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.content.models import Block, BlockType, Brand, Market, Persona, Template
 from apps.decisioning.playbooks.models import Playbook
+from apps.decisioning.recommendations.models import EditorialPicks
 from apps.delivery.sending.models import Message, MessageEvent, Sender
 from apps.delivery.webhooks.models import WebhookEndpoint
 from apps.foundation.accounts.models import ApiClient, User
@@ -53,6 +54,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, Block, _("Blocks"), "widgets"),
                 _model(request, Template, _("Templates"), "article"),
                 _model(request, Wording, _("Wordings of consent"), "contract"),
+                _model(request, EditorialPicks, _("Editorial picks"), "playlist_add_check"),
                 _model(request, Persona, _("Personas"), "face"),
             ],
         ),

@@ -40,7 +40,7 @@ from apps.decisioning.decisions.engine import SEND, Person, Plan, Verdict, decid
 from apps.decisioning.decisions.services import people_decide, plan_load
 from apps.decisioning.playbooks.contracts import PlaybookSpec
 from apps.decisioning.playbooks.models import Playbook
-from apps.decisioning.recommendations.contracts import PersonTaste
+from apps.decisioning.recommendations.contracts import PersonTaste, ShownAt
 from apps.decisioning.recommendations.selectors import candidates_for, latest_set
 from apps.delivery.channels.errors import OutcomeUnknown
 from apps.delivery.sending.contracts import LetterTerms
@@ -239,9 +239,14 @@ def person_of(persona: Persona, plan: Plan, spec: PlaybookSpec) -> Person:
     chosen = (spec["purpose"], spec["channel"])
     country, language = (str(persona.profile.get(name) or "") for name in ("country", "language"))
     cards: Mapping[str, Any] = {}
-    if plan.sources and (newest := latest_set()) is not None:
+    if plan.sources:
+        newest = latest_set()
         cards = candidates_for(
-            set_id=newest.pk, people={0: PersonTaste(country=country)}, sources=plan.sources, count=plan.most_items
+            set_id=newest.pk if newest is not None else None,
+            people={0: PersonTaste(country=country)},
+            sources=plan.sources,
+            count=plan.most_items,
+            shown_at=ShownAt(plan.brand, plan.placement, now()),
         )[0]
     return Person(
         gate="",

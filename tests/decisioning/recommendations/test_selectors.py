@@ -9,11 +9,14 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.data.catalog.models import Item
 from apps.data.inbound.live import LiveItem
-from apps.decisioning.recommendations.contracts import SOURCES, PersonTaste
+from apps.decisioning.recommendations.contracts import PersonTaste
 from apps.decisioning.recommendations.models import BestSeller, Neighbour, RecommendationSet
+from apps.decisioning.recommendations.rankers import RANKERS
 from apps.decisioning.recommendations.selectors import candidates_for, price_text, recommendations_for
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid, NotFound
+
+SETS = [name for name, ranker in RANKERS.items() if ranker.make is not None]
 
 
 def make_items(*skus: str) -> list[Item]:
@@ -47,7 +50,7 @@ def test_each_source_gives_its_own_best_first() -> None:
         8: PersonTaste(country="FR", top_category="Lamps"),
         9: PersonTaste(),
     }
-    given = recommendations_for(set_id=set_id, people=people, sources=SOURCES, count=3)
+    given = recommendations_for(set_id=set_id, people=people, sources=SETS, count=3)
     assert skus(given) == {
         7: {"neighbours": ["b", "c", "d"], "category": ["c"], "country": ["d", "c", "b"], "shop": ["b", "c", "d"]},
         8: {"neighbours": [], "category": [], "country": [], "shop": ["a", "b", "c"]},
@@ -86,10 +89,10 @@ def test_a_batch_takes_few_statements_whatever_its_size() -> None:
     set_id = make_set({("shop", ""): items}, {items[0]: [(items[1], 0.5)]})
     people = {pk: PersonTaste(recent_items=(items[0].pk,)) for pk in range(1, 200)}
     with CaptureQueriesContext(connection) as queries:
-        recommendations_for(set_id=set_id, people=people, sources=SOURCES, count=3)
+        recommendations_for(set_id=set_id, people=people, sources=SETS, count=3)
     assert len(queries) == 4  # the set, its lists, neighbours, items
     with CaptureQueriesContext(connection) as queries:
-        recommendations_for(set_id=set_id, people=people, sources=SOURCES, count=3)
+        recommendations_for(set_id=set_id, people=people, sources=SETS, count=3)
     assert len(queries) == 1  # items: stock is never kept
 
 
