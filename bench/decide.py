@@ -17,10 +17,9 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -52,6 +51,7 @@ from bin.lib.servers import free_port
 from bin.lib.venv import ROOT
 from tests.factories import approve, make_brand, make_paths, make_purposes, make_user
 from tests.surfaces.api.makers import make_asker
+from tests.wires import Wire
 
 COUNTRIES = ("DE", "FR", "GB", "US")
 SLOTS = ("first", "second", "third")
@@ -197,54 +197,6 @@ def web(port: int, workers: int, **environment: str) -> Iterator["subprocess.Pop
     finally:
         process.terminate()
         process.wait(30)
-
-
-class Wire:
-    """A way to a server that can be cut, or go silent."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._goal = host, port
-        self.port = free_port()
-        self.silent = threading.Event()
-        self._open: list[socket.socket] = []
-        self._listener: socket.socket | None = None
-        self.join()
-
-    def join(self) -> None:
-        """Let connections through."""
-        self.silent.clear()
-        if self._listener is None:
-            self._listener = socket.create_server(("127.0.0.1", self.port), reuse_port=True)
-            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
-
-    def cut(self) -> None:
-        """Break all connections, and take none."""
-        if self._listener is not None:
-            self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-            self._listener = None
-        for one in self._open:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-        self._open.clear()
-
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                near, _ = listener.accept()
-                far = socket.create_connection(self._goal)
-            except OSError:
-                return
-            self._open += [near, far]
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
-
-    def _carry(self, one: socket.socket, other: socket.socket) -> None:
-        with closing(one), closing(other), suppress(OSError):
-            while data := one.recv(65_536):
-                while self.silent.is_set():
-                    time.sleep(0.05)
-                other.sendall(data)
 
 
 def load(port: int, key: str, rate: int, seconds: float, connections: int, people: tuple[int, int]) -> dict[str, Any]:

@@ -372,8 +372,8 @@ ANSWER_KEEP_DAYS = env.int("ANSWER_KEEP_DAYS", 90)
 """How long it is kept what pages and apps asked about people, and what was answered."""
 ANSWER_SECONDS = env.float("ANSWER_SECONDS", 0.2, validate=validate.Range(min=0.02, max=10))
 """Within so long whoever asks for decisions has an answer, a generic one if need be."""
-ANSWER_THREADS = env.int("ANSWER_THREADS", 8, validate=validate.Range(min=1, max=64))
-"""Threads of a web process that decide for who asks. While all are held up, others get the generic answer at once."""
+ANSWER_CONNECTIONS = env.int("ANSWER_CONNECTIONS", 8, validate=validate.Range(min=1, max=64))
+"""Connections to PostgreSQL by which a web process answers who asks for decisions: so many answers at the same time."""
 ANSWER_TTL_SECONDS = env.int("ANSWER_TTL_SECONDS", 300)
 """How long an answer may be shown."""
 HOLDOUT_PERCENT = env.float("HOLDOUT_PERCENT", 0, validate=validate.Range(min=0, max=50))
@@ -389,6 +389,13 @@ DIGEST_KEEP_HOURS = env.int("DIGEST_KEEP_HOURS", 192)
 """Hours for which a collected message is good, at least; longer where its run may send for longer."""
 DIGEST_PIECE_KEEP_DAYS = env.int("DIGEST_PIECE_KEEP_DAYS", 90)
 """Days after which it is forgotten what became of a collected message; the decision about it stays."""
+# --- caches of a process: never beyond a change, and never older than this ---
+CACHE_SITE_SECONDS = env.int("CACHE_SITE_SECONDS", 86_400)
+"""What is published, purposes, definitions of attributes, clients of the API."""
+CACHE_CATALOG_SECONDS = env.int("CACHE_CATALOG_SECONDS", 3_600)
+"""Items as they are shown."""
+CACHE_RECOMMENDATIONS_SECONDS = env.int("CACHE_RECOMMENDATIONS_SECONDS", 6 * 3_600)
+"""Which set of recommendations is the newest."""
 # --- the API ---
 API_PER_MINUTE = env.int("API_PER_MINUTE", 1200)
 """Requests that a client may make in one scope within a minute, where nothing else is said."""
@@ -398,7 +405,7 @@ API_PER_MINUTE_OF = counts_read(
 """The same for single scopes."""
 TICKET_KEEP_DAYS = env.int("TICKET_KEEP_DAYS", 365)
 """Support tickets are deleted so long after they were closed."""
-ANSWER_KEEP_DAYS = env.int("ANSWER_KEEP_DAYS", 1)
+IDEMPOTENCY_KEEP_DAYS = env.int("IDEMPOTENCY_KEEP_DAYS", 1)
 """Days for which answers to requests with an Idempotency-Key are kept; they are given again for 24 hours."""
 CHANGE_KEEP_DAYS = env.int("CHANGE_KEEP_DAYS", 30)
 """How long the feed of changes goes back."""

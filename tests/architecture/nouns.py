@@ -28,6 +28,7 @@ _RESOURCES = (
 NOUNS: dict[str, dict[str, str]] = {
     "foundation/core": {
         "append_only.py": "tables that only grow, and the rights that keep them so",
+        "caches.py": "what a process keeps in its memory, by stamps",
         "conflicts.py": "two people with one object open",
         "outward.py": "going out by HTTP only where it is meant to go",
         "crypto.py": "sealing bytes with a key; pure",
@@ -38,11 +39,14 @@ NOUNS: dict[str, dict[str, str]] = {
         "masking.py": "words of others without addresses",
         "middleware.py": "the request's id",
         "outbox.py": "news for the world outside, told in the transaction of what happened",
-        "postgres.py": "COPY",
+        "postgres.py": "COPY, reads of people that apps share, plans that are kept",
         "queue.py": "the one way to wake a task",
+        "quick.py": "Redis for what somebody waits for",
         "reporting.py": "logs and crash reports without personal data",
         "signing.py": "signed tokens and keyed digests",
+        "stamps.py": "whether what is kept in memory is still what the tables say",
         "text.py": "what counts as blank",
+        "timely.py": "work on the database that ends in time",
         "wall_clock.py": "times of day where somebody is; pure",
     },
     "foundation/accounts": {
@@ -71,7 +75,6 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "surfaces/api": {
         "access.py": "who may ask, for what, and how often",
-        "bounded.py": "work with a deadline, whatever hangs",
         "v1/decisions/asking.py": "asking for decisions, without DRF",
         "approvals.py": "versions of content on their way through approval",
         "bodies.py": "JSON in and out",

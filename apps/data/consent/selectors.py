@@ -3,11 +3,13 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from django.db import connection
 
+from apps.foundation.core.caches import Cache
 from apps.foundation.core.clock import now
+from apps.foundation.core.postgres import Part, people_select
 from apps.foundation.core.signing import address_digests
 from apps.foundation.core.wall_clock import Quiet
 
@@ -23,33 +25,56 @@ ADDRESS_KIND = {Channel.EMAIL: "email", Channel.SMS: "phone", Channel.PUSH: "pus
 _LEFT_ELSEWHERE = """
 EXISTS (SELECT FROM consent_awaitedwithdrawal AS awaited
         JOIN profiles_identifier AS held ON held.kind = awaited.kind AND held.digest = awaited.digest
-        WHERE held.profile_id = {person} AND awaited.purpose_id = %(purpose)s
-          AND awaited.channel = %(channel)s AND awaited.occurred_at >= state.changed_at)
+        WHERE held.profile_id = {state}.profile_id AND awaited.purpose_id = {state}.purpose_id
+          AND awaited.channel = {state}.channel AND awaited.occurred_at >= {state}.changed_at)
 """
+_PROFILE = "JOIN profiles_profile AS profile ON profile.id = person.id"
+_PREFERENCE = "LEFT JOIN consent_preference AS preference ON preference.profile_id = person.id"
 
-_GATE = f"""
-WITH new_meaning AS ({NEW_MEANING.format(purpose="%(purpose)s", channel="%(channel)s", now="%(at)s")})
-SELECT person.id, state.granted, {AGREED_AT.format(state="state", record="record")} < new_meaning.at AS outdated,
-       {_LEFT_ELSEWHERE.format(person="person.id")} AS left_elsewhere,
-       CASE WHEN profile.restricted_at IS NOT NULL THEN 'restricted'
-            WHEN %(channel)s = ANY(preference.channels_off) THEN 'channel_off'
-            WHEN %(topic)s = ANY(preference.topics_off) THEN 'topic_off'
-            WHEN preference.paused_until > %(at)s THEN 'paused'
-            ELSE '' END,
-       address.id, address.digest, address.sealed, suppression.id,
-       preference.quiet_start, preference.quiet_end, preference.time_zone, profile.time_zone,
-       preference.frequency
-FROM new_meaning CROSS JOIN unnest(%(people)s::bigint[]) AS person(id)
-JOIN profiles_profile AS profile ON profile.id = person.id
-LEFT JOIN consent_preference AS preference ON preference.profile_id = person.id
-LEFT JOIN consent_consentstate AS state
-       ON state.profile_id = person.id AND state.purpose_id = %(purpose)s AND state.channel = %(channel)s
-LEFT JOIN consent_consentrecord AS record
-       ON record.id = state.record_id AND state.granted AND new_meaning.at IS NOT NULL
-LEFT JOIN profiles_identifier AS address
-       ON address.profile_id = person.id AND address.kind = %(kind)s AND address.main
-LEFT JOIN consent_suppression AS suppression ON suppression.digest = address.digest
-"""  # noqa: S608  # texts of our own
+GATE: Final = Part(
+    withs=(f"new_meaning AS ({NEW_MEANING.format(purpose='%(purpose)s', channel='%(channel)s', now='%(at)s')})",),
+    joins=(
+        "CROSS JOIN new_meaning",
+        _PROFILE,
+        _PREFERENCE,
+        "LEFT JOIN consent_consentstate AS state"
+        " ON state.profile_id = person.id AND state.purpose_id = %(purpose)s AND state.channel = %(channel)s",
+        "LEFT JOIN consent_consentrecord AS record"
+        " ON record.id = state.record_id AND state.granted AND new_meaning.at IS NOT NULL",
+        "LEFT JOIN profiles_identifier AS address"
+        " ON address.profile_id = person.id AND address.kind = %(kind)s AND address.main",
+        "LEFT JOIN consent_suppression AS suppression ON suppression.digest = address.digest",
+    ),
+    columns=(
+        "state.granted",
+        f"{AGREED_AT.format(state='state', record='record')} < new_meaning.at",
+        _LEFT_ELSEWHERE.format(state="state"),
+        "CASE WHEN profile.restricted_at IS NOT NULL THEN 'restricted'"
+        " WHEN %(channel)s = ANY(preference.channels_off) THEN 'channel_off'"
+        " WHEN %(topic)s = ANY(preference.topics_off) THEN 'topic_off'"
+        " WHEN preference.paused_until > %(at)s THEN 'paused'"
+        " ELSE '' END",
+        "address.id",
+        "address.digest",
+        "address.sealed",
+        "suppression.id",
+        "preference.quiet_start",
+        "preference.quiet_end",
+        "preference.time_zone",
+        "profile.time_zone",
+        "preference.frequency",
+    ),
+)
+"""What the gate is made of (`gate_told`). Its parameters: `gate_params`."""
+
+LANGUAGE: Final = Part(joins=(_PREFERENCE,), columns=("coalesce(preference.language, '')",))
+"""The language that they chose, "" for none."""
+
+_TRACKING_HOLDS: Final = f"""
+coalesce(followed.granted AND profile.restricted_at IS NULL
+  AND ({AGREED_AT.format(state="followed", record="followed_record")} < followed_meaning.at) IS NOT TRUE
+  AND NOT {_LEFT_ELSEWHERE.format(state="followed")}, FALSE)
+"""
 
 _GRANTED = f"""
 WITH new_meaning AS ({NEW_MEANING.format(purpose="%(purpose)s", channel="%(channel)s", now="%(at)s")})
@@ -59,11 +84,64 @@ JOIN profiles_profile AS profile ON profile.id = state.profile_id AND profile.re
 LEFT JOIN consent_consentrecord AS record ON record.id = state.record_id AND new_meaning.at IS NOT NULL
 WHERE state.profile_id = ANY(%(people)s) AND state.purpose_id = %(purpose)s AND state.channel = %(channel)s
   AND state.granted AND ({AGREED_AT.format(state="state", record="record")} < new_meaning.at) IS NOT TRUE
-  AND NOT {_LEFT_ELSEWHERE.format(person="state.profile_id")}
+  AND NOT {_LEFT_ELSEWHERE.format(state="state")}
 """  # noqa: S608  # texts of our own
 
 TRACKING = "tracking"
 """The purpose without which nobody's opens and clicks are followed."""
+_FOLLOWED: Final = f"'{TRACKING}'"
+
+TRACKED: Final = Part(
+    withs=(f"followed_meaning AS ({NEW_MEANING.format(purpose=_FOLLOWED, channel='%(channel)s', now='%(at)s')})",),
+    joins=(
+        "CROSS JOIN followed_meaning",
+        _PROFILE,
+        "LEFT JOIN consent_consentstate AS followed"
+        f" ON followed.profile_id = person.id AND followed.purpose_id = {_FOLLOWED} AND followed.channel = %(channel)s",
+        "LEFT JOIN consent_consentrecord AS followed_record"
+        " ON followed_record.id = followed.record_id AND followed_meaning.at IS NOT NULL",
+    ),
+    columns=(_TRACKING_HOLDS,),
+)
+"""Whether they agreed to be followed on the channel, as `granted_read` says of any purpose."""
+
+
+def withdrawn_part(purpose: str) -> Part:
+    """Whether they withdrew a purpose on the channel. purpose: a name of ours, which stands in the statement."""
+    if not purpose.isidentifier():
+        raise ValueError("not a name of ours")
+    return Part(
+        columns=(
+            "EXISTS (SELECT FROM consent_consentstate AS gone WHERE gone.profile_id = person.id"
+            f" AND gone.purpose_id = '{purpose}' AND gone.channel = %(channel)s AND NOT gone.granted)",
+        )
+    )
+
+
+def gate_params(*, purpose: str, channel: str, topic: str, at: datetime) -> dict[str, Any]:
+    """What `GATE` asks for."""
+    kind = ADDRESS_KIND.get(Channel(channel), "")
+    return {"purpose": purpose, "channel": str(channel), "kind": kind, "topic": topic, "at": at}
+
+
+def gate_told(found: Sequence[Any], *, channel: str, needs_consent: bool) -> GateAnswer:
+    """The answer that the columns of `GATE` give."""
+    granted, outdated, left_elsewhere, held, identifier_id, digest, sealed, suppression_id, *rest = found
+    start, end, chosen, known, frequency = rest
+    # where nothing is addressed (the web), nothing is missing
+    reached = identifier_id is not None or channel not in ADDRESS_KIND
+    reason = _reason(granted and not left_elsewhere, outdated, needs_consent, held, reached, suppression_id)
+    quiet = Quiet(start, end) if needs_consent and start is not None else None
+    return GateAnswer(
+        allowed=not reason,
+        reason=reason,
+        identifier_id=identifier_id,
+        digest=bytes(digest or b""),
+        sealed=bytes(sealed or b""),
+        quiet=quiet,
+        zone=chosen or known if quiet is not None else "",
+        frequency=frequency if needs_consent and frequency else "each",
+    )
 
 
 def gate_read(
@@ -80,38 +158,11 @@ def gate_read(
     What needs no consent is not held up by a person's preferences either. topic: of what is sent, "" for none;
     at: the moment that a pause and quiet hours are asked about, now unless given.
     """
-    kind = ADDRESS_KIND.get(Channel(channel), "")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _GATE,
-            {
-                "people": list(profile_ids),
-                "purpose": purpose,
-                "channel": str(channel),
-                "kind": kind,
-                "topic": topic,
-                "at": at or now(),
-            },
-        )
-        rows = cursor.fetchall()
-    answers = {}
-    for person, granted, outdated, left_elsewhere, held, *found, start, end, chosen, known, frequency in rows:
-        identifier_id, digest, sealed, suppression_id = found
-        # where nothing is addressed (the web), nothing is missing
-        reached = identifier_id is not None or not kind
-        reason = _reason(granted and not left_elsewhere, outdated, needs_consent, held, reached, suppression_id)
-        quiet = Quiet(start, end) if needs_consent and start is not None else None
-        answers[person] = GateAnswer(
-            allowed=not reason,
-            reason=reason,
-            identifier_id=identifier_id,
-            digest=bytes(digest or b""),
-            sealed=bytes(sealed or b""),
-            quiet=quiet,
-            zone=chosen or known if quiet is not None else "",
-            frequency=frequency if needs_consent and frequency else "each",
-        )
-    return answers
+    params = gate_params(purpose=purpose, channel=channel, topic=topic, at=at or now())
+    return {
+        person: gate_told(found, channel=channel, needs_consent=needs_consent)
+        for person, [found] in people_select([GATE], profile_ids, params).items()
+    }
 
 
 def gate_elsewhere(answers: Mapping[K, tuple[GateAnswer, str]]) -> dict[K, GateAnswer]:
@@ -178,6 +229,16 @@ def withdrawn_read(*, profile_ids: Sequence[int], purpose: str, channel: str) ->
             [list(profile_ids), purpose, str(channel)],
         )
         return {row[0] for row in cursor.fetchall()}
+
+
+_purposes: Final = Cache[str, bool]("purposes", "purposes", "CACHE_SITE_SECONDS")
+
+
+def consent_needed(purpose: str, stamps: Mapping[str, str]) -> bool:
+    """Whether a purpose needs consent, kept in this process. stamps: as they were read before. Raises Purpose's
+    DoesNotExist."""
+    rows = Purpose.objects.values_list("needs_consent", flat=True)
+    return _purposes.get(purpose, stamps, lambda: rows.get(pk=purpose))
 
 
 def purposes_offered() -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from apps.data.profiles.merging import people_hold
 from apps.data.profiles.models import Profile
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid, NotFound
+from apps.foundation.core.postgres import Part
 
 from .models import Ticket
 
@@ -44,6 +45,14 @@ def ticket_put(
             ticket.profile_id, ticket.closed_at, ticket.changed_at = profile_id, closed_at, at
             ticket.save(update_fields=["profile", "closed_at", "changed_at"])
     return ticket, new
+
+
+OPEN_TICKET: Final = Part(
+    columns=(
+        "EXISTS (SELECT FROM events_ticket AS ticket WHERE ticket.profile_id = person.id AND ticket.closed_at IS NULL)",
+    )
+)
+"""Whether a ticket of theirs is open now, in a statement about people."""
 
 
 def tickets_open(profile_ids: Iterable[int], *, at: datetime | None = None) -> set[int]:

@@ -26,6 +26,8 @@ import redis
 from django.conf import settings
 from django.db import connection, transaction
 
+from apps.foundation.core.quick import redis_quick
+
 from .definitions import (
     FEATURES,
     Cases,
@@ -44,6 +46,8 @@ from .sql import FeatureSql
 logger = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 0.25
+_FEW, _FEW_SECONDS = 100, 0.05
+"""Of so few people one is waited for: a page, or an app."""
 _GENERATION = "features:generation"
 _NONE = -(2**63)
 _NEVER = 2**63 - 1
@@ -100,9 +104,9 @@ end
 _PORTION = 1000
 
 
-@lru_cache(maxsize=4)
-def _client(url: str) -> "redis.Redis":
-    return redis.Redis.from_url(url, socket_timeout=_WAIT_SECONDS, socket_connect_timeout=_WAIT_SECONDS)
+def _client(count: int = _FEW + 1) -> "redis.Redis":
+    """The client for a read or write about so many people."""
+    return redis_quick(settings.REDIS_URL, _FEW_SECONDS if count <= _FEW else _WAIT_SECONDS)
 
 
 def _key(profile_id: int) -> str:
@@ -114,7 +118,7 @@ def copies_void(*, profile_ids: Sequence[int]) -> None:
     if not profile_ids:
         return
     mark = _MARK + uuid4().bytes
-    client = _client(settings.REDIS_URL)
+    client = _client()
     keys = [_key(profile_id) for profile_id in profile_ids]
     try:
         for begin in range(0, len(keys), _PORTION):
@@ -128,7 +132,7 @@ def copies_void(*, profile_ids: Sequence[int]) -> None:
 
 
 def _clear(keys: Sequence[str], mark: bytes) -> None:
-    client = _client(settings.REDIS_URL)
+    client = _client()
     token = b"V" + mark[1:]
     try:
         for begin in range(0, len(keys), _PORTION):
@@ -150,7 +154,7 @@ def stale_copies_void() -> int:
         rows = list(StaleCopy.objects.select_for_update(skip_locked=True).order_by("pk")[: 10 * _PORTION])
         if not rows:
             return 0
-        client = _client(settings.REDIS_URL)
+        client = _client()
         try:
             if any(row.profile_id is None for row in rows):
                 client.incr(_GENERATION)
@@ -207,7 +211,7 @@ def copies_read(
 def _get(ids: Sequence[int]) -> tuple[int, list[bytes | None] | None]:
     """The generation and what Redis has for each; None where Redis can't be asked."""
     try:
-        answers = cast(list[Any], _client(settings.REDIS_URL).mget([_GENERATION, *[f"features:{one}" for one in ids]]))
+        answers = cast(list[Any], _client(len(ids)).mget([_GENERATION, *[f"features:{one}" for one in ids]]))
     except redis.RedisError as error:
         logger.warning("features are read from PostgreSQL: %s", type(error).__name__)
         return 0, None
@@ -217,7 +221,7 @@ def _get(ids: Sequence[int]) -> tuple[int, list[bytes | None] | None]:
 def _fill(ids: Sequence[int], wanted: Sequence[tuple[bytes, int]], copies: Sequence[bytes | None]) -> int:
     """Write copies where still stands what was seen before they were made. Returns how many."""
     filled = 0
-    client = _client(settings.REDIS_URL)
+    client = _client(len(ids))
     wanted = [one for one in wanted if one[0][:1] != _MARK]
     try:
         for begin in range(0, len(wanted), _PORTION):
@@ -238,7 +242,7 @@ def copies_fill(*, profile_ids: Sequence[int], as_of: datetime) -> int:
     as_of: now. Raises redis.RedisError where Redis can't be asked.
     """
     ids = list(profile_ids)
-    answers = cast(list[Any], _client(settings.REDIS_URL).mget([_GENERATION, *map(_key, ids)]))
+    answers = cast(list[Any], _client().mget([_GENERATION, *map(_key, ids)]))
     made = _copies_make(ids, as_of, int(answers[0] or 0))
     wanted = [(answers[place + 1] or b"", place) for place, one in enumerate(ids) if one in made]
     return _fill(ids, wanted, [made.get(one) for one in ids])

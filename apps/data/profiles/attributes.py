@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
@@ -19,8 +20,10 @@ from django.utils.timezone import localtime
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from apps.foundation.core.caches import Cache
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
+from apps.foundation.core.postgres import Part, people_select
 from apps.foundation.core.signing import address_digests
 
 from .attribute_values import is_known, reader_of, token_of
@@ -42,9 +45,10 @@ LEFT JOIN (
     array_agg(value.digest) AS digests, array_agg(value.sealed) AS sealed
   FROM profiles_sealedattribute AS value JOIN profiles_attributedefinition AS definition
     ON definition.id = value.definition_id
-  WHERE value.profile_id = ANY(%s) AND definition.name = ANY(%s) GROUP BY value.profile_id
-) AS held ON held.profile_id = p.id
+  WHERE value.profile_id = ANY(%(people)s) AND definition.name = ANY(%(names)s) GROUP BY value.profile_id
+) AS held ON held.profile_id = person.id
 """
+_PROFILE: Final = "JOIN profiles_profile AS profile ON profile.id = person.id"
 _CLEAR_WRITE: Final = """
 UPDATE profiles_profile AS p SET updated_at = statement_timestamp(), attributes =
   (p.attributes - ARRAY(SELECT jsonb_array_elements_text(new.gone))) || new.put
@@ -69,6 +73,8 @@ WHERE held.profile_id = gone.profile_id AND held.definition_id = gone.definition
 
 # --- definitions ---
 
+_shapes: Final = Cache[tuple[str, ...], Mapping[str, AttributeShape]]("attributes", "attributes", "CACHE_SITE_SECONDS")
+
 
 def shapes_read(names: Iterable[str] | None = None, *, locked: bool = False) -> dict[str, AttributeShape]:
     """The attributes that are defined, by name: of these names, or all.
@@ -85,6 +91,15 @@ def shapes_read(names: Iterable[str] | None = None, *, locked: bool = False) -> 
                 "SELECT FROM profiles_attributedefinition WHERE id = ANY(%s) ORDER BY id FOR SHARE", [wanted]
             )
     return {row.name: shape_of(row) for row in rows}
+
+
+def shapes_known(names: Iterable[str], stamps: Mapping[str, str] | None) -> Mapping[str, AttributeShape]:
+    """The attributes of these names that are defined, kept in this process. stamps: as they were read before; None to
+    read them now."""
+    if stamps is None:
+        return shapes_read(names)
+    key = tuple(sorted(names))
+    return _shapes.get(key, stamps, lambda: shapes_read(key))
 
 
 def sensitive_names(names: Iterable[str] | None = None) -> set[str]:
@@ -128,36 +143,42 @@ def attributes_held(
     *, profile_ids: Sequence[int], names: Sequence[str], columns: Sequence[str] = ()
 ) -> dict[int, AttributesHeld]:
     """What is stored of these people who exist, in one statement. columns: of PROFILE_COLUMNS; names: any others."""
+    part = held_part(names, columns)
+    return {
+        profile_id: held_told(found, names, columns)
+        for profile_id, [found] in people_select([part], profile_ids, {"names": list(names)}).items()
+    }
+
+
+@lru_cache(maxsize=256)
+def _held_part(names: tuple[str, ...], columns: tuple[str, ...]) -> Part:
+    read = [f"profile.{name}" for name in columns]
+    if names:
+        place = "(profile.attributes -> (%(names)s::text[])[{}])::text"
+        read += [place.format(number) for number in range(1, len(names) + 1)]
+        read += ["held.names", "held.ids", "held.digests", "held.sealed"]
+    return Part(tuple(read) or ("NULL",), (_PROFILE, _HELD) if names else (_PROFILE,))
+
+
+def held_part(names: Sequence[str], columns: Sequence[str] = ()) -> Part:
+    """What `held_told` reads, in a statement about people; `names` is its parameter. columns: of PROFILE_COLUMNS."""
     if unknown := set(columns) - set(PROFILE_COLUMNS):
         raise LookupError(f"no columns of a profile: {sorted(unknown)}")
-    ids = list(profile_ids)
-    selected = ["p.id", *(f"p.{name}" for name in columns), *("(p.attributes -> %s::text)::text" for _ in names)]
-    params: list[Any] = list(names)
-    held = ""
-    if names:
-        selected += ["held.names", "held.ids", "held.digests", "held.sealed"]
-        held = _HELD
-        params += [ids, list(names)]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {', '.join(selected)} FROM profiles_profile AS p {held} WHERE p.id = ANY(%s)",  # noqa: S608
-            [*params, ids],
-        )
-        rows = cursor.fetchall()
-    first, last = 1 + len(columns), 1 + len(columns) + len(names)
-    nothing: dict[str, HeldSealed] = {}
-    found = {}
-    for row in rows:
-        sealed = nothing
-        if names and row[last] is not None:
-            sealed = {
-                name: HeldSealed(pk, bytes(digest), bytes(value))
-                for name, pk, digest, value in zip(*row[last : last + 4], strict=True)
-            }
-        found[row[0]] = AttributesHeld(
-            dict(zip(columns, row[1:first], strict=True)), dict(zip(names, row[first:last], strict=True)), sealed
-        )
-    return found
+    return _held_part(tuple(names), tuple(columns))
+
+
+def held_told(found: Sequence[Any], names: Sequence[str], columns: Sequence[str] = ()) -> AttributesHeld:
+    """What the columns of `held_part` tell of one person."""
+    first, last = len(columns), len(columns) + len(names)
+    sealed: dict[str, HeldSealed] = {}
+    if names and found[last] is not None:
+        sealed = {
+            name: HeldSealed(pk, bytes(digest), bytes(value))
+            for name, pk, digest, value in zip(*found[last : last + 4], strict=True)
+        }
+    return AttributesHeld(
+        dict(zip(columns, found[:first], strict=False)), dict(zip(names, found[first:last], strict=True)), sealed
+    )
 
 
 def values_read(
@@ -171,16 +192,18 @@ def values_read(
     held = attributes_held(profile_ids=profile_ids, names=names, columns=columns)
     sealing = [profile_id for profile_id, one in held.items() if one.sealed]
     vault = vault_open(sealing) if sealing else None
-    found = {}
-    for profile_id, one in held.items():
-        values = dict(one.columns)
-        for name, text in one.clear.items():
-            values[name] = None if text is None else json_read(text, exact=exact)
-        if vault is not None:
-            for name, sealed in one.sealed.items():
-                values[name] = value_open(vault, profile_id, sealed, exact=exact)
-        found[profile_id] = values
-    return found
+    return {profile_id: values_open(vault, profile_id, one, exact=exact) for profile_id, one in held.items()}
+
+
+def values_open(vault: Vault | None, profile_id: int, held: AttributesHeld, *, exact: bool = False) -> dict[str, Any]:
+    """What is stored of a person, opened: see `values_read`. vault: with their key, where something is sealed."""
+    values = dict(held.columns)
+    for name, text in held.clear.items():
+        values[name] = None if text is None else json_read(text, exact=exact)
+    if vault is not None:
+        for name, sealed in held.sealed.items():
+            values[name] = value_open(vault, profile_id, sealed, exact=exact)
+    return values
 
 
 def json_read(text: str, *, exact: bool = False) -> Any:

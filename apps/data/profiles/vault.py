@@ -6,28 +6,39 @@ column, row, person and version are bound into it, so that it opens nowhere else
 one batch: a key that was destroyed is gone from the next one. The hot path: one read of keys a batch, no ORM.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import connection, transaction
 
 from apps.foundation.core.crypto import Tampered, binding, key_make, seal, unseal
+from apps.foundation.core.postgres import Part
 
 from .errors import Erased, MasterKeyMissing
 
 __all__ = [
     "Erased", "MasterKeyMissing", "Place", "SealedColumn", "Tampered", "Vault", "key_destroy", "keys_make",
-    "master_unwrap", "master_wrap", "sealed_column", "sealed_columns", "vault_make", "vault_open",
+    "master_unwrap", "master_wrap", "sealed_column", "sealed_columns", "vault_complete", "vault_make", "vault_of",
+    "vault_open",
 ]  # fmt: skip
 
 _KEYS: Final = """
 SELECT profile_id, version, master, wrapped FROM profiles_profilekey WHERE profile_id = ANY(%s)
 ORDER BY profile_id, version
 """
+KEY: Final = Part(
+    joins=(
+        "LEFT JOIN LATERAL (SELECT held_key.version, held_key.master, held_key.wrapped"
+        " FROM profiles_profilekey AS held_key WHERE held_key.profile_id = person.id AND length(held_key.wrapped) > 0"
+        " ORDER BY held_key.version DESC LIMIT 1) AS vault ON TRUE",
+    ),
+    columns=("vault.version", "vault.master", "vault.wrapped"),
+)
+"""Their newest key, in a statement about people; nothing for who has none (`vault_of`)."""
 _KEYS_ADD: Final = """
 INSERT INTO profiles_profilekey (profile_id, version, master, wrapped, made_at)
 SELECT new.id, %s, %s, new.wrapped, statement_timestamp()
@@ -189,6 +200,20 @@ def vault_open(profile_ids: Iterable[int]) -> Vault:
         (profile_id, version): (master, bytes(stored)) for profile_id, version, master, stored in rows if len(stored)
     }
     return Vault(wrapped, dict(wrapped.keys()))
+
+
+def vault_of(keys: Iterable[tuple[int, Sequence[Any]]]) -> Vault:
+    """The same, of what `KEY` read of each person. An older key is read when it is needed."""
+    wrapped = {
+        (profile_id, version): (master, bytes(stored)) for profile_id, (version, master, stored) in keys if version
+    }
+    return Vault(wrapped, dict(wrapped.keys()))
+
+
+def vault_complete(vault: Vault, profile_ids: Sequence[int]) -> Vault:
+    """A vault with the keys of all these people, after making one for each who never had one. Who was erased stays
+    without."""
+    return vault if all(one in vault for one in profile_ids) else vault_make(profile_ids)
 
 
 def keys_make(profile_ids: Iterable[int]) -> None:

@@ -18,8 +18,15 @@ from apps.data.events.models import EventSchema
 from apps.data.features.definitions import FEATURES
 from apps.data.features.selectors import features_read
 from apps.data.profiles.attribute_values import is_known, token_of
-from apps.data.profiles.attributes import attributes_held, digests_of, json_read, shapes_read, values_read
-from apps.data.profiles.contracts import AttributeShape
+from apps.data.profiles.attributes import (
+    attributes_held,
+    digests_of,
+    json_read,
+    shapes_known,
+    shapes_read,
+    values_read,
+)
+from apps.data.profiles.contracts import AttributeShape, AttributesHeld
 from apps.data.profiles.models import AttributeDefinition, Profile
 from apps.foundation.core.errors import Invalid
 
@@ -233,10 +240,25 @@ def rule_catalog(*, but: str = "") -> dict[str, Any]:
     }
 
 
-def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: datetime) -> dict[int, PersonFacts]:
+def attributes_asked(rules: Iterable[Rule]) -> tuple[list[str], list[str]]:
+    """Of which columns of a profile and which other attributes rules say something themselves."""
+    names = sorted({leaf.name for rule in rules for leaf in rule_leaves(rule) if isinstance(leaf, Attribute)})
+    return [name for name in PROFILE_COLUMNS if name in names], [name for name in names if name not in PROFILE_COLUMNS]
+
+
+def facts_load(
+    *,
+    rules: Iterable[Rule],
+    profile_ids: Sequence[int],
+    as_of: datetime,
+    held: Mapping[int, AttributesHeld] | None = None,
+    stamps: Mapping[str, str] | None = None,
+) -> dict[int, PersonFacts]:
     """What the rules look at, for people of a batch who exist; at most eight statements, whatever their number, and
     one for each level of audiences that rules name.
 
+    held, stamps: what was read of these people already, `attributes_asked` or more, and the stamps that were read with
+    it; it is read here where the audiences that rules name ask for more.
     The hot path: rows into dicts, no object for a row but the facts themselves. Sensitive attributes stay sealed: their
     digests say which of the values asked for they are. Raises Invalid for what no digest tells.
     """
@@ -251,7 +273,10 @@ def facts_load(*, rules: Iterable[Rule], profile_ids: Sequence[int], as_of: date
     ids = list(profile_ids)
     again = sorted({(leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, AskedAgain)})
     interests = sorted({leaf.code for leaf in leaves if isinstance(leaf, Interest)})
-    attributes = _attributes_load(names, wanted, ids)
+    if held is not None and not inner:
+        attributes = _attributes_tell(names, wanted, {one: held[one] for one in ids if one in held}, stamps)
+    else:
+        attributes = _attributes_load(names, wanted, ids)
     counts = {profile_id: dict.fromkeys(asked, 0) for profile_id in attributes}
     for kind in ("orders", "event"):
         _counts_load([what for what in asked if what.kind == kind], ids, as_of, counts)
@@ -284,9 +309,20 @@ def _attributes_load(
 ) -> dict[int, dict[str, Any]]:
     free = [name for name in names if name not in PROFILE_COLUMNS]
     columns = [name for name in PROFILE_COLUMNS if name in names]
-    held = attributes_held(profile_ids=ids, names=free, columns=columns)
-    # read after the values: one that was sealed by then is known to be sensitive
-    sensitive = {name: shape for name, shape in shapes_read(free).items() if shape.sensitive} if free else {}
+    return _attributes_tell(names, leaves, attributes_held(profile_ids=ids, names=free, columns=columns))
+
+
+def _attributes_tell(
+    names: Sequence[str],
+    leaves: Sequence[Attribute],
+    held: Mapping[int, AttributesHeld],
+    stamps: Mapping[str, str] | None = None,
+) -> dict[int, dict[str, Any]]:
+    """What is held, as rules look at it. Definitions are those of now: one that was sealed by the time that the values
+    were read is known to be sensitive."""
+    free = {name for name in names if name not in PROFILE_COLUMNS}
+    columns = [name for name in PROFILE_COLUMNS if name in names]
+    sensitive = {name: shape for name, shape in shapes_known(free, stamps).items() if shape.sensitive} if free else {}
     _answerable(leaves, sensitive)
     asked = {
         digest: str(token_of(value))
@@ -295,13 +331,13 @@ def _attributes_load(
         for value in leaf.values
         for digest in digests_of(leaf.name, value)
     }
-    clear = [name for name in free if name not in sensitive]
+    clear = sorted(free - sensitive.keys())
     found: dict[int, dict[str, Any]] = {}
     opened: dict[int, dict[str, Any]] = {}
-    if any(not one.sealed.keys() <= sensitive.keys() for one in held.values()):  # some that were made clear just now
-        opened = values_read(profile_ids=ids, names=clear, exact=True)
+    if free and any(not one.sealed.keys() & free <= sensitive.keys() for one in held.values()):
+        opened = values_read(profile_ids=list(held), names=clear, exact=True)  # some that were made clear just now
     for profile_id, one in held.items():
-        known: dict[str, Any] = {name: value or None for name, value in one.columns.items()}
+        known: dict[str, Any] = {name: one.columns[name] or None for name in columns}
         for name in clear:
             text = one.clear[name]
             known[name] = None if text is None else json_read(text, exact=True)

@@ -4,23 +4,38 @@ same engine as a run's.
 What is answered is kept before it is given (`Answer`), one statement for all of a request.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import connection
 
-from apps.data.profiles.vault import Vault, keys_make, vault_open
+from apps.data.profiles.vault import Vault, vault_complete, vault_of
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.core.ids import uuid7
+from apps.foundation.core.postgres import planned_execute
+from apps.foundation.core.stamps import stamps_read
 
-from .engine import SEND, Person, Plan, Verdict
-from .generic import PULLED, Offer, Pinned, generic_slots, offers_for, offers_read, pinned, slot_said, valid_until
-from .keeping import person_pack, wanted_of
+from .engine import SEND, Plan, Verdict
+from .generic import (
+    PULLED,
+    Offer,
+    Pinned,
+    generic_slots,
+    offers_for,
+    offers_known,
+    offers_remembered,
+    pinned,
+    slot_said,
+    valid_until,
+)
+from .keeping import Wanted, person_pack, wanted_of
 from .sealing import ANSWERS, decision_seal
 from .services import Decided, people_decide, verdict_keep, version_plan
 
@@ -29,9 +44,13 @@ MOST: Final = 100
 _ADD: Final = """
 INSERT INTO decisions_answer
   (id, version_id, profile_id, placement, client, outcome, compiled_id, tier, sealed, decided_at)
-VALUES
+SELECT new.id, new.version_id, new.profile_id, new.placement, %(client)s::text, new.outcome, new.compiled_id, new.tier,
+  new.sealed, %(at)s::timestamptz
+FROM unnest(%(ids)s::uuid[], %(versions)s::bigint[], %(people)s::bigint[], %(placements)s::text[], %(outcomes)s::text[],
+            %(compiled)s::bigint[], %(tiers)s::text[], %(sealed)s::bytea[])
+  AS new(id, version_id, profile_id, placement, outcome, compiled_id, tier, sealed)
 """
-_ROW: Final = "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_NAMES: Final = ("ids", "versions", "people", "placements", "outcomes", "compiled", "tiers", "sealed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,47 +91,75 @@ class _Chosen:
     set_id: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """At a place: what was decided of those who are there, their keys, and the stamps that were read."""
+
+    by_person: Mapping[int, _Chosen]
+    vault: Vault
+    stamps: Mapping[str, str] | None
+
+
 class TooLate(Exception):
     """Whoever asked does not wait any more."""
 
 
-def decisions_make(wish: Wish, *, at: datetime | None = None) -> list[AnswerGiven]:
+def decisions_make(
+    wish: Wish, *, at: datetime | None = None, confirm: Callable[[Mapping[str, str]], None] | None = None
+) -> list[AnswerGiven]:
     """Decide what is asked for, keep it, and say what to show; in the order of places, then of people.
 
     Of several playbooks at a place, the most important that has something for the person answers. Somebody unknown gets
-    what everybody may see. Raises Invalid, NotFound for a place or playbook that is not there, or a person; TooLate.
+    what everybody may see. confirm: called with the stamps that were read, before anything is kept or told; whoever
+    asked by what is kept in memory raises there if it does not hold any more. Raises Invalid, NotFound for a place or
+    playbook that is not there, or a person; TooLate.
     """
     moment = at or now()
     places = wish.placements or ("",)
     if len(places) * max(len(wish.profiles), 1) > MOST:
         raise Invalid("too_many", f"At most {MOST} answers at once: people times places")
-    offers = offers_read()
+    offers, vault = offers_remembered(), vault_of(())
+    while True:
+        found = {place: offers_for(offers, placement=place, playbook=wish.playbook) for place in places}
+        chosen: dict[str, _Choice] = {}
+        if wish.profiles and all(found.values()):
+            try:
+                chosen = {place: _choose(found[place], wish.profiles, moment) for place in places}
+            except ObjectDoesNotExist:  # of a version that was there when this process looked
+                if (current := offers_known(stamps_read())) == offers:
+                    raise
+                offers = current
+                continue
+        read = next((one.stamps for one in chosen.values() if one.stamps is not None), None)
+        stamps = stamps_read() if read is None else read
+        if confirm is not None:
+            confirm(stamps)
+        if (current := offers_known(stamps)) == offers:
+            break
+        offers = current  # something was published since this process looked
+    for place in places:
+        if not found[place]:
+            what = f"shown at {place}" if place else f"called {wish.playbook}"
+            raise NotFound("nothing_published", f"Nothing is published that can be asked for and is {what}")
+    if not wish.profiles:
+        return [generic_answer(found[place][0], wish, place, None) for place in places]
+    for choice in chosen.values():
+        if missing := [one for one in wish.profiles if one not in choice.by_person]:
+            raise NotFound("profile_unknown", f"There is no person {missing[0]}")
+        vault = choice.vault
+    vault = vault_complete(vault, wish.profiles)
     answers: list[AnswerGiven] = []
     rows: list[tuple[Any, ...]] = []
-    with transaction.atomic():
-        vault = _vault(wish.profiles)
-        for placement in places:
-            found = offers_for(offers, placement=placement, playbook=wish.playbook)
-            if not found:
-                what = f"shown at {placement}" if placement else f"called {wish.playbook}"
-                raise NotFound("nothing_published", f"Nothing is published that can be asked for and is {what}")
-            if not wish.profiles:
-                answers.append(generic_answer(found[0], wish, placement, None))
-                continue
-            chosen = _choose(found, wish.profiles, moment)
-            if missing := [one for one in wish.profiles if one not in chosen]:
-                raise NotFound("profile_unknown", f"There is no person {missing[0]}")
-            for profile_id in wish.profiles:
-                answer, row = _answered(chosen[profile_id], vault, wish, placement, profile_id, moment)
-                answers.append(answer)
-                if row:
-                    rows.append(row)
-        if wish.deadline is not None and monotonic() > wish.deadline:
-            raise TooLate
-        if rows:
-            with connection.cursor() as cursor:
-                statement = _ADD + ", ".join([_ROW] * len(rows))
-                cursor.execute(statement, [value for row in rows for value in row])
+    for place in places:
+        for profile_id in wish.profiles:
+            answer, row = _answered(chosen[place].by_person[profile_id], vault, wish, place, profile_id, moment)
+            answers.append(answer)
+            rows.append(row)
+    if wish.deadline is not None and monotonic() > wish.deadline:
+        raise TooLate
+    with connection.cursor() as cursor:
+        columns = dict(zip(_NAMES, map(list, zip(*rows, strict=True)), strict=True))
+        planned_execute(cursor, _ADD, {**columns, "client": wish.client, "at": moment})
     return answers
 
 
@@ -132,32 +179,32 @@ def generic_answer(offer: Offer, wish: Wish, placement: str, profile_id: int | N
     return AnswerGiven(placement, offer.playbook, profile_id, ttl=ttl, slots=list(slots))
 
 
-def _vault(profiles: Sequence[int]) -> Vault:
-    vault = vault_open(profiles)
-    if lacking := [one for one in profiles if one not in vault]:
-        keys_make(lacking)
-        vault = vault_open(profiles)
-    return vault
+@lru_cache(maxsize=64)
+def _ready(version_id: int, digest: str) -> tuple[Plan, Wanted, Pinned]:
+    """What deciding by an offer needs, made once."""
+    plan = version_plan(version_id, digest, "", asks_audience=True)
+    return plan, wanted_of(plan), pinned(version_id)
 
 
-def _choose(offers: Sequence[Offer], profiles: Sequence[int], at: datetime) -> dict[int, _Chosen]:
+def _choose(offers: Sequence[Offer], profiles: Sequence[int], at: datetime) -> _Choice:
     """For each person who is there, the first offer that has something for them, else what the first said."""
     chosen: dict[int, _Chosen] = {}
+    stamps: Mapping[str, str] | None = None
+    vault = vault_of(())
     waiting = list(profiles)
     for offer in offers:
-        version = pinned(offer.version_id)
-        plan = version_plan(offer.version_id, offer.digest, "", asks_audience=True)
+        plan, wanted, version = _ready(offer.version_id, offer.digest)
         decided = _decide(plan, version, waiting, at)
-        wanted = wanted_of(plan)
+        if stamps is None:
+            stamps, vault = decided.stamps, decided.vault
         for profile_id, verdict in decided.verdicts:
             if verdict.outcome == SEND or profile_id not in chosen:
-                person: Person = decided.people[profile_id]
-                seen = person_pack(plan, wanted, person)
+                seen = person_pack(plan, wanted, decided.people[profile_id])
                 chosen[profile_id] = _Chosen(offer, verdict, seen, decided.set_id)
         waiting = [one for one in waiting if one in chosen and chosen[one].verdict.outcome != SEND]
         if not waiting:
             break
-    return chosen
+    return _Choice(chosen, vault, stamps)
 
 
 def _decide(plan: Plan, version: Pinned, profiles: Sequence[int], at: datetime) -> Decided:
@@ -175,7 +222,7 @@ def _decide(plan: Plan, version: Pinned, profiles: Sequence[int], at: datetime) 
 
 def _answered(
     chosen: _Chosen, vault: Vault, wish: Wish, placement: str, profile_id: int, at: datetime
-) -> tuple[AnswerGiven, tuple[Any, ...] | None]:
+) -> tuple[AnswerGiven, tuple[Any, ...]]:
     """What is answered, and the row that keeps it."""
     offer, verdict = chosen.offer, chosen.verdict
     if profile_id not in vault:  # erased meanwhile: nothing is said of them, and nothing kept
@@ -196,16 +243,14 @@ def _answered(
         answer = AnswerGiven(placement, offer.playbook, profile_id, tier="", ttl=settings.ANSWER_TTL_SECONDS)
     answer.id, answer.outcome = str(answer_id), verdict.outcome
     row = (
-        answer_id,
+        str(answer_id),
         offer.version_id,
         profile_id,
         placement,
-        wish.client,
         verdict.outcome,
         verdict.compiled,
         verdict.tier,
         sealed,
-        at,
     )
     return answer, row
 

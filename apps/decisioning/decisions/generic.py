@@ -1,15 +1,14 @@
 """What everybody may be shown, from the process's own memory: for a page that must not wait.
 
-Published versions that can be asked for are read in one small statement each time, so what is published holds at once;
-what a version says never changes, so it is kept. When the database can't be asked, the memory still knows the static
-tier of each place: nothing personal, decided by nobody.
+Which versions are published and can be asked for is kept by its stamp, so what is published holds at once; what a
+version says never changes, so it is kept. When the database can't be asked, the memory still knows the static tier of
+each place: nothing personal, decided by nobody.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from threading import Lock
 from typing import Any, Final
 
 from django.db import connection
@@ -24,6 +23,7 @@ from apps.decisioning.content.values import image_value
 from apps.decisioning.playbooks.contracts import PlaybookSpec
 from apps.decisioning.playbooks.models import PlaybookVersion
 from apps.decisioning.playbooks.rules import PRIORITY
+from apps.foundation.core.caches import Cache
 
 _PUBLISHED: Final = """
 SELECT version.id, version.digest, version.spec->>'playbook', COALESCE(version.spec->>'placement', '')
@@ -57,28 +57,28 @@ class Pinned:
         return self.spec.get("priority", PRIORITY)
 
 
-_lock = Lock()
-_last: list[Offer] = []
+_offers: Final = Cache[str, list[Offer]]("published", "published", "CACHE_SITE_SECONDS")
 
 
-def offers_read() -> list[Offer]:
-    """What is published and can be asked for, the most important first; remembered for when it can't be read."""
+def offers_known(stamps: Mapping[str, str]) -> list[Offer]:
+    """What is published and can be asked for, the most important first; kept in this process, and for when nothing can
+    be read. stamps: as they were read before."""
+    return _offers.get("", stamps, _offers_read)
+
+
+def _offers_read() -> list[Offer]:
     with connection.cursor() as cursor:
         cursor.execute(_PUBLISHED)
         found = [Offer(*row) for row in cursor.fetchall()]
     found.sort(key=lambda one: (-pinned(one.version_id).priority, one.version_id))
-    if found != _last:
-        for one in found:
-            generic_slots(one, language="")  # into the memory, for when the database is away
-        with _lock:
-            _last[:] = found
+    for one in found:
+        generic_slots(one, language="")  # into the memory, for when the database is away
     return found
 
 
 def offers_remembered() -> list[Offer]:
-    """What was published when it could last be read."""
-    with _lock:
-        return list(_last)
+    """What was published when it was last read; nothing before the first time."""
+    return _offers.last("") or []
 
 
 def offers_for(offers: Iterable[Offer], *, placement: str = "", playbook: str = "") -> list[Offer]:

@@ -2,30 +2,41 @@
 
 Who gets nothing is known step by step, and nothing more is read of them: consent first, then the draw of holdouts,
 whom the audience takes in, open tickets and caps, and then all that a message is made of.
-The hot path: a constant number of reads whatever the number of people, dicts and tuples in between.
+The hot path: one statement of all that is always looked at, from the parts that the apps below say; a constant number
+of others whatever the number of people; dicts and tuples in between.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 
 from apps.data.consent.contracts import GateAnswer
-from apps.data.consent.models import Purpose
-from apps.data.consent.preferences import languages_chosen
-from apps.data.consent.selectors import TRACKING, gate_read, granted_read, withdrawn_read
-from apps.data.events.tickets import tickets_open
+from apps.data.consent.selectors import (
+    GATE,
+    LANGUAGE,
+    TRACKED,
+    consent_needed,
+    gate_params,
+    gate_told,
+    withdrawn_part,
+)
+from apps.data.events.tickets import OPEN_TICKET
 from apps.data.features.selectors import features_read
-from apps.data.profiles.attributes import values_read
+from apps.data.profiles.attributes import held_part, held_told, values_open
+from apps.data.profiles.contracts import AttributesHeld
+from apps.data.profiles.vault import KEY, Vault, vault_of
 from apps.decisioning.audiences.contracts import PROFILE_COLUMNS
-from apps.decisioning.audiences.selectors import facts_load
+from apps.decisioning.audiences.selectors import attributes_asked, facts_load
 from apps.decisioning.content.choosing import COLLECTED, PERSONALISATION
 from apps.decisioning.recommendations.contracts import Candidate, ItemCard, PersonTaste, ShownAt
 from apps.decisioning.recommendations.rankers import features_of, needs_no_set
-from apps.decisioning.recommendations.selectors import candidates_for, latest_set
+from apps.decisioning.recommendations.selectors import candidates_for, set_newest
+from apps.foundation.core.postgres import Part, people_select
+from apps.foundation.core.stamps import STAMPS, stamps_of
 
 from .digests import digest_terms
 from .engine import Person, Plan, withheld_because
@@ -33,13 +44,19 @@ from .limits import Limit, item_digest, limits_of
 from .registry import contact_counters, item_counters, message_counters
 from .weighing import Weighed, pieces_weigh
 
+_STAMPS: Final = Part(columns=(STAMPS,))
+_IMPERSONAL: Final = withdrawn_part(PERSONALISATION)
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read: people who exist, by ascending id, and the recommendation set."""
+    """What was read: people who exist, by ascending id, the recommendation set, and people's keys. stamps: of what is
+    kept in memory, as they were then; None where nobody was there."""
 
     people: dict[int, Person]
     set_id: int | None
+    vault: Vault
+    stamps: Mapping[str, str] | None = None
 
 
 def people_read(
@@ -57,26 +74,25 @@ def people_read(
 
     hidden: attributes that stay unknown; as_of: the moment whose facts count; at: now, from which caps count back.
     """
-    values = _profiles_read(profile_ids, plan, hidden)
-    ids = sorted(values)
-    needs_consent = Purpose.objects.values_list("needs_consent", flat=True).get(pk=purpose)
-    gate = gate_read(
-        profile_ids=ids,
-        purpose=purpose,
-        channel=channel,
-        needs_consent=needs_consent,
-        topic=plan.topic,
-        at=at,
-    )
-    reasons = {profile_id: answer.reason if not answer.allowed else "" for profile_id, answer in gate.items()}
-    people = {profile_id: Person(gate=reasons.get(profile_id), seed=profile_id) for profile_id in ids}
-    early = replace(plan, audience=None)  # whom the audience takes in is not known yet
-    asked = [profile_id for profile_id in ids if not withheld_because(early, people[profile_id])[0]]
-    if plan.audience is not None and asked:
-        facts = facts_load(rules=(*plan.rules, plan.audience), profile_ids=asked, as_of=as_of)
-    else:
-        facts = facts_load(rules=plan.rules, profile_ids=asked, as_of=as_of) if plan.rules and asked else {}
-    tickets = tickets_open(asked) if plan.heeds_tickets and asked else set()
+    rules = plan.rules if plan.audience is None else (*plan.rules, plan.audience)
+    columns, names = _named(plan)
+    parts = [_STAMPS, GATE, LANGUAGE, TRACKED, _IMPERSONAL, KEY, OPEN_TICKET, held_part(names, columns)]
+    params = gate_params(purpose=purpose, channel=channel, topic=plan.topic, at=at) | {"names": list(names)}
+    rows = dict(sorted(people_select(parts, profile_ids, params).items()))
+    if not rows:
+        return Reading({}, None, vault_of(()))
+    stamps = stamps_of(next(iter(rows.values()))[0][0])
+    needs_consent = consent_needed(purpose, stamps)
+    gate: dict[int, GateAnswer] = {}
+    people: dict[int, Person] = {}
+    for profile_id, (_, answer, *_rest) in rows.items():
+        said = gate[profile_id] = gate_told(answer, channel=channel, needs_consent=needs_consent)
+        people[profile_id] = Person(gate=said.reason, seed=profile_id)
+    early = replace(plan, audience=None) if plan.audience is not None else plan  # whom it takes in is not known yet
+    asked = [profile_id for profile_id in rows if not withheld_because(early, people[profile_id])[0]]
+    vault = vault_of((profile_id, row[5]) for profile_id, row in rows.items())
+    held = {profile_id: held_told(rows[profile_id][7], names, columns) for profile_id in asked}
+    facts = facts_load(rules=rules, profile_ids=asked, as_of=as_of, held=held, stamps=stamps) if rules and asked else {}
     got = _messages_count(plan, asked, purpose, at)
     limits = limits_of([(purpose, channel, needs_consent)]).get((purpose, channel), ()) if not plan.system else ()
     contacts = _contacts_count(limits, asked)
@@ -84,7 +100,7 @@ def people_read(
         people[profile_id] = replace(
             people[profile_id],
             facts=facts.get(profile_id),
-            ticket=profile_id in tickets,
+            ticket=plan.heeds_tickets and rows[profile_id][6][0],
             messages=got.get(profile_id, 0),
             limits=[
                 [limit.name, contacts[profile_id][place], limit.count, limit.counted.days]
@@ -94,14 +110,12 @@ def people_read(
         )
     rest = [profile_id for profile_id in asked if not withheld_because(plan, people[profile_id])[0]]
     if not rest:
-        return Reading(people, None)
+        return Reading(people, None, vault, stamps)
+    values = _values_of(plan, rest, rows, held, vault, hidden)
     frequencies = _collected_for(plan, purpose, channel, gate)
     weighed = pieces_weigh(cursor, profile_ids=rest, at=at, most=plan.most_items) if plan.collects else {}
-    impersonal: set[int] = set()
-    if plan.personal:
-        impersonal = withdrawn_read(profile_ids=rest, purpose=PERSONALISATION, channel=channel)
-    tracked = granted_read(profile_ids=rest, purpose=TRACKING, channel=channel, at=at)
-    cards, set_id = _candidates_read(plan, rest, values, as_of, impersonal, at)
+    impersonal = {profile_id for profile_id in rest if rows[profile_id][4][0]} if plan.personal else set()
+    cards, set_id = _candidates_read(plan, rest, values, as_of, impersonal, at, stamps)
     often = _shown_often(rest) if plan.sources else {}
     for profile_id in rest:
         people[profile_id] = replace(
@@ -110,12 +124,12 @@ def people_read(
             values=values[profile_id],
             cards={**cards.get(profile_id, {}), **_cards_of(weighed.get(profile_id))},
             impersonal=profile_id in impersonal,
-            tracked=profile_id in tracked,
+            tracked=rows[profile_id][3][0],
             often=_often_of(cards.get(profile_id, {}), often.get(profile_id, set())),
             frequency=frequencies.get(profile_id, ""),
             collected=weighed[profile_id].told() if profile_id in weighed else {},
         )
-    return Reading(people, set_id)
+    return Reading(people, set_id, vault, stamps)
 
 
 def _messages_count(plan: Plan, profile_ids: Sequence[int], purpose: str, at: datetime) -> dict[int, int]:
@@ -177,18 +191,43 @@ def _cards_of(weighed: Weighed | None) -> dict[str, list[Candidate]]:
     return {COLLECTED: [Candidate(cast(ItemCard, card)) for card in weighed.cards]}
 
 
-def _profiles_read(profile_ids: Sequence[int], plan: Plan, hidden: Collection[str]) -> dict[int, dict[str, Any]]:
+def _printed(plan: Plan) -> set[str]:
+    return {name for names in plan.tokens.values() for name in names}
+
+
+def _named(plan: Plan) -> tuple[list[str], list[str]]:
+    """What is read of profiles: columns, and other attributes; of what the message prints and what rules ask."""
+    rules = plan.rules if plan.audience is None else (*plan.rules, plan.audience)
+    columns, names = attributes_asked(rules)
+    printed = _printed(plan)
+    wanted = printed | {"country", "language", *columns}
+    return [name for name in PROFILE_COLUMNS if name in wanted], sorted({*names, *printed} - set(PROFILE_COLUMNS))
+
+
+def _values_of(
+    plan: Plan,
+    profile_ids: Sequence[int],
+    rows: Mapping[int, Sequence[Sequence[Any]]],
+    held: Mapping[int, AttributesHeld],
+    vault: Vault,
+    hidden: Collection[str],
+) -> dict[int, dict[str, Any]]:
     """Country, language and the values that the message prints, by profile id; sensitive ones opened."""
-    tokens = {name for names in plan.tokens.values() for name in names}
-    columns = [name for name in PROFILE_COLUMNS if name in tokens | {"country", "language"}]
-    free = sorted(tokens - set(PROFILE_COLUMNS))
-    found = values_read(profile_ids=profile_ids, names=free, columns=columns)
-    for name in hidden:
-        for values in found.values():
+    printed = _printed(plan) | {"country", "language"}
+    found = {}
+    for profile_id in profile_ids:
+        one = held[profile_id]
+        wanted = AttributesHeld(
+            {name: value for name, value in one.columns.items() if name in printed},
+            {name: text for name, text in one.clear.items() if name in printed},
+            {name: sealed for name, sealed in one.sealed.items() if name in printed},
+        )
+        values = values_open(vault, profile_id, wanted)
+        for name in hidden:
             if name in values:
                 values[name] = None
-    for profile_id, language in languages_chosen(profile_ids=list(found)).items():
-        found[profile_id]["language"] = language
+        values["language"] = rows[profile_id][2][0] or values["language"]
+        found[profile_id] = values
     return found
 
 
@@ -199,6 +238,7 @@ def _candidates_read(
     as_of: datetime,
     impersonal: set[int],
     at: datetime,
+    stamps: Mapping[str, str],
 ) -> tuple[dict[int, dict[str, list[Candidate]]], int | None]:
     """The lists that the tiers ask for, by profile id, and the set they come from, None where there is none.
 
@@ -206,7 +246,7 @@ def _candidates_read(
     """
     if not plan.sources or not profile_ids:
         return {}, None
-    newest = latest_set()
+    newest = set_newest(stamps)
     if newest is None and not needs_no_set(plan.sources):
         return {}, None
     features: dict[int, dict[str, Any]] = {
@@ -226,11 +266,12 @@ def _candidates_read(
         for profile_id in profile_ids
     }
     cards = candidates_for(
-        set_id=newest.pk if newest is not None else None,
+        set_id=newest,
         people=people,
         sources=plan.sources,
         count=plan.most_items,
         live_seconds=settings.LIVE_SECONDS if plan.transactional else 0.0,
         shown_at=ShownAt(plan.brand, plan.placement, at),
+        stamps=stamps,
     )
-    return cards, newest.pk if newest is not None else None
+    return cards, newest

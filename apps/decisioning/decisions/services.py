@@ -13,7 +13,7 @@ from django.db.backends.utils import CursorWrapper
 
 from apps.data.consent.models import Purpose
 from apps.data.consent.preferences import quiet_read, zones_read
-from apps.data.profiles.vault import Vault, keys_make, vault_open
+from apps.data.profiles.vault import Vault, vault_complete, vault_of
 from apps.decisioning.content.models import CompiledTemplate
 from apps.decisioning.playbooks.contracts import PlaybookSpec
 from apps.decisioning.playbooks.models import PlaybookVersion, Run, RunBatch
@@ -76,12 +76,14 @@ class _Occasion:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What `people_decide` found: verdicts of people who still exist by ascending id, the recommendation set used, and
-    what they were decided with."""
+    """What `people_decide` found: verdicts of people who still exist by ascending id, the recommendation set used, what
+    they were decided with, their keys, and the stamps that were read (see `reading.Reading`)."""
 
     verdicts: list[tuple[int, Verdict]]
     set_id: int | None
     people: Mapping[int, Person]
+    vault: Vault
+    stamps: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
         occasion = _Occasion(*found)
         _, people, withheld = batch
         set_id: int | None = None
+        keys = vault_of(())
         plan = version_plan(occasion.version_id, occasion.digest, occasion.step)
         if withheld:
             made = [
@@ -161,14 +164,12 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
             )
             if len(decided.verdicts) < len(now_on):
                 logger.warning("run %s: %s people are gone", occasion.run_id, len(now_on) - len(decided.verdicts))
-            set_id, wanted = decided.set_id, wanted_of(plan)
+            set_id, wanted, keys = decided.set_id, wanted_of(plan), decided.vault
             made += [
                 _Made(profile_id, verdict, person_pack(plan, wanted, decided.people[profile_id]))
                 for profile_id, verdict in decided.verdicts
             ]
-        ids = [one.profile_id for one in made]
-        keys_make(ids)
-        vault = vault_open(ids)
+        vault = vault_complete(keys, [one.profile_id for one in made])
         rows = [_row(vault, occasion, one, set_id, decided_at) for one in made]
         copy_rows(cursor, Decision._meta.db_table, _COLUMNS, rows)
         _items_note(cursor, rows, made, decided_at)
@@ -323,6 +324,8 @@ def people_decide(
         verdicts=[(profile_id, decide(plan, person, at)) for profile_id, person in read.people.items()],
         set_id=read.set_id,
         people=read.people,
+        vault=read.vault,
+        stamps=read.stamps,
     )
 
 

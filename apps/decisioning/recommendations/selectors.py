@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from apps.data.catalog.models import Item
 from apps.data.inbound.live import LiveItem, live_items
+from apps.foundation.core.caches import Cache
 from apps.foundation.core.errors import Invalid, NotFound
 from apps.foundation.core.text import is_blank
 
@@ -25,12 +26,20 @@ _WITHOUT_MINOR = frozenset({"JPY", "KRW", "ISK", "CLP", "VND", "XAF", "XOF"})
 _sets: OrderedDict[int, SetInMemory] = OrderedDict()
 _sets_lock = Lock()
 
+_newest: Final = Cache[str, int | None]("recommendations", "recommendations", "CACHE_RECOMMENDATIONS_SECONDS")
+_items: Final = Cache[tuple[int, str], Candidate]("catalog", "catalog", "CACHE_CATALOG_SECONDS", most=50_000)
+
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def latest_set() -> RecommendationSet | None:
     """The newest set that is whole, or None before the first."""
     return RecommendationSet.objects.filter(ready=True).order_by("-pk").first()
+
+
+def set_newest(stamps: Mapping[str, str]) -> int | None:
+    """The id of that set, kept in this process. stamps: as they were read before."""
+    return _newest.get("", stamps, lambda: getattr(latest_set(), "pk", None))
 
 
 def candidates_for(
@@ -42,6 +51,7 @@ def candidates_for(
     currency: str = "",
     live_seconds: float = 0.0,
     shown_at: ShownAt = ANYWHERE,
+    stamps: Mapping[str, str] | None = None,
 ) -> dict[int, dict[str, list[Candidate]]]:
     """For each person and source, the items that could be shown, best first: some times `count` of them.
 
@@ -49,7 +59,8 @@ def candidates_for(
     anything that need none; shown_at: where and when. Nothing in `recent_items` is given again. Those that can't be
     shown now (sold out, not to be recommended, without a title) say so; a few are spare, for whoever may not show all.
     `currency` is that of items that have none of their own; live_seconds: how long the live source may take to say what
-    items cost and whether they are there, 0 not to ask it.
+    items cost and whether they are there, 0 not to ask it; stamps: as they were read before, None not to go by what is
+    kept of items in this process.
     The hot path: one statement for the items of a batch, and one for each ranker that has to look something up.
 
     Raises Invalid for a source that does not exist, NotFound for a set that does not (any more).
@@ -66,7 +77,7 @@ def candidates_for(
     }
     # in their order, so that the live source is asked of those first that are likely to be shown
     wanted = dict.fromkeys(item for by_source in ranked.values() for items in by_source.values() for item in items)
-    known = _candidates_load(list(wanted), currency, live_seconds)
+    known = _candidates_load(list(wanted), currency, live_seconds, stamps)
     return {
         profile_id: {source: [known[item] for item in items if item in known] for source, items in by_source.items()}
         for profile_id, by_source in ranked.items()
@@ -124,7 +135,22 @@ def _set_load(set_id: int) -> SetInMemory:
     return kept
 
 
-def _candidates_load(items: Sequence[int], currency: str, live_seconds: float) -> dict[int, Candidate]:
+def _candidates_load(
+    items: Sequence[int], currency: str, live_seconds: float, stamps: Mapping[str, str] | None
+) -> dict[int, Candidate]:
+    if live_seconds or stamps is None:
+        return _candidates_read(items, currency, live_seconds)
+    found = _items.many(
+        [(item, currency) for item in items],
+        stamps,
+        lambda missing: {
+            (item, currency): one for item, one in _candidates_read([key[0] for key in missing], currency, 0.0).items()
+        },
+    )
+    return {item: one for (item, _), one in found.items()}
+
+
+def _candidates_read(items: Sequence[int], currency: str, live_seconds: float) -> dict[int, Candidate]:
     found = Item.objects.filter(pk__in=items).values_list(
         "pk", "sku", "title", "price", "currency", "url", "image_url", "category", "in_stock", "recommendable"
     )

@@ -6,12 +6,14 @@ needs no key of ours either: who has the database and nothing else can't get fro
 
 Each process remembers what a key opened for `REMEMBER_SECONDS`. So a key that is revoked, a client that is switched off
 and a scope that is taken away hold everywhere within that time; the end of a key that was said before holds at once.
+Where stamps are read anyway (`key_confirm`), all of it holds at once.
 """
 
 import base64
 import binascii
 import secrets
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -55,6 +57,7 @@ class _Known:
     expires_at: datetime | None
     until: float
     used_at: datetime | None
+    stamp: str | None = None
 
 
 _known: "OrderedDict[bytes, _Known]" = OrderedDict()
@@ -95,10 +98,14 @@ def key_caller(text: str, *, basic: bool = False) -> Caller | None:
         return None
     if basic and not KIND_OF_CLIENT[known.caller.kind].basic:
         return None
+    _used(known, at)
+    return known.caller
+
+
+def _used(known: _Known, at: datetime) -> None:
     if known.used_at is None or at - known.used_at >= USED_EVERY:
         known.used_at = at
         _write_used(known.caller.key_id, at)
-    return known.caller
 
 
 def key_remembered(text: str) -> Caller | None:
@@ -112,6 +119,30 @@ def key_remembered(text: str) -> Caller | None:
         known = _known.get(key_digest(text))
     if known is None or (known.expires_at is not None and known.expires_at <= now()):
         return None
+    return known.caller
+
+
+def key_confirm(text: str, stamps: Mapping[str, str]) -> Caller | None:
+    """The client that a key opens by what the database said with these stamps; None for one that is not good (any
+    more).
+
+    So that who is known by `key_remembered` need not be looked up again for each request, and a key that is revoked
+    opens nothing from the next one on. stamps: as they were read before.
+    """
+    if not key_looks_right(text):
+        return None
+    digest, at, stamp = key_digest(text), now(), stamps.get("clients", "")
+    with _lock:
+        known = _known.get(digest)
+    if known is None or known.stamp != stamp:
+        known = _look_up(digest)
+        if known is None:
+            return None
+        known.stamp = stamp
+    known.until = monotonic() + REMEMBER_SECONDS
+    if known.expires_at is not None and known.expires_at <= at:
+        return None
+    _used(known, at)
     return known.caller
 
 

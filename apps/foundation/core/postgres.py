@@ -1,13 +1,18 @@
-"""COPY, for the places where rows come by the thousand."""
+"""COPY, for the places where rows come by the thousand; reads of people that apps share; plans that are kept."""
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from io import StringIO
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from psycopg2 import sql
 
@@ -65,3 +70,72 @@ def copy_rows(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: I
     raw = cursor.cursor
     raw.copy_expert(statement.as_string(raw.connection), buffer)
     return count
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one app reads of people in a statement that several share. The person is `person.id`.
+
+    columns: SQL of what is read; joins, withs: what they need, written once where several parts need the same.
+    """
+
+    columns: tuple[str, ...]
+    joins: tuple[str, ...] = ()
+    withs: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=256)
+def _people_statement(parts: tuple[Part, ...]) -> tuple[str, tuple[slice, ...]]:
+    withs = dict.fromkeys(one for part in parts for one in part.withs)
+    joins = dict.fromkeys(one for part in parts for one in part.joins)
+    columns = [column for part in parts for column in part.columns]
+    begun = f"WITH {', '.join(withs)} " if withs else ""
+    ends = list(accumulate(len(part.columns) for part in parts))
+    places = tuple(slice(1 + end - len(part.columns), 1 + end) for part, end in zip(parts, ends, strict=True))
+    return (
+        f"{begun}SELECT person.id, {', '.join(columns)} FROM unnest(%(people)s::bigint[]) AS person(id) "  # noqa: S608
+        + " ".join(joins),
+        places,
+    )
+
+
+def people_select(
+    parts: Sequence[Part], people: Iterable[int], params: Mapping[str, Any]
+) -> dict[int, list[tuple[Any, ...]]]:
+    """What parts read of people, in one statement: by id, for each part its columns."""
+    statement, places = _people_statement(tuple(parts))
+    with connection.cursor() as cursor:
+        planned_execute(cursor, statement, {**params, "people": list(people)})
+        return {row[0]: [row[place] for place in places] for row in cursor.fetchall()}
+
+
+_PARAMETER = re.compile(r"%\((\w+)\)s(::\w+(?:\[\])?)?|%%")
+_PLANS_MOST = 200
+
+
+def planned_execute(cursor: CursorWrapper, statement: str, params: Mapping[str, Any]) -> None:
+    """Execute a statement with named parameters. A connection that keeps plans (`timely.py`) plans it once: a small
+    read over many joins takes longer to plan than to do."""
+    plans: dict[str, tuple[str, tuple[str, ...]]] | None = getattr(cursor.db, "plans", None)
+    if plans is None:
+        cursor.execute(statement, params)
+        return
+    known = plans.get(statement)
+    if known is None:
+        if len(plans) >= _PLANS_MOST:
+            cursor.execute("DEALLOCATE ALL")
+            plans.clear()
+        casts: dict[str, str] = {}
+        for name, cast in _PARAMETER.findall(statement):
+            if name:
+                casts[name] = casts.get(name) or cast
+        order = tuple(casts)
+        text = _PARAMETER.sub(
+            lambda found: f"${order.index(found[1]) + 1}{found[2] or ''}" if found[1] else "%", statement
+        )
+        number = f"plan_{len(plans)}"
+        cursor.execute(f"PREPARE {number} AS {text}")
+        given = ", ".join(f"%s{cast}" for cast in casts.values())
+        known = plans[statement] = (f"EXECUTE {number} ({given})" if given else f"EXECUTE {number}", order)
+    execute, order = known
+    cursor.execute(execute, [params[name] for name in order])

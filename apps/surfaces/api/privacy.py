@@ -9,7 +9,7 @@ from .models import KeptAnswer
 def privacy_register() -> None:
     """Say what this app holds."""
     retention_rule(
-        "answers", "Answers to requests of other systems, to be given again", "ANSWER_KEEP_DAYS", answers_forget
+        "answers", "Answers to requests of other systems, to be given again", "IDEMPOTENCY_KEEP_DAYS", answers_forget
     )
     processing_declare(
         KeptAnswer,

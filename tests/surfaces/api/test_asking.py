@@ -1,11 +1,13 @@
 """Asking for decisions: the same engine, kept before it is given, and an answer in time whatever is away."""
 
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import connection, connections
 
 from apps.data.consent.models import Channel, ConsentRecord
 from apps.data.consent.services import consent_withdraw, consents_grant_new
@@ -16,33 +18,48 @@ from apps.decisioning.decisions.models import Answer
 from apps.decisioning.decisions.replay import answer_replay
 from apps.decisioning.playbooks.models import Playbook
 from apps.decisioning.playbooks.services import playbook_publish, playbook_submit, playbook_update
-from apps.foundation.accounts.api_keys import keys_forget
-from apps.foundation.accounts.models import ApiClient
+from apps.foundation.accounts.models import ApiClient, ApiKey
+from apps.foundation.core import limits, quick, timely
 from apps.foundation.core.clock import now
-from apps.surfaces.api import bounded
 from tests.factories import approve, make_profile, make_published
 from tests.surfaces.api.makers import Asker, make_asker
+from tests.wires import Wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def threads(settings: Any) -> Iterator[None]:
-    """Threads of this test alone, whose connections end with it."""
-    settings.ANSWER_THREADS, settings.ANSWER_SECONDS = 2, 5.0
-    bounded._pool.cache_clear()
+def connections_of_answers(settings: Any) -> Iterator[None]:
+    """Connections of this test alone, which end with it."""
+    settings.ANSWER_CONNECTIONS, settings.ANSWER_SECONDS = 2, 5.0
+    timely._pool.cache_clear()
     yield
-    pool, _ = bounded._pool()
-    barrier = threading.Barrier(2)
+    timely.timely_close()
+    timely._pool.cache_clear()
 
-    def end() -> None:
-        barrier.wait(30)
-        connection.close()
 
-    for done in [pool.submit(end) for _ in range(2)]:
-        done.result(60)
-    pool.shutdown()
-    bounded._pool.cache_clear()
+def _wire(of: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """A way to PostgreSQL or Redis that can hang, by which answers go from now on."""
+    if of == "postgres":
+        known = connections.settings["default"]
+        wire = Wire(known["HOST"], int(known["PORT"]))
+        monkeypatch.setitem(known, "HOST", "127.0.0.1")
+        monkeypatch.setitem(known, "PORT", str(wire.port))
+        return wire
+    url = urlsplit(settings.REDIS_URL)
+    wire = Wire(str(url.hostname), int(url.port or 0))
+    netloc = f"{url.netloc.rpartition('@')[0]}{'@' if '@' in url.netloc else ''}127.0.0.1:{wire.port}"
+    settings.REDIS_URL = urlunsplit(url._replace(netloc=netloc))
+    return wire
+
+
+def _until_decided(asker: Asker, person: Profile) -> dict[str, Any]:
+    """The first answer that is decided again."""
+    for _ in range(300):
+        if not (answer := _ask(asker, person)[0])["generic"]:
+            return answer
+        time.sleep(0.1)
+    raise AssertionError("no answer is decided any more")
 
 
 def _person(**fields: Any) -> Profile:
@@ -164,36 +181,83 @@ def test_without_the_database_a_place_shows_what_everybody_may_see(
     # given a process that answered before
     playbook, person = _shown(), _person(country="DE", language="de")
     asker, stranger = make_asker("decisions:make"), make_asker("decisions:make")
+    wire = _wire("postgres", settings, monkeypatch)
     assert _ask(asker, person)[0]["outcome"] == "send"
-    # when the database is away, or hangs
-    goes_on = threading.Event()
-    settings.ANSWER_SECONDS = 0.3
-
-    def broken(*args: Any, **kwargs: Any) -> Any:
-        if fault == "hangs":
-            goes_on.wait(30)
-        raise OperationalError
-
-    for place in ("asking.offers_read", "asking.vault_open"):
-        monkeypatch.setattr(f"apps.decisioning.decisions.{place}", broken)
     before = Answer.objects.count()
-    # then the answer is everybody's, without an id, as often as asked, also when all threads hang
-    for _ in range(3):
+    # when the database hangs, or is away
+    settings.ANSWER_SECONDS = 0.5
+    wire.silent.set() if fault == "hangs" else wire.cut()
+    # then the answer is everybody's, without an id, as often as asked
+    for _ in range(5):
         [answer] = _ask(asker, person)
         assert (answer["id"], answer["generic"], answer["outcome"], _words(answer)) == (None, True, "send", "New teas")
         assert (answer["playbook"], answer["profile"]) == (playbook.code, person.pk)
-    assert Answer.objects.count() == before
-    # and nobody is answered whose key this process has not seen, nor what is to be sent
-    assert asker.post("decisions", {"playbook": playbook.code, "profiles": [person.pk]}).status_code == 503
-    monkeypatch.setattr("apps.surfaces.api.v1.decisions.asking.caller_require", broken)
+    # nobody is let to the database any more
+    assert timely._pool()._faults >= timely.FAULTS
+    # nobody is answered whose key this process has not seen, nor what is to be sent
     assert stranger.post("decisions", {"placements": ["home-hero"]}).status_code == 503
-    goes_on.set()
+    assert asker.post("decisions", {"playbook": playbook.code, "profiles": [person.pk]}).status_code == 503
+    assert Answer.objects.count() == before
+    # and once it is back, answers are decided again, with nobody's doing
+    settings.ANSWER_SECONDS = 5.0
+    wire.silent.clear()
+    wire.join()
+    assert _until_decided(asker, person)["outcome"] == "send"
+    wire.close()
 
 
-def test_a_client_that_was_switched_off_is_refused(settings: Any) -> None:
+def test_while_redis_hangs_answers_are_decided_all_the_same(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     _shown()
-    asker = make_asker("decisions:make")
-    assert _ask(asker)
-    ApiClient.objects.filter(pk=asker.client.pk).update(active=False)
-    keys_forget()
-    assert asker.post("decisions", {"placements": ["home-hero"]}).status_code == 401
+    person = _person(country="DE", language="de")
+    asker = make_asker("decisions:make", per_minute=100)  # a low limit is counted each time
+    wire = _wire("redis", settings, monkeypatch)
+    first = _ask(asker, person)[0]
+    wire.silent.set()
+    answers = [_ask(asker, person)[0] for _ in range(quick.FAULTS + 2)]
+    assert [(one["outcome"], one["slots"]) for one in answers] == [("send", first["slots"])] * len(answers)
+    with pytest.raises(quick.LeftAlone):
+        quick.redis_quick(settings.REDIS_URL, limits._WAIT_SECONDS).ping()
+    wire.close()
+
+
+def _elsewhere(change: Callable[[], Any]) -> None:
+    """Change something by another connection, as another process would."""
+
+    def run() -> None:
+        try:
+            change()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other:
+        other.submit(run).result(60)
+
+
+def test_a_client_that_was_switched_off_or_whose_key_was_revoked_is_refused_at_once() -> None:
+    _shown()
+    one, other, third = (make_asker("decisions:make") for _ in range(3))
+    person = _person()
+    for asker in (one, other, third):
+        assert _ask(asker, person)
+    _elsewhere(lambda: ApiClient.objects.filter(pk=one.client.pk).update(active=False))
+    _elsewhere(lambda: ApiKey.objects.filter(client=other.client).update(revoked_at=now()))
+    _elsewhere(lambda: ApiClient.objects.filter(pk=third.client.pk).update(scopes=["decisions:read"]))
+    before = Answer.objects.count()
+    wish = {"placements": ["home-hero"], "profiles": [person.pk]}
+    assert [asker.post("decisions", wish).status_code for asker in (one, other, third)] == [401, 401, 403]
+    assert one.post("decisions", {"placements": ["home-hero"]}).status_code == 401
+    assert one.post("decisions", {"placements": ["home-hero"], "profiles": [2**61]}).status_code == 401
+    assert Answer.objects.count() == before
+
+
+def test_what_changes_elsewhere_holds_for_the_next_answer() -> None:
+    _shown()
+    person, asker = _person(country="DE", language="de"), make_asker("decisions:make")
+    assert _words(_ask(asker, person)[0]) == "Versand gratis"
+    _elsewhere(lambda: Profile.objects.filter(pk=person.pk).update(country="FR"))
+    assert _words(_ask(asker, person)[0]) == "Neue Tees"
+    terms: dict[str, Any] = {"method": ConsentRecord.Method.STAFF, "source": "test"}
+    _elsewhere(lambda: consent_withdraw(profile_id=person.pk, purpose="marketing", channel="web", **terms))
+    assert _ask(asker, person)[0]["outcome"] == "withdrawn"
+    newer = _shown(priority=9)
+    assert _ask(asker, person)[0]["playbook"] == newer.code

@@ -1,8 +1,7 @@
 """Asking for decisions: the hot endpoint, without DRF. An answer in time, whatever is away."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
 
@@ -15,11 +14,11 @@ from django.views.decorators.csrf import csrf_exempt
 from apps.decisioning.decisions.asking import MOST, AnswerGiven, TooLate, Wish, decisions_make, generic_answer
 from apps.decisioning.decisions.generic import PULLED, offers_for, offers_remembered, pinned
 from apps.foundation.accounts.acting import acting
-from apps.foundation.accounts.api_keys import key_remembered, request_key
+from apps.foundation.accounts.api_keys import key_confirm, key_remembered, request_key
 from apps.foundation.accounts.contracts import Caller
+from apps.foundation.core.timely import Late, timely
 from apps.surfaces.api.access import caller_require, quota_take, scope_require
 from apps.surfaces.api.bodies import body_read
-from apps.surfaces.api.bounded import Late, bounded
 from apps.surfaces.api.problems import Problem, fault_log, pointer, problem_answer, problem_of
 from apps.surfaces.api.schema import operation_declare
 
@@ -37,13 +36,14 @@ _LONGEST_NAME: Final = 60
 def decisions_ask(request: HttpRequest) -> HttpResponse:
     """Answer a request for decisions within `ANSWER_SECONDS`.
 
-    Key, limit and decisions are worked out by a thread that nobody has to wait for. When it is late, or something is
-    away, a place gets what everybody may see, from this process's memory; what is asked of a playbook gets a 503.
+    Reading and keeping have less than that (`timely`). When it is late, or something is away, a place gets what
+    everybody may see, from this process's memory; what is asked of a playbook gets a 503.
     """
     deadline = monotonic() + settings.ANSWER_SECONDS * _SHARE
     try:
         try:
-            return bounded(lambda: _decided(request, deadline), deadline=deadline)
+            with timely(deadline):
+                return _decided(request, deadline)
         except (Late, TooLate, OperationalError, InterfaceError) as error:
             return _generic(request, error)
     except Exception as error:  # noqa: BLE001  # each becomes a problem; our own faults are logged
@@ -56,13 +56,21 @@ decisions_ask.scopes = {"post": SCOPE}  # type: ignore[attr-defined]  # for the 
 
 
 def _decided(request: HttpRequest, deadline: float) -> HttpResponse:
-    caller = caller_require(request)
+    given = request_key(request)
+    remembered = key_remembered(given[0]) if given is not None and not given[1] else None
+    caller = remembered or caller_require(request)
     scope_require(caller, SCOPE)
     wish = _wish_read(request)
     quota = quota_take(caller, SCOPE, weight=max(len(wish.placements), 1) * max(len(wish.profiles), 1))
+
+    def confirm(stamps: Mapping[str, str]) -> None:
+        """Whom the memory knew by this key is still who asks, and still may."""
+        if remembered is not None and given is not None and key_confirm(given[0], stamps) is not remembered:
+            scope_require(caller_require(request), SCOPE)
+
     with acting(caller):
         asked = Wish(wish.placements, wish.playbook, wish.profiles, wish.language, caller.code, deadline)
-        response = _response(decisions_make(asked))
+        response = _response(decisions_make(asked, confirm=confirm))
     for name, value in quota.headers().items():
         response[name] = value
     return response
@@ -92,12 +100,21 @@ def _generic(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _response(answers: list[AnswerGiven]) -> HttpResponse:
-    shown = []
-    for one in answers:
-        told = asdict(one)
-        told["generic"] = not one.id
-        told["id"] = one.id or None
-        shown.append(told)
+    shown = [
+        {
+            "placement": one.placement,
+            "playbook": one.playbook,
+            "profile": one.profile,
+            "id": one.id or None,
+            "generic": not one.id,
+            "outcome": one.outcome,
+            "tier": one.tier,
+            "language": one.language,
+            "ttl": one.ttl,
+            "slots": one.slots,
+        }
+        for one in answers
+    ]
     return HttpResponse(orjson.dumps({"answers": shown}), content_type="application/json")
 
 
