@@ -9,6 +9,7 @@ takes no mail.
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 HARD, SOFT, OTHER = "hard", "soft", "other"
@@ -48,10 +49,12 @@ _CLASS: Final = {
     "sender": OTHER,
 }
 
+_Words = tuple[tuple[str, tuple[str, ...]], ...]
+
 _USER: Final = (
     r"(?:user|account|mailbox|recipient|address|addressee|customer|subscriber|person|local[- ]part|mail ?box)"
 )
-_TELLING_WORDS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+_TELLING: Final[_Words] = (
     (
         "filtered",
         (
@@ -237,7 +240,7 @@ _TELLING_WORDS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ),
 )
 """Words that are used for one thing alone."""
-_LOOSE_WORDS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+_LOOSE: Final[_Words] = (
     (
         "virus",
         (
@@ -381,8 +384,6 @@ _LOOSE_WORDS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ),
 )
 """Words that are used for much: heeded where no status says it better."""
-_TELLING: Final = tuple((reason, re.compile("|".join(words), re.IGNORECASE)) for reason, words in _TELLING_WORDS)
-_LOOSE: Final = tuple((reason, re.compile("|".join(words), re.IGNORECASE)) for reason, words in _LOOSE_WORDS)
 
 # RFC 3463, 3.2 to 3.8, and the codes registered since (RFC 7505: X.1.10, RFC 7372: X.7.20 and on)
 _STATUS: Final = {
@@ -456,5 +457,11 @@ def tells(text: str) -> bool:
     return bool(_word_of(text, _TELLING) or status_in(text))
 
 
-def _word_of(text: str, among: tuple[tuple[str, re.Pattern[str]], ...]) -> str:
-    return next((reason for reason, words in among if words.search(text)), "")
+def _word_of(text: str, among: _Words) -> str:
+    return next((reason for reason, words in among if _pattern(words).search(text)), "")
+
+
+@cache
+def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
+    """Compiled at the first refusal: together they take a twentieth of a process's start."""
+    return re.compile("|".join(words), re.IGNORECASE)
