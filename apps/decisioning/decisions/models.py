@@ -17,13 +17,19 @@ class Decision(models.Model):
     outcome: `send`, or the reason why not; sealed: the values that the message is rendered with, and with which the
     same answer comes again, and for each slot what was passed over, and the value that lost (`sealing.Kept`). Empty for
     somebody who was erased before. What stands in clear says nothing of the person but their number.
+
+    Runs and compiled templates are never removed, and deciding holds the run: the database is spared looking them up.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="decisions")
+    run = models.ForeignKey(
+        Run, on_delete=models.PROTECT, related_name="decisions", db_index=False, db_constraint=False
+    )
     profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="decisions")
     outcome = models.CharField(max_length=20)
-    compiled = models.ForeignKey(CompiledTemplate, null=True, on_delete=models.PROTECT, related_name="+")
+    compiled = models.ForeignKey(
+        CompiledTemplate, null=True, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
     tier = models.CharField(max_length=10, blank=True, help_text="the tier of the slot that is decided by person")
     sealed = models.BinaryField(help_text="inputs and reasons, sealed with the person's key")
     decided_at = models.DateTimeField()

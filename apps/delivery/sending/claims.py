@@ -17,7 +17,7 @@ from .contracts import Claimed
 from .home import ELSEWHERE
 from .limits import Wanted, domain_of, limits_take
 from .models import Message
-from .rules import ERASED, TAMPERED, WAITING, leaving
+from .rules import AMONG, ERASED, TAMPERED, WAITING, leaving
 
 State = Message.State
 
@@ -54,7 +54,7 @@ claimed AS (
   UPDATE sending_message AS message
   SET state = 'claimed', fence = message.fence + 1, sender_id = %(sender)s,
       lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
-  FROM picked WHERE message.id = picked.id AND message.state = ANY(%(from)s)
+  FROM picked WHERE message.id = picked.id AND {AMONG.format("%(from)s")}
   RETURNING message.id, message.fence, message.dispatch_id, message.profile_id, message.compiled_id,
             message.address_digest, message.key_id, message.dated_at, picked.per_minute, picked.needs_consent)
 SELECT claimed.*, decision.sealed

@@ -2,8 +2,8 @@
 
 In one transaction: lock the gates of the window's people in the order of their ids, read under that lock what they
 agreed to, suppression, their address, caps from the ledger and the run's state, then move the claimed rows to
-`sending` (with the attempt's row, the intent) or to `withheld`. An opt-out locks the same gates. So it commits before
-the gate reads, and is seen; or after the window's commit, and the message was in `sending` before it.
+`sending` (the intent: whose attempt it is, and which) or to `withheld`. An opt-out locks the same gates. So it commits
+before the gate reads, and is seen; or after the window's commit, and the message was in `sending` before it.
 
 The database is asked, not Redis, and READ COMMITTED is what makes it right: the statement that reads begins after the
 lock was granted, so it sees all that committed before. If anything here fails, nothing is sent.
@@ -48,7 +48,7 @@ from .merging import MERGED
 from .models import Dispatch, Message
 from .rendering import message_prepare
 from .results import results_write
-from .rules import COUNTED, leaving
+from .rules import AMONG, COUNTED, leaving
 
 State = Message.State
 
@@ -59,25 +59,21 @@ LOCK_SECONDS: Final = 10
 
 _DISPATCH_LOCK: Final = 0x5E4D << 40
 
-_SENDING = """
-WITH moved AS (
-  UPDATE sending_message AS message
-  SET state = 'sending', attempts = message.attempts + 1, sending_at = clock_timestamp(),
-      lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
-      address_digest = nullif(decode(passed.address_digest, 'hex'), ''::bytea),
-      key_id = passed.key_id, dated_at = passed.dated_at,
-      content_digest = passed.digest, size = passed.size, tracked = passed.tracked
-  FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(address_digests)s::text[],
-              %(key_ids)s::text[], %(dates)s::timestamptz[], %(digests)s::text[], %(sizes)s::int[],
-              %(tracked)s::bool[])
-       AS passed(id, fence, address_digest, key_id, dated_at, digest, size, tracked)
-  WHERE message.id = passed.id AND message.fence = passed.fence AND message.state = ANY(%(from)s)
-    AND message.lease_until > clock_timestamp()
-  RETURNING message.id, message.attempts)
-INSERT INTO sending_deliveryattempt (message_id, number, sender_id, started_at, outcome, code, response)
-SELECT id, attempts, %(sender)s, clock_timestamp(), 'begun', '', '' FROM moved
-RETURNING message_id, number
-"""
+_SENDING = f"""
+UPDATE sending_message AS message
+SET state = 'sending', attempts = message.attempts + 1, sending_at = clock_timestamp(),
+    lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
+    address_digest = nullif(decode(passed.address_digest, 'hex'), ''::bytea),
+    key_id = passed.key_id, dated_at = passed.dated_at,
+    content_digest = passed.digest, size = passed.size, tracked = passed.tracked
+FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(address_digests)s::text[],
+            %(key_ids)s::text[], %(dates)s::timestamptz[], %(digests)s::text[], %(sizes)s::int[],
+            %(tracked)s::bool[])
+     AS passed(id, fence, address_digest, key_id, dated_at, digest, size, tracked)
+WHERE message.id = passed.id AND message.fence = passed.fence AND {AMONG.format("%(from)s")}
+  AND message.lease_until > clock_timestamp()
+RETURNING message.id, message.attempts
+"""  # noqa: S608  # constants
 
 _TURN_AWAY = """
 UPDATE sending_message AS message
@@ -91,9 +87,9 @@ RETURNING message.id
 """
 
 _NOT_TRIED = """
-UPDATE sending_deliveryattempt AS attempt SET outcome = 'not_tried', finished_at = clock_timestamp()
-FROM unnest(%s::uuid[], %s::int[]) AS taken_back(id, number)
-WHERE attempt.message_id = taken_back.id AND attempt.number = taken_back.number AND attempt.outcome = 'begun'
+INSERT INTO sending_deliveryattempt (message_id, number, sender_id, started_at, finished_at, outcome, code, response)
+SELECT message.id, taken_back.number, %s, message.sending_at, clock_timestamp(), 'not_tried', '', ''
+FROM unnest(%s::uuid[], %s::int[]) AS taken_back(id, number) JOIN sending_message AS message USING (id)
 """
 
 _STILL_OURS = """
@@ -146,19 +142,19 @@ def gate_pass(*, sender_id: UUID, items: Sequence[Prepared], before: Sequence[Re
     was lost (fence, state or lease) is left alone. Raises django.db.Error and MasterKeyMissing: nothing has moved.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        results_write(cursor, before)
+        results_write(cursor, before, sender_id=sender_id)
         found = _read(cursor, items)
         verdicts = _verdicts(items, found)
         _once_for_a_person(cursor, items, verdicts)
         items = _as_it_is_now(cursor, items, found, verdicts)
         _caps_hold(cursor, items, found, verdicts)
         going = [item for item in items if item.claimed.id not in verdicts]
-        numbers = _into_sending(cursor, sender_id, going, found)
+        numbers = _into_sending(cursor, going, found)
         _digests_follow(_turn_away(cursor, items, verdicts, source=State.CLAIMED), verdicts)
     return [Passed(item, numbers[item.claimed.id]) for item in going if item.claimed.id in numbers]
 
 
-def gate_ask_again(*, items: Sequence[Passed]) -> list[Passed]:
+def gate_ask_again(*, sender_id: UUID, items: Sequence[Passed]) -> list[Passed]:
     """Ask once more about messages in `sending` that have not been handed over; take back those that may not go out.
 
     Returns those that may, with a fresh lease. Caps are not counted again: these messages are in the count.
@@ -174,7 +170,8 @@ def gate_ask_again(*, items: Sequence[Passed]) -> list[Passed]:
         _digests_follow(taken_back, verdicts)
         back = [item for item in items if item.prepared.claimed.id in taken_back]
         if back:
-            cursor.execute(_NOT_TRIED, [[item.prepared.claimed.id for item in back], [item.number for item in back]])
+            ids, numbers = [item.prepared.claimed.id for item in back], [item.number for item in back]
+            cursor.execute(_NOT_TRIED, [sender_id, ids, numbers])
         going = [item for item in items if item.prepared.claimed.id not in verdicts]
         cursor.execute(
             _STILL_OURS,
@@ -423,15 +420,14 @@ def _caps_hold(cursor: CursorWrapper, items: Sequence[Prepared], found: _Found, 
     )
 
 
-def _into_sending(cursor: CursorWrapper, sender_id: UUID, going: Sequence[Prepared], found: _Found) -> dict[UUID, int]:
-    """The step and the intent, in one statement. Returns the attempt's number by message."""
+def _into_sending(cursor: CursorWrapper, going: Sequence[Prepared], found: _Found) -> dict[UUID, int]:
+    """The step, which is the intent. Returns the attempt's number by message."""
     if not going:
         return {}
     cursor.execute(
         _SENDING,
         {
             "lease": settings.SEND_LEASE_SECONDS,
-            "sender": sender_id,
             "from": leaving(State.CLAIMED, to=State.SENDING),
             "ids": [item.claimed.id for item in going],
             "fences": [item.claimed.fence for item in going],

@@ -81,7 +81,8 @@ class Message(models.Model):
     retry, failed, uncertain, cancelled; `rules.STEPS` has every step. A claim is good until `lease_until` (the
     database's clock) and only for the holder of `fence`, which grows with each claim.
 
-    Indexes are few on purpose: each costs every one of the three updates that a message sees.
+    Indexes are few on purpose: each costs every one of the three updates that a message sees. Dispatches and compiled
+    templates are never removed, so the database is spared locking a row of each for every message.
     """
 
     class State(models.TextChoices):
@@ -99,12 +100,19 @@ class Message(models.Model):
         CANCELLED = "cancelled", "cancelled"
 
     id = models.UUIDField(primary_key=True, editable=False)
-    dispatch = models.ForeignKey(Dispatch, on_delete=models.PROTECT, related_name="messages", db_index=False)
+    dispatch = models.ForeignKey(
+        Dispatch, on_delete=models.PROTECT, related_name="messages", db_index=False, db_constraint=False
+    )
     profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="messages", db_index=False)
     purpose = models.CharField(max_length=32)
     channel = models.CharField(max_length=8)
     compiled = models.ForeignKey(
-        CompiledTemplate, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+        CompiledTemplate,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     reason = models.CharField(max_length=40, blank=True, help_text="why it was withheld or failed")
@@ -157,10 +165,10 @@ class Message(models.Model):
                 condition=Q(state__in=["queued", "retry"]),
                 name="message_claimable",
             ),
-            models.Index(fields=["lease_until"], condition=Q(state__in=["claimed", "sending"]), name="message_leased"),
-            models.Index(fields=["sender"], condition=Q(state__in=["claimed", "sending"]), name="message_held"),
+            models.Index(
+                fields=["sender", "lease_until"], condition=Q(state__in=["claimed", "sending"]), name="message_held"
+            ),
             models.Index(fields=["profile", "purpose", "sending_at"], name="message_counted_for_caps"),
-            models.Index(fields=["dispatch", "state", "reason"], name="message_of_run"),
             models.Index(
                 fields=["state", "id"], condition=Q(state__in=["failed", "uncertain"]), name="message_to_look_at"
             ),
@@ -171,24 +179,29 @@ class Message(models.Model):
 
 
 class DeliveryAttempt(models.Model):
-    """One try to hand a message over: written before the network call, so that a crash leaves evidence."""
+    """What came of one try to hand a message over. Until then the message itself, in `sending`, is the evidence of it.
+
+    The database is spared looking each message up: who writes an attempt changes its message in the same statement, or
+    has just done so, and messages are never removed.
+    """
 
     class Outcome(models.TextChoices):
-        BEGUN = "begun", "begun"
         ACCEPTED = "accepted", "accepted"
         DEFERRED = "deferred", "deferred"
         REFUSED = "refused", "refused"
         UNKNOWN = "unknown", "unknown"
         NOT_TRIED = "not_tried", "not tried"
 
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="delivery_attempts", db_index=False)
+    message = models.ForeignKey(
+        Message, on_delete=models.CASCADE, related_name="delivery_attempts", db_index=False, db_constraint=False
+    )
     number = models.PositiveSmallIntegerField()
     sender = models.ForeignKey(
         Sender, null=True, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
     )
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
-    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.BEGUN)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices)
     code = models.CharField(max_length=20, blank=True)
     response = models.CharField(max_length=500, blank=True, help_text="in the provider's words, addresses masked")
 

@@ -79,20 +79,21 @@ moved AS (
   UPDATE sending_message AS message
   SET state = 'uncertain', lease_until = NULL, finished_at = clock_timestamp()
   FROM expired WHERE message.id = expired.id AND message.state = ANY(%s)
-  RETURNING message.id, message.attempts)
-UPDATE sending_deliveryattempt AS attempt SET outcome = 'unknown', finished_at = clock_timestamp()
-FROM moved WHERE attempt.message_id = moved.id AND attempt.number = moved.attempts AND attempt.outcome = 'begun'
+  RETURNING message.id, message.attempts, message.sender_id, message.sending_at)
+INSERT INTO sending_deliveryattempt (message_id, number, sender_id, started_at, finished_at, outcome, code, response)
+SELECT id, attempts, sender_id, sending_at, clock_timestamp(), 'unknown', '', '' FROM moved
 """
 
 _RESTORED = """
-WITH moved AS (
+WITH begun AS (
+  INSERT INTO sending_deliveryattempt (message_id, number, sender_id, started_at, finished_at, outcome, code, response)
+  SELECT id, attempts, sender_id, sending_at, clock_timestamp(), 'unknown', '', ''
+  FROM sending_message WHERE state = 'sending'),
+moved AS (
   UPDATE sending_message
   SET state = 'uncertain', reason = %s, sender_id = NULL, lease_until = NULL, finished_at = clock_timestamp()
   WHERE state = ANY(%s)
-  RETURNING id, attempts),
-attempt AS (
-  UPDATE sending_deliveryattempt AS attempt SET outcome = 'unknown', finished_at = clock_timestamp()
-  FROM moved WHERE attempt.message_id = moved.id AND attempt.number = moved.attempts AND attempt.outcome = 'begun')
+  RETURNING id)
 SELECT id FROM moved
 """
 
@@ -174,7 +175,7 @@ def _settle(sender_id: UUID, reading: JournalReading, *, complete: bool) -> None
         if state != State.CLAIMED
         and (result := _result(message_id, fence, number, reading, complete=complete)) is not None
     ]
-    results_record(results)
+    results_record(results, sender_id=sender_id)
     Sender.objects.filter(pk=sender_id, settled_at=None).update(settled_at=Now())
     uncertain = sum(result.outcome == Outcome.UNKNOWN for result in results)
     logger.warning("sender %s is gone: %d held, %d of them uncertain", sender_id, len(held), uncertain)

@@ -66,7 +66,7 @@ UPDATE sending_deliveryattempt AS attempt
 SET outcome = 'accepted', response = 'known by what came back', finished_at = clock_timestamp()
 FROM sending_message AS message
 WHERE message.id = ANY(%s) AND attempt.message_id = message.id AND attempt.number = message.attempts
-  AND attempt.outcome IN ('begun', 'unknown')
+  AND attempt.outcome = 'unknown'
 """
 
 _SOFT = """

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
@@ -13,35 +13,45 @@ from apps.delivery.channels.addresses import INVALID
 
 from .contracts import Claimed, Result
 from .models import DeliveryAttempt, Message
-from .rules import AFTER, ERASED, leaving, retry_pause
+from .rules import AFTER, AMONG, ERASED, leaving, retry_pause
 
 State = Message.State
 Outcome = DeliveryAttempt.Outcome
 
-_RECORD = """
-WITH result AS (
-  SELECT * FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(numbers)s::int[], %(states)s::text[],
-                       %(reasons)s::text[], %(pauses)s::interval[], %(outcomes)s::text[], %(codes)s::text[],
-                       %(responses)s::text[])
-       AS result(id, fence, number, state, reason, pause, outcome, code, response)),
+_RECORD = f"""
+WITH moved AS (
+  UPDATE sending_message AS message
+  SET state = result.state, reason = result.reason, lease_until = NULL,
+      sender_id = CASE WHEN result.state = 'uncertain' THEN message.sender_id END,
+      not_before = CASE WHEN result.state IN ('retry', 'queued') THEN clock_timestamp() + result.pause
+                        ELSE message.not_before END,
+      finished_at = CASE WHEN result.state IN ('retry', 'queued') THEN NULL ELSE clock_timestamp() END
+  FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[], %(numbers)s::int[], %(states)s::text[],
+              %(reasons)s::text[], %(pauses)s::interval[], %(outcomes)s::text[], %(codes)s::text[],
+              %(responses)s::text[])
+       AS result(id, fence, number, state, reason, pause, outcome, code, response)
+  WHERE message.id = result.id AND message.fence = result.fence AND {AMONG.format("%(from)s")}
+    AND NOT (message.state = 'uncertain' AND result.state = 'uncertain')
+  RETURNING message.id, message.state, message.sending_at, result.number, result.outcome, result.code, result.response),
 attempt AS (
-  UPDATE sending_deliveryattempt AS attempt
-  SET outcome = result.outcome, code = result.code, response = result.response, finished_at = clock_timestamp()
-  FROM result
-  WHERE attempt.message_id = result.id AND attempt.number = result.number
-    AND attempt.outcome IN ('begun', 'unknown'))
-UPDATE sending_message AS message
-SET state = result.state, reason = result.reason, lease_until = NULL,
-    sender_id = CASE WHEN result.state = 'uncertain' THEN message.sender_id END,
-    not_before = CASE WHEN result.state IN ('retry', 'queued') THEN clock_timestamp() + result.pause
-                      ELSE message.not_before END,
-    finished_at = CASE WHEN result.state IN ('retry', 'queued') THEN NULL ELSE clock_timestamp() END
-FROM result
-WHERE message.id = result.id AND message.fence = result.fence
-  AND (message.state = 'sending' OR (message.state = 'uncertain' AND result.state <> 'uncertain'))
-RETURNING message.id, message.state
-"""
+  INSERT INTO sending_deliveryattempt AS attempt
+    (message_id, number, sender_id, started_at, finished_at, outcome, code, response)
+  SELECT id, number, %(sender)s, sending_at, clock_timestamp(), outcome, code, response FROM moved
+  ON CONFLICT (message_id, number) DO UPDATE
+  SET outcome = excluded.outcome, code = excluded.code, response = excluded.response, finished_at = excluded.finished_at
+  WHERE attempt.outcome = 'unknown')
+SELECT id, state FROM moved
+"""  # noqa: S608  # constants
 # `uncertain` is left here too: its own sender came back, or its journal was read, and knows what happened.
+
+_KNOWN_BY_NOW = """
+UPDATE sending_deliveryattempt AS attempt
+SET outcome = result.outcome, code = result.code, response = result.response, finished_at = clock_timestamp()
+FROM unnest(%(ids)s::uuid[], %(numbers)s::int[], %(outcomes)s::text[], %(codes)s::text[], %(responses)s::text[])
+     AS result(id, number, outcome, code, response)
+WHERE attempt.message_id = result.id AND attempt.number = result.number AND attempt.outcome = 'unknown'
+"""
+# What came of an attempt whose message has gone on meanwhile.
 
 _TRIES = """
 SELECT message.id, count(*) FILTER (WHERE attempt.outcome = 'deferred'),
@@ -64,14 +74,15 @@ REASON_OF_REFUSAL: Final = "refused"
 REASON_OF_RETRIES: Final = "retries_exhausted"
 
 
-def results_record(results: Sequence[Result]) -> dict[UUID, str]:
+def results_record(results: Sequence[Result], *, sender_id: UUID) -> dict[UUID, str]:
     """Write down what came of attempts. Returns the messages that moved, and where to. See `results_write`."""
     with transaction.atomic(), connection.cursor() as cursor:
-        return results_write(cursor, results)
+        return results_write(cursor, results, sender_id=sender_id)
 
 
-def results_write(cursor: CursorWrapper, results: Sequence[Result]) -> dict[UUID, str]:
-    """Write down what came of attempts, in the caller's transaction. Returns the messages that moved, and where to.
+def results_write(cursor: CursorWrapper, results: Sequence[Result], *, sender_id: UUID) -> dict[UUID, str]:
+    """Write down what came of a sender's attempts, in the caller's transaction. Returns the messages that moved, and
+    where to. An attempt's row comes with its outcome; until then the message in `sending` stands for it.
 
     A deferred message is tried again after a growing pause; without a try or the time for one it has failed.
     """
@@ -99,21 +110,24 @@ def results_write(cursor: CursorWrapper, results: Sequence[Result]) -> dict[UUID
         states.append(str(state))
         reasons.append(reason)
         pauses.append(pause)
-    cursor.execute(
-        _RECORD,
-        {
-            "ids": [result.message_id for result in results],
-            "fences": [result.fence for result in results],
-            "numbers": [result.number for result in results],
-            "states": states,
-            "reasons": reasons,
-            "pauses": pauses,
-            "outcomes": [str(result.outcome) for result in results],
-            "codes": [result.code[:20] for result in results],
-            "responses": [result.response[:500] for result in results],
-        },
-    )
-    return dict(cursor.fetchall())
+    values: dict[str, Any] = {
+        "ids": [result.message_id for result in results],
+        "fences": [result.fence for result in results],
+        "numbers": [result.number for result in results],
+        "states": states,
+        "reasons": reasons,
+        "pauses": pauses,
+        "outcomes": [str(result.outcome) for result in results],
+        "codes": [result.code[:20] for result in results],
+        "responses": [result.response[:500] for result in results],
+        "sender": sender_id,
+        "from": [str(State.SENDING), str(State.UNCERTAIN)],
+    }
+    cursor.execute(_RECORD, values)
+    moved = dict(cursor.fetchall())
+    if len(moved) < len(results):
+        cursor.execute(_KNOWN_BY_NOW, values)
+    return moved
 
 
 def faults_record(faults: Sequence[tuple[Claimed, str]]) -> int:

@@ -70,6 +70,13 @@ COUNTED: Final = (
 )
 """What counts for a cap: everything that the person got, or may have got."""
 
+AMONG: Final = "message.state = ANY(ARRAY(SELECT unnest({}::text[])))"
+"""That a message, found by its id, is in one of the states of an array: the condition of an UPDATE.
+
+With the states in plain sight PostgreSQL may go by an index of the rows that are in them, believing that there are none
+(as there were when it last counted): for each of the rows it then reads all that wait.
+"""
+
 AFTER: Final[dict[str, str]] = {
     _Outcome.ACCEPTED: _State.SENT,
     _Outcome.DEFERRED: _State.RETRY,

@@ -268,7 +268,7 @@ class SendLoop:
         """Record what came of the last window, with patience."""
         results, self._results = self._results, []
         if results:
-            _with_patience(lambda: results_record(results))
+            _with_patience(lambda: results_record(results, sender_id=self._sender.id))
 
     # --- what the channel asks and tells ---
 
@@ -369,7 +369,7 @@ class SendLoop:
             return True
         asked_at = boottime()
         try:
-            still = gate_ask_again(items=list(self._unbegun.values()))
+            still = gate_ask_again(sender_id=self._sender.id, items=list(self._unbegun.values()))
         except (OperationalError, MasterKeyMissing) as error:
             if _connection_lost():
                 raise

@@ -73,7 +73,6 @@ STATES: Mapping[str, Any] = {
 }
 
 OUTCOMES: Mapping[str, Any] = {
-    "begun": _("Begun: what came of it is not known yet"),
     "accepted": _("Accepted by the mail server"),
     "deferred": _("Put off by the mail server"),
     "refused": _("Refused by the mail server"),

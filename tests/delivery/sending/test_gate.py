@@ -161,7 +161,7 @@ def test_what_is_chosen_between_claim_and_gate_holds(
         assert [person_of(one) for one in passed] == [people[1]]
         assert state_of(people[0]) == (State.WITHHELD, reason)
         choose(people[1], kind, value, subject)
-        assert gate_ask_again(items=passed) == []
+        assert gate_ask_again(sender_id=sender.id, items=passed) == []
         assert state_of(people[1]) == (State.WITHHELD, reason)
 
 
@@ -268,7 +268,7 @@ def test_an_opt_out_waits_for_a_window_under_way() -> None:
         leaver.join()
         # the message was in sending before the opt-out committed; asked again, it is taken back
         assert state_of(people[0]) == (State.SENDING, "")
-        again = gate_ask_again(items=[Passed(items[0], 1)])
+        again = gate_ask_again(sender_id=sender.id, items=[Passed(items[0], 1)])
         assert again == []
         assert state_of(people[0]) == (State.WITHHELD, "withdrawn")
         assert DeliveryAttempt.objects.get().outcome == "not_tried"
@@ -530,6 +530,6 @@ def test_who_stops_being_followed_before_the_gate_is_not_followed(relay: Relay, 
         }
         # and when the gate is asked again before it goes out: back to the queue, to be made anew
         consent_withdraw(profile_id=people[1], purpose="tracking", **how)
-        still = gate_ask_again(items=passed)
+        still = gate_ask_again(sender_id=sender.id, items=passed)
         assert {one.prepared.claimed.profile_id for one in still} == {people[0], people[2]}
         assert Message.objects.get(profile_id=people[1]).state == State.QUEUED

@@ -214,7 +214,6 @@ def die(sender: SenderProcess, moment: str) -> None:
     (claimed,) = messages_claim(sender_id=sender.id, channel=Channel.EMAIL, count=1)
     if moment != "claimed":
         Message.objects.filter(pk=claimed.id).update(state=State.SENDING, attempts=1, sending_at=now())
-        DeliveryAttempt.objects.create(message_id=claimed.id, number=1, sender_id=sender.id, started_at=now())
     if moment in ("begun", "answered"):
         sender.journal.begin(claimed.id, 1)
     if moment == "answered":

@@ -8,9 +8,10 @@ import dkim
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from django.db import transaction
+from django.db import connection, transaction
 from pytest_django import Settings
 
+from apps.data.consent.models import Channel
 from apps.data.profiles.models import Profile
 from apps.data.profiles.vault import key_destroy
 from apps.decisioning.decisions.models import Decision
@@ -18,11 +19,12 @@ from apps.decisioning.decisions.signals import run_stopped
 from apps.decisioning.playbooks.models import Run
 from apps.delivery.channels.dkim import Signer
 from apps.delivery.sending import windows
+from apps.delivery.sending.claims import messages_claim, messages_release
 from apps.delivery.sending.models import DeliveryAttempt, Dispatch, Message, Sender
 from apps.delivery.sending.recovery import messages_end_late
 from apps.delivery.sending.rendering import message_again
 from apps.delivery.sending.selectors import run_counts
-from apps.delivery.sending.sender import boottime
+from apps.delivery.sending.sender import SenderProcess, boottime
 from apps.delivery.sending.services import dispatch_cancel, dispatch_pause, dispatch_resume, dispatch_take_up
 from apps.delivery.sending.windows import messages_send
 from apps.foundation.core.clock import now
@@ -412,6 +414,28 @@ def test_a_sender_ends_when_its_time_is_up_and_gives_back_what_it_has(relay: Rel
     messages_send()
     assert states() == {State.SENT: 20}
     assert set(relay.recipients().values()) == {1}
+
+
+def test_a_claim_reads_what_it_takes_and_not_all_that_waits() -> None:
+    # given 300 messages that wait, and a database that last counted when none did
+    run = make_run()
+    make_decisions(run, make_people(300), make_compiled())
+    dispatch_take_up(run_id=run.pk)
+    with SenderProcess() as sender, transaction.atomic(), connection.cursor() as cursor:
+        messages_release(claimed=messages_claim(sender_id=sender.id, channel=Channel.EMAIL, count=1))
+        held = messages_claim(sender_id=sender.id, channel=Channel.EMAIL, count=300)
+        cursor.execute("ANALYZE sending_message")
+        assert messages_release(claimed=held) == 300
+        read = "SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'sending_message'"
+        cursor.execute(read)
+        before = cursor.fetchone()[0]
+        # when 50 of them are claimed
+        claimed = messages_claim(sender_id=sender.id, channel=Channel.EMAIL, count=50)
+        cursor.execute(read)
+        # then each was read by what waits, and by its id, and not the other 250
+        assert len(claimed) == 50
+        assert cursor.fetchone()[0] - before < 150
+        messages_release(claimed=claimed)
 
 
 def test_without_its_master_key_nothing_is_sent_and_all_goes_out_once_it_is_back(
