@@ -40,19 +40,17 @@ GROUPED: Final = "t.profile_id + 0"
 """By what rows of a table `t` are grouped for each person. By the bare column, the planner walks the index in the order
 of people and fetches each row from another page; by a term it reads the table once, and hashes."""
 
+# Of somebody with events of a later day than is asked about (a moment past, a clock ahead of ours) the days are added.
+# Looked at once for each person, not for each row.
 _TALLY = """
 LEFT JOIN (
-    SELECT {person} AS profile_id, {columns}
-    FROM (SELECT t.profile_id, t.name_id,
-                 CASE WHEN t.last_at < %s THEN t.number ELSE ({before}) END AS number,
-                 CASE WHEN t.last_at < %s THEN t.last_at ELSE ({last}) END AS last_at,
-                 CASE WHEN t.first_at < %s THEN t.first_at END AS first_at, t.last_at AS newest
-          FROM features_eventtally t WHERE t.name_id = ANY(%s) {ids}) t
-    {group}
+    SELECT g.profile_id, {columns}
+    FROM (SELECT {person} AS profile_id, {grouped}
+          FROM features_eventtally t WHERE t.name_id = ANY(%s) {ids} {group}) g
 ) tally ON tally.profile_id = {profile}"""
-# Of somebody with events of a later day than is asked about (a moment past, a clock ahead of ours) the days are added.
 _BEFORE = (
-    "SELECT {what} FROM features_eventday d WHERE d.profile_id = t.profile_id AND d.name_id = t.name_id AND d.day <= %s"
+    "CASE WHEN g.{last} >= %s THEN (SELECT {what} FROM features_eventday d WHERE d.profile_id = g.profile_id"
+    " AND d.name_id = ANY(%s) AND d.day <= %s) ELSE g.{column} END AS {column}"
 )
 _DAYS = """
 LEFT JOIN (
@@ -237,33 +235,46 @@ class FeatureSql:
     def _tally_join(self, tallies: dict[Tally, str], ids: Piece) -> Piece:
         names = _ids_of(tallies)
         once = len(names) == 1  # there is one row for a person already
-        what = {"number": "sum(t.number)", "last": "max(t.last_at)", "first": "min(t.first_at)"}
-        if once:
-            what = {"number": "t.number", "last": "t.last_at", "first": "t.first_at"}
+        of_all = {"number": "{}(t.number)", "last": "{}(t.last_at)", "first": "{}(t.first_at)"}
+        adds = {"number": "sum", "last": "max", "first": "min"}
+        of_days = {"number": "sum(d.number)", "last": "max(d.last_at)"}
+        end, day = window_start(self.as_of, 1) + timedelta(days=1), day_of(self.as_of)
         columns: list[str] = []
-        params: list[Any] = []
+        grouped: list[str] = []
+        outer: list[Any] = []
+        inner: list[Any] = []
+
+        def group(take: str, some: list[int], name: str) -> None:
+            within = " FILTER (WHERE t.name_id = ANY(%s))" if some != names else ""
+            grouped.append(of_all[take].format("" if once else adds[take]) + f"{within} AS {name}")
+            inner.extend([some] if within else [])
+
         for tally, text in tallies.items():
-            some = _ids_of([tally]) != names
-            within = " FILTER (WHERE t.name_id = ANY(%s))" if some else ""
-            columns.append(f"{what[tally.take]}{within}{_bigint(tally)} AS {_own(text)}")
-            params += [_ids_of([tally])] if some else []
-        end = window_start(self.as_of, 1) + timedelta(days=1)
-        day = day_of(self.as_of)
+            column, some = _own(text), _ids_of([tally])
+            group(tally.take, some, column)
+            if tally.take == "first":
+                columns.append(f"CASE WHEN g.{column} < %s THEN g.{column} END AS {column}")
+                outer.append(end)
+                continue
+            last = column
+            if tally.take != "last":
+                last = f"{column}_last"
+                group("last", some, last)
+            columns.append(_BEFORE.format(last=last, column=column, what=of_days[tally.take]))
+            outer += [end, some, day]
         if self._next:
-            columns.append(
-                f"CASE WHEN {'t.newest' if once else 'max(t.newest)'} >= %s THEN %s::timestamptz END AS next"
-            )
-            params += [end, end]
+            group("last", names, "newest")
+            columns.append("CASE WHEN g.newest >= %s THEN %s::timestamptz END AS next")
+            outer += [end, end]
         text = _TALLY.format(
-            person="t.profile_id" if once else GROUPED,
             columns=", ".join(columns),
-            before=_BEFORE.format(what="sum(d.number)"),
-            last=_BEFORE.format(what="max(d.last_at)"),
+            person="t.profile_id" if once else GROUPED,
+            grouped=", ".join(grouped),
             ids=ids.text,
             group="" if once else f"GROUP BY {GROUPED}",
             profile=self.profile,
         )
-        return Piece(text, (*params, end, day, end, day, end, names, *ids.params))
+        return Piece(text, (*outer, *inner, names, *ids.params))
 
     def _days_join(self, tallies: dict[Tally, str], ids: Piece) -> Piece:
         what = {"number": "sum(t.number)", "last": "max(t.last_at)", "first": "min(t.first_at)"}
