@@ -208,6 +208,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "apps.insight.monitoring.tasks.quality_measure",
         "schedule": crontab(hour=2, minute=11),
     },
+    "look at addresses ahead": {"task": "apps.insight.monitoring.tasks.lists_tick", "schedule": 300.0},
     "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "look at watched audiences": {"task": "apps.decisioning.audiences.tasks.audiences_tick", "schedule": 60.0},
@@ -248,6 +249,16 @@ MATCHING_PEOPLE = env.int("MATCHING_PEOPLE", 50_000)
 # --- data quality ---
 QUALITY_LEAST = env.float("QUALITY_LEAST", 0.8)
 """A measure below this share is shown as one that needs mending."""
+LIST_CHECK_HOURS = env.float("LIST_CHECK_HOURS", 24.0)
+"""How long before a scheduled run its addresses are looked at; 0: not at all."""
+LIST_AGAIN_HOURS = env.float("LIST_AGAIN_HOURS", 2.0)
+"""How long before it those are looked at again that are new, or of which what was found is no longer good."""
+LIST_DNS_PER_SECOND = env.float("LIST_DNS_PER_SECOND", 50.0)
+"""Domains that are asked about in a second while the addresses of a list are looked at."""
+LIST_SILENT_MONTHS = env.int("LIST_SILENT_MONTHS", 12)
+"""After so many months without a sign of life an address counts as silent; 0: never."""
+LIST_SILENT_WITHHOLDS = env.bool("LIST_SILENT_WITHHOLDS", False)
+"""Whether a silent address gets nothing that needs consent; else it is a word of caution."""
 
 # --- rehearsals ---
 DRY_RUN_PEOPLE = env.int("DRY_RUN_PEOPLE", 20_000)
@@ -268,6 +279,8 @@ CONTROLLER = env.str("CONTROLLER", "")
 """Who answers for the processing: name, address, how to reach them and their data protection officer."""
 EXPORT_KEEP_DAYS = env.int("EXPORT_KEEP_DAYS", 7)
 """Within which a person's export can be fetched; then it is removed."""
+ADDRESS_VERDICT_KEEP_DAYS = env.int("ADDRESS_VERDICT_KEEP_DAYS", 90)
+"""How long it is kept what an e-mail address was found to be, once that is no longer good."""
 RIGHTS_REQUEST_KEEP_DAYS = env.int("RIGHTS_REQUEST_KEEP_DAYS", 1095)
 """How long requests that were answered are kept, to be able to show it."""
 

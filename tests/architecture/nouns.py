@@ -146,6 +146,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "platform_bodies.py": "what consent platforms say, read by a mapping; pure",
         "platforms.py": "consent platforms, and taking what they tell",
         "projection.py": "what holds now, made anew from the ledger",
+        "verdicts.py": "what addresses were found to be",
         "wordings.py": "what people read before they agree",
     },
     "data/privacy": {
@@ -447,6 +448,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "well_known.py": "what the site tells browsers of itself",
     },
     "insight/monitoring": {
+        "list_checks.py": "the addresses of a list, looked at before it is written to",
         "quality.py": "how good the data is, measured and shown",
     },
     "surfaces/console": {

@@ -17,7 +17,8 @@ class GateAnswer:
     `channel_off`, `topic_off`, `paused`, `suppressed` or `invalid_address`; identifier_id, digest, sealed: the main
     identifier of the channel's kind (None, b"", b"" without one), which `profiles.addresses.addresses_open` opens;
     quiet: the hours in which it must wait, on the wall in `zone`; frequency: how often they want messages that need
-    consent, of `Preference.Frequency`.
+    consent, of `Preference.Frequency`; fault: of `invalid_address`, what the address was found to be when it was looked
+    at (a code of `profiles.rules`), "" where there is none.
     """
 
     allowed: bool
@@ -28,6 +29,12 @@ class GateAnswer:
     quiet: Quiet | None = None
     zone: str = ""
     frequency: str = "each"
+    fault: str = ""
+
+    @property
+    def held_up_by(self) -> str:
+        """The reason, with the fault of the address where it was found one: `invalid_address:no_mail`."""
+        return f"{self.reason}:{self.fault}" if self.fault else self.reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from django.db import connection, models
 
 from apps.data.profiles.lookup import Moved, digest_follower, digests_by_version
 
-from .models import AwaitedWithdrawal, OptIn, Suppression
+from .models import AddressVerdict, AwaitedWithdrawal, OptIn, Suppression
 
 _CARRY: Final = """
 WITH moved AS (SELECT * FROM unnest(%s::bytea[], %s::bytea[]) AS moved(before, after)),
@@ -32,6 +32,16 @@ FROM unnest(%s::bytea[], %s::bytea[]) AS moved(before, after) WHERE awaited.dige
 """
 
 
+_VERDICTS: Final = """
+WITH moved AS (SELECT * FROM unnest(%s::bytea[], %s::bytea[]) AS moved(before, after)),
+old AS (DELETE FROM consent_addressverdict AS verdict USING moved WHERE verdict.digest = moved.before
+        RETURNING moved.after, verdict.verdict, verdict.code, verdict.looked_at, verdict.good_until)
+INSERT INTO consent_addressverdict (digest, verdict, code, looked_at, good_until)
+SELECT DISTINCT ON (after) * FROM old ORDER BY after, looked_at DESC
+ON CONFLICT DO NOTHING
+"""
+
+
 def _suppressions_follow(moved: Sequence[Moved]) -> None:
     """The old row stays, for who still has the old digest; the newest version has one of its own."""
     with connection.cursor() as cursor:
@@ -48,6 +58,11 @@ def _awaited_follow(moved: Sequence[Moved]) -> None:
         cursor.execute(_AWAITED, [[one.before for one in moved], [one.after for one in moved]])
 
 
+def _verdicts_follow(moved: Sequence[Moved]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_VERDICTS, [[one.before for one in moved], [one.after for one in moved]])
+
+
 def _versions(model: type[models.Model], column: str, where: str = "") -> Mapping[int, int]:
     return digests_by_version(model._meta.db_table, column, where)
 
@@ -62,4 +77,5 @@ def following_register() -> None:
     digest_follower(
         "withdrawals of people who are not known", _awaited_follow, lambda: _versions(AwaitedWithdrawal, "digest")
     )
+    digest_follower("what addresses were found to be", _verdicts_follow, lambda: _versions(AddressVerdict, "digest"))
     digest_follower("opt-ins", _opt_ins_follow, lambda: _versions(OptIn, "address_digest"))

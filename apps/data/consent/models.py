@@ -207,6 +207,46 @@ class Suppression(models.Model):
         return f"Suppressed: {self.get_reason_display()}"
 
 
+class AddressVerdict(models.Model):
+    """What was held of an e-mail address when it was last looked at, and for how long that is good.
+
+    By its digest alone. Refused ones get nothing that needs consent (the gate asks here), and nothing is learned from
+    who has them. code: of `profiles.rules`, "" where nothing is to be said.
+    """
+
+    class Verdict(models.TextChoices):
+        OK = "ok", "good"
+        WARN = "warn", "with caution"
+        REFUSE = "refuse", "left out"
+
+    class Code(models.TextChoices):
+        SYNTAX = "syntax", "no address by its form"
+        SPAM_TRAP = "spam_trap", "known spam trap"
+        BOUNCED = "bounced", "bounced for good"
+        DISPOSABLE = "disposable", "mailbox to throw away"
+        NULL_MX = "null_mx", "its domain takes no mail"
+        NO_MAIL = "no_mail", "no such domain, or no mail server there"
+        SILENT = "silent", "no sign of life for long"
+        ROLE = "role", "mailbox of several people"
+        NO_ANSWER = "no_answer", "DNS gave no answer"
+
+    digest = models.BinaryField(max_length=33, primary_key=True)
+    verdict = models.CharField(max_length=6, choices=Verdict.choices)
+    code = models.CharField(max_length=12, choices=Code.choices, blank=True)
+    looked_at = models.DateTimeField()
+    good_until = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["digest"], condition=Q(verdict="refuse"), name="address_refused"),
+            models.Index(fields=["good_until"], name="address_verdict_oldest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_verdict_display()} as of {self.looked_at:%Y-%m-%d}"
+
+
 def text_digest(text: str) -> str:
     """SHA-256 of a text in UTF-8, in hex: what a record keeps of what somebody was shown."""
     return sha256(text.encode()).hexdigest()

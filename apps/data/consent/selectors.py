@@ -44,6 +44,8 @@ GATE: Final = Part(
         "LEFT JOIN profiles_identifier AS address"
         " ON address.profile_id = person.id AND address.kind = %(kind)s AND address.main",
         "LEFT JOIN consent_suppression AS suppression ON suppression.digest = address.digest",
+        "LEFT JOIN consent_addressverdict AS verdict ON verdict.digest = address.digest"
+        " AND verdict.verdict = 'refuse' AND verdict.good_until > %(at)s",
     ),
     columns=(
         "state.granted",
@@ -63,6 +65,7 @@ GATE: Final = Part(
         "preference.time_zone",
         "profile.time_zone",
         "preference.frequency",
+        "verdict.code",
     ),
 )
 """What the gate is made of (`gate_told`). Its parameters: `gate_params`."""
@@ -127,10 +130,14 @@ def gate_params(*, purpose: str, channel: str, topic: str, at: datetime) -> dict
 def gate_told(found: Sequence[Any], *, channel: str, needs_consent: bool) -> GateAnswer:
     """The answer that the columns of `GATE` give."""
     granted, outdated, left_elsewhere, held, identifier_id, digest, sealed, suppression_id, *rest = found
-    start, end, chosen, known, frequency = rest
+    start, end, chosen, known, frequency, fault = rest
     # where nothing is addressed (the web), nothing is missing
     reached = identifier_id is not None or channel not in ADDRESS_KIND
     reason = _reason(granted and not left_elsewhere, outdated, needs_consent, held, reached, suppression_id)
+    if not needs_consent or reason or fault is None:
+        fault = ""
+    else:
+        reason = "invalid_address"
     quiet = Quiet(start, end) if needs_consent and start is not None else None
     return GateAnswer(
         allowed=not reason,
@@ -141,6 +148,7 @@ def gate_told(found: Sequence[Any], *, channel: str, needs_consent: bool) -> Gat
         quiet=quiet,
         zone=chosen or known if quiet is not None else "",
         frequency=frequency if needs_consent and frequency else "each",
+        fault=fault,
     )
 
 
@@ -155,7 +163,8 @@ def gate_read(
 ) -> dict[int, GateAnswer]:
     """What holds for each person now, in one statement. A promise only under `gate_lock`, in its transaction.
 
-    What needs no consent is not held up by a person's preferences either. topic: of what is sent, "" for none;
+    What needs no consent is not held up by a person's preferences either, nor by what was found of their address when
+    it was looked at. topic: of what is sent, "" for none;
     at: the moment that a pause and quiet hours are asked about, now unless given.
     """
     params = gate_params(purpose=purpose, channel=channel, topic=topic, at=at or now())
@@ -183,7 +192,9 @@ def gate_elsewhere(answers: Mapping[K, tuple[GateAnswer, str]]) -> dict[K, GateA
         if not reason:
             reason = "invalid_address" if not held else "suppressed" if suppressed & set(held) else ""
         digest = held[0] if held else b""
-        found[key] = replace(answer, allowed=not reason, reason=reason, identifier_id=None, digest=digest, sealed=b"")
+        found[key] = replace(
+            answer, allowed=not reason, reason=reason, identifier_id=None, digest=digest, sealed=b"", fault=""
+        )
     return found
 
 
@@ -218,6 +229,16 @@ def granted_read(
             {"people": list(profile_ids), "purpose": purpose, "channel": str(channel), "at": at or now()},
         )
         return frozenset(row[0] for row in cursor.fetchall())
+
+
+UNFIT = """
+SELECT held.profile_id FROM profiles_identifier AS held
+WHERE held.kind = 'email' AND held.main AND held.digest IN (
+    SELECT digest FROM consent_suppression WHERE reason IN ('bounce', 'spam_trap')
+    UNION ALL SELECT digest FROM consent_addressverdict WHERE verdict = 'refuse' AND code <> 'silent')
+"""
+"""SQL: whose main address is one that models must not learn from: it does not exist, bounced, is thrown away or a spam
+trap. Silence is a lesson of its own."""
 
 
 def withdrawn_read(*, profile_ids: Sequence[int], purpose: str, channel: str) -> set[int]:

@@ -3,7 +3,7 @@
 What holds is the record with the newest `occurred_at`, of equals the one recorded last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -30,6 +30,8 @@ from .origins import origin_keep
 from .signals import consent_changed
 
 _PLAIN: Final = Circumstances()
+_PORTION: Final = 500
+"""Addresses that are suppressed in one transaction."""
 _GIVEN: Final = {"profile_id": "given.profile_id", "occurred_at": "given.at"}
 _GRANT_NEW: Final = f"""
 WITH new AS (
@@ -359,6 +361,47 @@ def suppression_add(
     Locks the gates of all who hold it, so no message to it enters `sending` once this has committed.
     """
     return _suppress(kind, address_digests(kind, value), reason, note, actor)
+
+
+def suppressions_add(
+    *,
+    kind: str,
+    values: Iterable[str],
+    reason: Suppression.Reason,
+    note: str = "",
+    actor: User | None = None,
+) -> int:
+    """The same of many addresses of a kind, in portions that are transactions of their own.
+
+    Returns how many were not suppressed before.
+    """
+    added = 0
+    wanted = sorted(set(values))
+    for place in range(0, len(wanted), _PORTION):
+        digests = {value: address_digests(kind, value) for value in wanted[place : place + _PORTION]}
+        every = [digest for held in digests.values() for digest in held]
+        with transaction.atomic():
+            holders = digest_holders(kind=kind, digests=every)
+            gate_lock(profile_ids=holders)
+            known = {
+                bytes(one) for one in Suppression.objects.filter(digest__in=every).values_list("digest", flat=True)
+            }
+            fresh = [held for held in digests.values() if not known.intersection(held)]
+            Suppression.objects.bulk_create(
+                [
+                    Suppression(digest=digest, carried=number > 0, kind=kind, reason=reason, note=note, actor=actor)
+                    for held in fresh
+                    for number, digest in enumerate(held)
+                ],
+                ignore_conflicts=True,
+            )
+            gate_turn(holders)
+            if holders:
+                outbox_put("suppression.added", [{"reason": str(reason), "kind": kind, "profiles": holders}])
+            for profile_id in holders:
+                transaction.on_commit(partial(_tell, profile_id))
+        added += len(fresh)
+    return added
 
 
 def suppression_add_digest(*, kind: str, digest: bytes, reason: Suppression.Reason, note: str = "") -> bool:

@@ -11,6 +11,7 @@ from apps.foundation.core.errors import Invalid
 from .definitions import EVENT_NAMES, FEATURES, FeatureValue
 from .engine import Bought, Happened, State, values
 from .online import copies_read, features_select
+from .sql import name_id
 
 NOW = timedelta(minutes=15)
 """A moment that is not longer ago is asked as now: what happened since counts too."""
@@ -37,6 +38,25 @@ def features_read(
     if at - NOW <= as_of <= at:
         return copies_read(profile_ids=profile_ids, names=names, as_of=at)
     return features_select(profile_ids=profile_ids, names=names, as_of=as_of)
+
+
+_LAST_SEEN = """
+SELECT asked.id, GREATEST(
+    (SELECT max(t.last_at) FROM features_eventtally t
+     WHERE t.profile_id = asked.id AND NOT t.name_id = ANY(%(not_theirs)s)),
+    (SELECT max(o.placed_at) FROM events_order o WHERE o.profile_id = asked.id))
+FROM unnest(%(ids)s::bigint[]) AS asked(id)
+"""
+
+
+def last_seen_read(*, profile_ids: Sequence[int], but: Sequence[str]) -> dict[int, datetime]:
+    """When each last did anything, as far as it is known; without those of whom nothing is.
+
+    but: names of events that happen to people without their doing.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST_SEEN, {"ids": list(profile_ids), "not_theirs": [name_id(name) for name in but]})
+        return {profile_id: at for profile_id, at in cursor.fetchall() if at is not None}
 
 
 _EVENTS_KNOWN = """

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
-from apps.data.consent.models import ConsentLink as ChainLink
 from apps.data.consent.models import (
+    AddressVerdict,
     ConsentPending,
     ConsentRecord,
     ConsentState,
@@ -15,8 +15,11 @@ from apps.data.consent.models import (
     PreferenceChange,
     Suppression,
 )
+from apps.data.consent.models import ConsentLink as ChainLink
 from apps.data.consent.services import consent_withdraw, suppression_add
+from apps.data.consent.verdicts import verdicts_forget
 from apps.data.profiles.models import REACHED_BY, Identifier
+from apps.foundation.core.signing import address_digests
 
 from .registry import (
     Because,
@@ -27,6 +30,7 @@ from .registry import (
     erase_step,
     export_part,
     processing_declare,
+    retention_rule,
 )
 
 _NO_PERSONAL_DATA = "Who chose what and when, by number only: that choices were honoured must be shown (Art. 17(3)(e))."
@@ -69,6 +73,21 @@ def _suppressions(profile_id: int) -> Iterator[Row]:
     digests = Identifier.objects.filter(profile_id=profile_id).values("digest")
     for one in Suppression.objects.filter(digest__in=digests).order_by("pk"):
         yield {"kind": one.kind, "why": one.get_reason_display(), "since": one.created_at}
+
+
+def _verdicts(profile_id: int) -> Iterator[Row]:
+    digests = Identifier.objects.filter(profile_id=profile_id).values("digest")
+    for one in AddressVerdict.objects.filter(digest__in=digests).order_by("looked_at"):
+        yield {"verdict": one.get_verdict_display(), "why": one.get_code_display(), "when": one.looked_at}
+
+
+def _verdicts_erase(person: Person) -> Forgotten:
+    """Of an address that somebody else has too it is found anew before the next send."""
+    digests = [
+        digest for kind, value in person.identifiers if kind == "email" for digest in address_digests(kind, value)
+    ]
+    count, _kinds = AddressVerdict.objects.filter(digest__in=digests).delete()
+    return Forgotten(count)
 
 
 def _preferences(profile_id: int) -> Iterator[Row]:
@@ -172,6 +191,12 @@ def consents_register() -> None:
         words={"kind": _("Kind"), "why": _("Why"), "since": _("Since")},
     )
     export_part(
+        "address_verdicts",
+        _("What your addresses were found to be"),
+        _verdicts,
+        words={"verdict": _("Found"), "why": _("Why"), "when": _("When")},
+    )
+    export_part(
         "preferences",
         _("What you chose"),
         _preferences,
@@ -202,6 +227,10 @@ def consents_register() -> None:
         },
     )
     erase_step("choices", _forget, title="What they chose beside consent")
+    erase_step("address_verdicts", _verdicts_erase, title="What was found of their addresses")
+    retention_rule(
+        "address_verdicts", "What e-mail addresses were found to be", "ADDRESS_VERDICT_KEEP_DAYS", verdicts_forget
+    )
     erase_step("suppress", _suppress, title="Their addresses are suppressed", phase=Phase.STOP)
     erase_step("withdraw", _withdraw, title="What they agreed to is withdrawn", phase=Phase.STOP)
     basis = "legal obligation (GDPR, Article 7(1)); legitimate interest"
@@ -240,6 +269,15 @@ def consents_register() -> None:
         kept=Because("Kept for good: it must outlive the person's profile. It can't be read back."),
         exported="suppressions",
         erased=Because("It is what an erasure leaves on purpose, so that a new import can't bring messages back."),
+    )
+    processing_declare(
+        AddressVerdict,
+        purpose="Not writing to addresses that can't work or are traps, and learning nothing from them",
+        lawful_basis="legitimate interest",
+        categories=("keyed digest of the address", "what it was found to be, and when"),
+        kept="address_verdicts",
+        exported="address_verdicts",
+        erased="address_verdicts",
     )
     processing_declare(
         Preference,

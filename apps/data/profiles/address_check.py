@@ -4,28 +4,20 @@ Only what surely can't work is refused: no address at all, a domain that takes n
 a word of caution that the person may pass over. Says nothing about whether the address is known here.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import Final
 
 from disposable_email_domains import blocklist
 
 from apps.foundation.core.errors import Invalid
 
-from .mail_hosts import MailHost, mail_host_find
+from .mail_hosts import mail_host_find
 from .normalize import email_normalize
+from .rules import ROLE, AddressFacts, MailHost, Verdict, address_judge
 from .typos import domain_meant
 
 TYPED_LIMIT: Final = 320
 """Characters that are looked at."""
-
-
-class Verdict(StrEnum):
-    """What comes of an address."""
-
-    OK = "ok"
-    WARN = "warn"
-    REFUSE = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +73,42 @@ def disposable_domain(domain: str) -> bool:
     return any(".".join(labels[place:]) in blocklist for place in range(len(labels) - 1))
 
 
+def address_facts(address: str) -> AddressFacts:
+    """What can be told of an address without asking anybody: its syntax, its domain, its mailbox."""
+    try:
+        normalized = email_normalize(address[:TYPED_LIMIT])
+    except Invalid:
+        return AddressFacts(readable=False)
+    return AddressFacts(
+        disposable=disposable_domain(normalized.rpartition("@")[2]),
+        role=role_address(normalized),
+    )
+
+
 def address_check(typed: str) -> AddressCheck:
     """Look at an address, with DNS unless its answer is known. Within a second or so; never raises."""
     typed = typed.strip()
     if not typed:
         return AddressCheck(Verdict.REFUSE, "empty")
-    try:
-        address = email_normalize(typed[:TYPED_LIMIT])
-    except Invalid:
-        return AddressCheck(Verdict.REFUSE, "syntax", suggestion=_mended(typed))
+    facts = address_facts(typed)
+    if not facts.readable:
+        return AddressCheck(Verdict.REFUSE, address_judge(facts).code, suggestion=_mended(typed))
+    address = email_normalize(typed[:TYPED_LIMIT])
     local, _, domain = address.rpartition("@")
-    if disposable_domain(domain):  # some of them live on slips: gmial.com is one
+    judged = address_judge(facts)
+    if judged.verdict == Verdict.REFUSE:  # a throwaway; some of them live on slips: gmial.com is one
         meant = domain_meant(domain, takes_mail=True)
-        return AddressCheck(Verdict.REFUSE, "disposable", address, f"{local}@{meant}" if meant else "")
+        return AddressCheck(judged.verdict, judged.code, address, f"{local}@{meant}" if meant else "")
     host = mail_host_find(domain)
+    judged = address_judge(replace(facts, host=host))
     meant = domain_meant(domain, takes_mail=host in (MailHost.TAKES, MailHost.UNKNOWN))
     suggestion = f"{local}@{meant}" if meant else ""
-    if host == MailHost.REFUSES:
-        return AddressCheck(Verdict.REFUSE, "null_mx", address, suggestion)
-    if host == MailHost.NONE:
-        return AddressCheck(Verdict.REFUSE, "no_mail", address, suggestion)
+    if judged.verdict == Verdict.REFUSE:
+        return AddressCheck(judged.verdict, judged.code, address, suggestion)
     if suggestion:
         return AddressCheck(Verdict.WARN, "typo", address, suggestion)
-    if role_address(address):
-        return AddressCheck(Verdict.WARN, "role", address)
+    if judged.code == ROLE:
+        return AddressCheck(judged.verdict, judged.code, address)
     return AddressCheck(Verdict.OK, "", address)
 
 

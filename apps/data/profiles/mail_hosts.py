@@ -6,7 +6,10 @@ are kept in Redis under a keyed digest, the good ones long, the bad ones short; 
 
 import logging
 import time
-from enum import StrEnum
+from collections import deque
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -21,19 +24,9 @@ from django.conf import settings
 
 from apps.foundation.core.signing import address_digest
 
+from .rules import MailHost
+
 logger = logging.getLogger(__name__)
-
-
-class MailHost(StrEnum):
-    """What DNS says of a domain."""
-
-    TAKES = "takes"
-    REFUSES = "refuses"
-    """It says itself that it takes none (RFC 7505)."""
-    NONE = "none"
-    """There is no such domain, or nothing that mail could be handed to."""
-    UNKNOWN = "unknown"
-    """No answer in time, or servers that fail."""
 
 
 _KEEP_SECONDS: Final = {
@@ -44,14 +37,66 @@ _KEEP_SECONDS: Final = {
 }
 
 
+_SIDE_BY_SIDE: Final = 16
+_SILENT_SERVERS: Final = 48
+"""After so many questions in a row without an answer the name servers are left alone."""
+
+
 def mail_host_find(domain: str) -> MailHost:
     """Whether `domain` (ASCII, small letters) takes mail. Takes `MAIL_HOST_SECONDS` at most, and never raises."""
-    key = f"mail-host:{address_digest('domain', domain).hex()[:32]}"
+    key = _key(domain)
     known = _kept(key)
     if known is None:
         known = _ask(domain)
         _keep(key, known)
     return known
+
+
+def mail_hosts_find(domains: Collection[str], *, per_second: float) -> dict[str, tuple[MailHost, timedelta]]:
+    """The same of many domains, each with how old the answer is: those not known are asked, so many a second at most.
+
+    Where servers answer none of so many in a row, the rest is not asked: «unknown». Never raises.
+    """
+    asked = sorted(set(domains))
+    found = _many_kept(asked)
+    missing = [domain for domain in asked if domain not in found]
+    lately: deque[bool] = deque(maxlen=_SILENT_SERVERS)
+    began = time.monotonic()
+    with ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE, thread_name_prefix="mail-hosts") as threads:
+        for place in range(0, len(missing), _SIDE_BY_SIDE):
+            portion = missing[place : place + _SIDE_BY_SIDE]
+            if len(lately) == _SILENT_SERVERS and not any(lately):
+                found |= {domain: (MailHost.UNKNOWN, timedelta(0)) for domain in portion}
+                continue
+            time.sleep(max(0.0, began + place / per_second - time.monotonic()))
+            asking = {threads.submit(_ask, domain): domain for domain in portion}
+            for one in as_completed(asking):
+                domain, answer = asking[one], one.result()
+                _keep(_key(domain), answer)
+                lately.append(answer != MailHost.UNKNOWN)
+                found[domain] = answer, timedelta(0)
+    return found
+
+
+def _key(domain: str) -> str:
+    return f"mail-host:{address_digest('domain', domain).hex()[:32]}"
+
+
+def _many_kept(domains: Collection[str]) -> dict[str, tuple[MailHost, timedelta]]:
+    found: dict[str, tuple[MailHost, timedelta]] = {}
+    try:
+        with _redis(settings.REDIS_URL).pipeline(transaction=False) as pipe:
+            for domain in domains:
+                pipe.get(_key(domain))
+                pipe.ttl(_key(domain))
+            rows = pipe.execute()
+    except redis.RedisError:
+        return found
+    for domain, value, left in zip(domains, rows[::2], rows[1::2], strict=True):
+        if value is not None and value.decode() in list(MailHost):
+            answer = MailHost(value.decode())
+            found[domain] = answer, timedelta(seconds=max(0, _KEEP_SECONDS[answer] - left))
+    return found
 
 
 @lru_cache(maxsize=1)

@@ -113,9 +113,10 @@ class Plan:
 class Person:
     """What is known of one person at the moment of deciding.
 
-    seed: what chance is drawn by, their number; gate: "" when a message may go out, else why not, None when the gate
-    gave no answer; ticket: they wait for help; limits: of contact, for each its name, how many
-    they got, how many they may get, in how many days; often: numbers of items that they were shown as often as may be;
+    seed: what chance is drawn by, their number; gate: "" when a message may go out, else why not (with the fault of
+    an address: `invalid_address:no_mail`), None when the gate gave no answer; ticket: they wait for help; limits: of
+    contact, for each its name, how many they got, how many they may get, in how many days; often: numbers of items that
+    they were shown as often as may be;
     messages: how many of the purpose they got within the cap's days;
     values: of the profile, by name; cards: candidates by source, best first;
     impersonal: they withdrew personalisation; tracked: they agreed that opens and clicks are followed; frequency: that
@@ -246,7 +247,8 @@ def withheld_because(plan: Plan, person: Person) -> tuple[str, dict[str, Any]]:
     if person.gate is None:  # what can't be known is not consent: promise 1
         return NO_CONSENT, {"gate": "no answer"}
     if person.gate:
-        return person.gate, {"gate": person.gate}
+        reason, _, fault = person.gate.partition(":")
+        return reason, {"gate": reason, **({"address": fault} if fault else {})}
     if (plan.holdout or plan.holdout_all) and (held := held_out(plan, person.seed)):
         return HOLDOUT, {"holdout": held}
     if plan.audience is not None:

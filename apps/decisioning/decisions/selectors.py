@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
-from apps.data.consent.models import Purpose
+from apps.data.consent.models import AddressVerdict, Purpose
 from apps.data.profiles.mail import mail_addresses
 from apps.data.profiles.merging import family_of
 from apps.data.profiles.vault import Tampered
@@ -322,6 +322,10 @@ def verdict_summary(decision: Verdict) -> str:
         return f"Withheld: got {cap['got']} within {cap['days']} days already, and at most {cap['count']} are allowed."
     if decision.reasons.get("gate") == "no answer":
         return "Withheld: the gate gave no answer, and then nothing is sent."
+    if fault := decision.reasons.get("address"):
+        return (
+            f"Withheld: the address was looked at before, and is no good: {dict(AddressVerdict.Code.choices)[fault]}."
+        )
     if limit := decision.reasons.get("limit"):
         of = "" if limit["of"] == "all" else f" ({limit['of']})"
         return (

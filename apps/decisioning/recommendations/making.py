@@ -5,6 +5,8 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
+from apps.data.consent.selectors import UNFIT
+
 HALF_LIFE_DAYS = 7.0
 LIST_LENGTH = 50
 """Items in a list of best sellers."""
@@ -18,9 +20,9 @@ PAIR_BUYERS = 2
 
 # A list's scores are relative to its own newest order: that shifts none of its ranks, and data of any age leaves the
 # best item at 1 or more, where 0.5 ^ (age / half-life) alone would be 0. Equals: sold last, sold more, lower id.
-_BEST_SELLERS = """
+_BEST_SELLERS = f"""
     INSERT INTO recommendations_bestseller (set_id, scope, key, rank, item_id, score)
-    WITH sold AS (
+    WITH unfit AS MATERIALIZED ({UNFIT}), sold AS (
         SELECT o.id, o.placed_at, l.item_id, i.category,
                COALESCE(NULLIF(o.country, ''), p.country, '') AS country
         FROM events_order o
@@ -28,6 +30,7 @@ _BEST_SELLERS = """
         JOIN catalog_item i ON i.id = l.item_id AND i.recommendable AND i.title <> ''
         LEFT JOIN profiles_profile p ON p.id = o.profile_id
         WHERE o.status = 'purchase' AND o.placed_at <= %(as_of)s
+          AND (o.profile_id IS NULL OR o.profile_id NOT IN (SELECT profile_id FROM unfit))
         GROUP BY o.id, l.item_id, i.category, p.country
     ), listed AS (
         SELECT list.scope, list.key, sold.item_id, sold.placed_at
@@ -52,11 +55,11 @@ _BEST_SELLERS = """
         FROM scored
     )
     SELECT %(set_id)s, scope, key, rank, item_id, score FROM ranked WHERE rank <= %(list_length)s
-    """
+    """  # noqa: S608  # names of our own
 
-_NEIGHBOURS = """
+_NEIGHBOURS = f"""
     INSERT INTO recommendations_neighbour (set_id, item_id, rank, neighbour_id, score)
-    WITH kept AS MATERIALIZED (
+    WITH unfit AS MATERIALIZED ({UNFIT}), kept AS MATERIALIZED (
         SELECT profile_id, item_id
         FROM (
             SELECT o.profile_id, l.item_id, row_number() OVER (
@@ -66,6 +69,7 @@ _NEIGHBOURS = """
             JOIN events_orderline l ON l.order_id = o.id AND l.is_purchase
             JOIN catalog_item i ON i.id = l.item_id AND i.recommendable AND i.title <> ''
             WHERE o.status = 'purchase' AND o.placed_at <= %(as_of)s AND o.profile_id IS NOT NULL
+              AND o.profile_id NOT IN (SELECT profile_id FROM unfit)
             GROUP BY o.profile_id, l.item_id
         ) AS bought
         WHERE place <= %(person_items)s
@@ -93,7 +97,7 @@ _NEIGHBOURS = """
         FROM scored
     )
     SELECT %(set_id)s, item_id, rank, neighbour_id, score FROM ranked WHERE rank <= %(neighbours)s
-    """
+    """  # noqa: S608  # names of our own
 
 
 def best_sellers_make(cursor: CursorWrapper, terms: Mapping[str, Any]) -> None:

@@ -12,7 +12,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.decisioning.playbooks.specs import playbook_problems, spec_build
+from apps.foundation.accounts.rights import may
 from apps.foundation.core.errors import DomainError
+from apps.foundation.core.queue import enqueue_on_commit
+from apps.insight.monitoring.list_checks import list_check_start, looked_lately
+from apps.insight.monitoring.tasks import lists_tick
 
 from .access import StaffRequest, console_page, staff_page, staff_stream
 from .dry_runs import dry_run_go_on, dry_run_start, dry_run_stop, step_specs
@@ -63,6 +67,11 @@ def dry_run_list(request: StaffRequest, playbook_id: int) -> HttpResponse:
     if request.method == "POST":
         version = _version(playbook, request.POST.get("version", ""))
         try:
+            if "addresses" in request.POST:
+                list_check_start(playbook_id=playbook.pk, by=request.user)
+                enqueue_on_commit(lists_tick)
+                notices.success(request, _("The addresses are being looked at. What is found appears here."))
+                return redirect("console:dry_runs", playbook_id=playbook.pk)
             dry_run = dry_run_start(
                 playbook_id=playbook.pk, by=request.user, version_id=version.pk if version is not None else None
             )
@@ -78,6 +87,8 @@ def dry_run_list(request: StaffRequest, playbook_id: int) -> HttpResponse:
         "versions": playbook.versions.order_by("-number")[:3],
         "may_make": request.user.has_perms(MAKE),
         "may_test": request.user.has_perms(TEST),
+        "looked": looked_lately(playbook.pk),
+        "may_look": playbook.published_id is not None and may(request.user, "run", playbook),
     }
     return console_page(request, "console/dry_runs.html", _("Dry runs"), context, status=409 if problems else 200)
 

@@ -14,7 +14,9 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.playbooks.models import Run
 from apps.decisioning.playbooks.services import run_cancel
 from apps.foundation.accounts.rights import may
+from apps.foundation.core.clock import now
 from apps.foundation.core.errors import DomainError, Invalid, NotFound
+from apps.insight.monitoring.list_checks import looked_before, looked_for, runs_coming
 
 from . import services
 from .access import StaffRequest, asked, console_page, staff_page, staff_stream
@@ -42,7 +44,8 @@ def runs(request: HttpRequest) -> HttpResponse:
     """Runs, newest first."""
     before = request.GET.get("before", "")
     rows, more = runs_page(before=int(before) if before.isdecimal() and len(before) < 18 else None)
-    return console_page(request, "console/runs.html", _("Runs"), {"rows": rows, "more": more})
+    coming = [] if before else [(one, looked_for(one.playbook.pk, one.due_at)) for one in runs_coming(now(), most=5)]
+    return console_page(request, "console/runs.html", _("Runs"), {"rows": rows, "more": more, "coming": coming})
 
 
 @staff_page("playbooks.view_run")
@@ -55,6 +58,7 @@ def run(request: StaffRequest, run_id: int) -> HttpResponse:
         "figures": run_figures(found),
         "may_run": may(request.user, "run", found.playbook),
         "may_stop": may(request.user, "stop", found.playbook),
+        "looked": looked_before(found),
     }
     if request.headers.get("HX-Request"):
         return render(request, "console/parts/run.html", context)

@@ -18,7 +18,8 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 
 from apps.data.consent.wordings import policy_current
-from apps.data.profiles.address_check import Verdict, address_check
+from apps.data.profiles.address_check import address_check
+from apps.data.profiles.rules import Verdict
 from apps.decisioning.content.models import Brand
 from apps.foundation.core.clock import now
 from apps.foundation.core.limits import allowed, visitor_network

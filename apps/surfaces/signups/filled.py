@@ -8,8 +8,9 @@ from apps.data.consent.contracts import WordingShown
 from apps.data.consent.models import Channel, WordingText
 from apps.data.consent.offering import words_in
 from apps.data.consent.wordings import wordings_shown
-from apps.data.profiles.address_check import AddressCheck, Verdict, address_check
+from apps.data.profiles.address_check import AddressCheck, address_check
 from apps.data.profiles.normalize import text_clean
+from apps.data.profiles.rules import Verdict
 
 from .models import SignUpForm
 from .sign_ups import Ask

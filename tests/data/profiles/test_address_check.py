@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as some
 
-from apps.data.profiles.address_check import Verdict, address_check, disposable_domain, role_address
+from apps.data.profiles.address_check import address_check, disposable_domain, role_address
 from apps.data.profiles.normalize import email_normalize
+from apps.data.profiles.rules import Verdict
 from apps.data.profiles.typos import domain_meant, slips
 from apps.foundation.core.errors import Invalid
 

@@ -7,8 +7,9 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from apps.data.profiles.address_check import Verdict, address_check
-from apps.data.profiles.mail_hosts import MailHost, mail_host_find
+from apps.data.profiles.address_check import address_check
+from apps.data.profiles.mail_hosts import mail_host_find
+from apps.data.profiles.rules import MailHost, Verdict
 from tests.data.profiles.name_server import FAILS, HANGS, WALLED, NameServer, name_server
 
 RECORDS: dict[str, dict[str, list[str]] | str] = {

@@ -1,0 +1,62 @@
+"""What addresses were found to be, kept by their digests; and what is known of them from before."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from django.db import connection
+
+from apps.data.profiles.rules import Judged
+
+from .models import AddressVerdict, Suppression
+
+# Always in the order of the digests, so that two looks wait for each other and never in a circle.
+_KEEP: Final = """
+INSERT INTO consent_addressverdict AS kept (digest, verdict, code, looked_at, good_until)
+SELECT digest, verdict, code, %s, good_until
+FROM unnest(%s::bytea[], %s::text[], %s::text[], %s::timestamptz[]) AS found(digest, verdict, code, good_until)
+ORDER BY digest
+ON CONFLICT (digest) DO UPDATE SET verdict = excluded.verdict, code = excluded.code, looked_at = excluded.looked_at,
+    good_until = excluded.good_until
+WHERE kept.looked_at <= excluded.looked_at
+"""
+
+
+def verdicts_keep(found: Mapping[bytes, Judged], *, at: datetime) -> None:
+    """Keep what addresses were found to be at a moment, in place of what was found before."""
+    if not found:
+        return
+    judged = list(found.values())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _KEEP,
+            [
+                at,
+                list(found),
+                [one.verdict.value for one in judged],
+                [one.code for one in judged],
+                [at + one.good_for for one in judged],
+            ],
+        )
+
+
+def verdicts_read(digests: Sequence[bytes], *, good_at: datetime) -> dict[bytes, str]:
+    """What is held of those of these addresses whose verdict is good at a moment: `verdict:code`."""
+    rows = AddressVerdict.objects.filter(digest__in=list(digests), good_until__gt=good_at)
+    return {
+        bytes(digest): f"{verdict}:{code}" for digest, verdict, code in rows.values_list("digest", "verdict", "code")
+    }
+
+
+def addresses_gone(digests: Collection[bytes]) -> dict[bytes, str]:
+    """Which of these addresses bounced for good or are spam traps, with the reason of their suppression."""
+    reasons = (Suppression.Reason.BOUNCE, Suppression.Reason.SPAM_TRAP)
+    rows = Suppression.objects.filter(digest__in=list(digests), reason__in=reasons)
+    return {bytes(digest): reason for digest, reason in rows.values_list("digest", "reason")}
+
+
+def verdicts_forget(before: datetime, limit: int) -> int:
+    """Forget what was found before a moment, of at most so many addresses. Returns of how many."""
+    old = AddressVerdict.objects.filter(good_until__lt=before).order_by("good_until").values_list("pk", flat=True)
+    count, _kinds = AddressVerdict.objects.filter(pk__in=list(old[:limit])).delete()
+    return count
