@@ -450,6 +450,8 @@ NOUNS: dict[str, dict[str, str]] = {
     "insight/monitoring": {
         "list_checks.py": "the addresses of a list, looked at before it is written to",
         "quality.py": "how good the data is, measured and shown",
+        "quality_alerts.py": "thresholds of data quality, and telling of what fell below",
+        "quality_samples.py": "whom it is that lacks something",
     },
     "surfaces/console": {
         "quality.py": "the page about how good the data is",

@@ -85,6 +85,8 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "console/merges/<int:merge_id>/undo/": ("profiles.view_merge", "profiles.undo_merge"),
     "console/merges/candidates/<int:candidate_id>/": ("profiles.view_merge", "profiles.add_merge"),
     "console/quality/": ("monitoring.view_qualityfigure",),
+    "console/quality/rows/": ("monitoring.view_qualityfigure",),  # whom it is about goes by `profiles.view_profile`
+    "console/quality/thresholds/": ("monitoring.view_qualityfigure", "monitoring.change_qualitythreshold"),
     "console/quality/measure/": ("monitoring.view_qualityfigure", "monitoring.measure_qualityfigure"),
     "console/retention/": ("privacy.view_retentionmark",),
     "console/register-of-processing/": ("privacy.view_retentionmark",),

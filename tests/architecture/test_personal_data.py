@@ -22,6 +22,8 @@ from apps.data.profiles.models import Profile
 
 NOTHING_PERSONAL: dict[str, str] = {
     "monitoring.ListCheck": "how many addresses of a list are of which kind",
+    "monitoring.QualityAlert": "that a figure fell",
+    "monitoring.QualityThreshold": "what figures are wanted",
     "monitoring.QualityFigure": "how many people an attribute is known of",
     "accounts.ApiClient": "a system",
     "audiences.Audience": "a rule over people, never who they are",

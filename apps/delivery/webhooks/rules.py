@@ -15,6 +15,8 @@ KINDS: Final[dict[str, str]] = {
     "profile.merged": "Two profiles turned out to be one person",
     "profile.unmerged": "A merge of two profiles was undone",
     "profile.erased": "A person was erased: forget them too (GDPR, Article 19)",
+    "quality.fell": "A measure of data quality fell below its threshold",
+    "quality.recovered": "A measure of data quality is above its threshold again",
     "webhook.test": "A test, sent from the admin",
 }
 """Kinds of news and their words for people."""

@@ -141,6 +141,7 @@ ROLES: tuple[Role, ...] = (
             *_rights("profiles", "attributedefinition", "add change open"),
             *_rights("profiles", "merge", "view add undo"),
             *_rights("monitoring", "qualityfigure", "measure"),
+            *_rights("monitoring", "qualitythreshold", "change"),
             *_rights("webhooks", "webhookendpoint", "view add change"),
             *_rights("signups", "signupform survey", "add change"),
             *_rights("webhooks", "webhookdelivery", "view"),

@@ -194,6 +194,7 @@ class Notice(models.Model):
         COMMENT = "comment", "a comment on a review of mine"
         PUBLISHED = "published", "something of mine was published or withdrawn"
         DUE = "due", "a customer's request has to be answered soon, or is overdue"
+        QUALITY = "quality", "the data of customers became worse than it may be"
 
     class Mail(models.TextChoices):
         MUTED = "muted", "not wanted"

@@ -1,5 +1,7 @@
 """How good the data is, as it was measured. Counts only: nothing of anybody."""
 
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from apps.decisioning.playbooks.models import Playbook
@@ -32,6 +34,83 @@ class QualityFigure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.attribute} of {self.source or 'no source'}, {self.day}"
+
+
+class Measure(models.TextChoices):
+    """What is measured of an attribute."""
+
+    KNOWN = "known", "known"
+    FITTING = "fitting", "as defined"
+    ALIKE = "alike", "written alike"
+    DISTINCT = "distinct", "different"
+    FRESH = "fresh", "fresh"
+
+
+class QualitySample(models.Model):
+    """Some people who lack something by a measure, of the newest measurement: so that somebody can look."""
+
+    attribute = models.CharField(max_length=120)
+    source = models.CharField(max_length=60, blank=True)
+    measure = models.CharField(max_length=8, choices=Measure.choices)
+    profile_ids = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["attribute", "source", "measure"], name="quality_sample_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attribute} of {self.source or 'no source'}, {self.get_measure_display()}"
+
+
+class QualityThreshold(models.Model):
+    """Below which share a measure alerts. attribute, source: "" for all that have none of their own."""
+
+    attribute = models.CharField(max_length=120, blank=True)
+    source = models.CharField(max_length=60, blank=True)
+    measure = models.CharField(max_length=8, choices=Measure.choices)
+    least = models.FloatField(help_text="a share, above 0 and at most 1")
+    set_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        default_permissions = ("change",)
+        ordering = ["attribute", "source", "measure"]
+        constraints = [
+            models.UniqueConstraint(fields=["attribute", "source", "measure"], name="quality_threshold_once"),
+            models.CheckConstraint(
+                condition=models.Q(least__gt=0) & models.Q(least__lte=1), name="quality_threshold_is_a_share"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_measure_display()}, {self.attribute or 'all attributes'}, {self.source or 'all sources'}"
+
+
+class QualityAlert(models.Model):
+    """That a measure fell below its threshold: from then until it recovered. value: as last measured."""
+
+    attribute = models.CharField(max_length=120)
+    source = models.CharField(max_length=60, blank=True)
+    measure = models.CharField(max_length=8, choices=Measure.choices)
+    value = models.FloatField()
+    least = models.FloatField()
+    began_at = models.DateTimeField(default=now)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["-began_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["attribute", "source", "measure"],
+                condition=models.Q(ended_at=None),
+                name="quality_alert_open_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attribute} of {self.source or 'no source'}, {self.get_measure_display()}"
 
 
 class ListCheck(models.Model):

@@ -9,7 +9,7 @@ changed within the days that the definition gives. Sensitive attributes are coun
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -24,14 +24,16 @@ from apps.decisioning.content.models import CompiledTemplate
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.foundation.core.clock import now
 
-from .models import QualityFigure
+from .models import Measure, QualityFigure, QualitySample
+from .quality_alerts import alerts_settle
+from .quality_samples import ALIVE, GONE, samples_of_address, samples_of_attribute, samples_of_column
 
 COLUMNS: Final = ("first_name", "last_name", "country", "language", "time_zone")
 ADDRESSES: Final = ("email", "phone")
 _VALUES_MOST: Final = 20_000
 """Different values of an attribute that are looked at one by one, the most common; what is beyond counts as good."""
 _TREND: Final = 30
-_ALIVE: Final = "p.merged_into_id IS NULL AND p.erased_at IS NULL"
+_ALIVE: Final = ALIVE
 _PEOPLE: Final = f"SELECT source, count(*) FROM profiles_profile AS p WHERE {_ALIVE} GROUP BY 1"  # noqa: S608
 _FRESH: Final = "count(*) FILTER (WHERE p.updated_at >= %(since)s)"
 _OF_COLUMN: Final = f"""
@@ -48,9 +50,8 @@ SELECT p.source, count(*), count(DISTINCT held.digest), {_FRESH} FROM profiles_s
 JOIN profiles_profile AS p ON p.id = held.profile_id WHERE {_ALIVE} AND held.definition_id = %(definition)s GROUP BY 1
 """  # noqa: S608  # names of our own
 _OF_ADDRESS: Final = f"""
-SELECT p.source, count(*), count(*) FILTER (WHERE gone.id IS NULL), count(DISTINCT held.digest)
+SELECT p.source, count(*), count(*) FILTER (WHERE NOT {GONE}), count(DISTINCT held.digest)
 FROM profiles_identifier AS held JOIN profiles_profile AS p ON p.id = held.profile_id
-LEFT JOIN consent_suppression AS gone ON gone.digest = held.digest AND gone.reason IN ('bounce', 'spam_trap')
 WHERE {_ALIVE} AND held.main AND held.kind = %(kind)s GROUP BY 1
 """  # noqa: S608  # names of our own
 _READ: Final = {"country": country_code, "language": language_tag, "time_zone": time_zone_name}
@@ -65,6 +66,18 @@ class _Counts:
     fresh: int | None = None
 
 
+@dataclass(slots=True)
+class _Odd:
+    """Texts (JSON) of values that do not fit, or are not written as most are, by source: the most frequent first."""
+
+    fitting: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    alike: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def by_measure(self) -> dict[str, dict[str, list[str]]]:
+        return {Measure.FITTING: self.fitting, Measure.ALIKE: self.alike}
+
+
 def quality_measure() -> int:
     """Measure everything, and keep it as today's. Returns how many figures. Safe to repeat: the last one counts."""
     at = now()
@@ -72,14 +85,18 @@ def quality_measure() -> int:
         cursor.execute(_PEOPLE)
         people: dict[str, int] = dict(cursor.fetchall())
         found: dict[str, dict[str, _Counts]] = {}
+        samples: list[QualitySample] = []
         for column in COLUMNS:
             cursor.execute(_OF_COLUMN.format(column=column), {"since": at})
-            found[column] = _values_count(cursor.fetchall(), None, column)
+            found[column], odd = _values_count(cursor.fetchall(), None, column)
+            samples += samples_of_column(cursor, column, odd.by_measure)
         for kind in ADDRESSES:
             cursor.execute(_OF_ADDRESS, {"kind": kind})
             found[kind] = {source: _Counts(n, good, n, distinct) for source, n, good, distinct in cursor.fetchall()}
+            samples += samples_of_address(cursor, kind)
         for name, shape in sorted(shapes_read().items()):
             since = at - timedelta(days=shape.fresh_days or 0)
+            odd = _Odd()
             if shape.sensitive:
                 cursor.execute(_OF_SEALED, {"definition": shape.id, "since": since})
                 found[name] = {
@@ -88,7 +105,8 @@ def quality_measure() -> int:
                 }
             else:
                 cursor.execute(_OF_ATTRIBUTE, {"name": name, "since": since})
-                found[name] = _values_count(cursor.fetchall(), shape, name)
+                found[name], odd = _values_count(cursor.fetchall(), shape, name)
+            samples += samples_of_attribute(cursor, shape, name, odd.by_measure, since)
         day = at.date()
         QualityFigure.objects.filter(day=day).delete()
         rows = [
@@ -101,14 +119,19 @@ def quality_measure() -> int:
             for one in [by_source.get(source, _Counts())]
         ]  # fmt: skip
         QualityFigure.objects.bulk_create(rows, batch_size=1_000)
+        QualitySample.objects.all().delete()
+        QualitySample.objects.bulk_create(samples, batch_size=1_000)
+        alerts_settle([(row, dict(zip(Measure.values, _measures(row), strict=True))) for row in rows])
     return len(rows)
 
 
 def _values_count(
     rows: Sequence[tuple[str, str, int, int]], shape: AttributeShape | None, name: str
-) -> dict[str, _Counts]:
+) -> tuple[dict[str, _Counts], _Odd]:
     found: defaultdict[str, _Counts] = defaultdict(_Counts)
     styles: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    written: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    odd = _Odd()
     for place, (source, text, number, fresh) in enumerate(rows):
         counts, value = found[source], json.loads(text)
         if value is None or value == []:
@@ -119,10 +142,16 @@ def _values_count(
             counts.fresh = (counts.fresh or 0) + fresh
         if place >= _VALUES_MOST or _fits(value, shape, name):
             counts.fitting += number
-        styles[source][_style(value)] += number
+        else:
+            odd.fitting[source].append(text)
+        style = _style(value)
+        styles[source][style] += number
+        written[source, style].append(text)
     for source, counted in styles.items():
-        found[source].alike = max(counted.values())
-    return found
+        (_usual, found[source].alike), *others = counted.most_common()
+        for style, _ in others:
+            odd.alike[source] += written[source, style]
+    return found, odd
 
 
 def _fits(value: Any, shape: AttributeShape | None, name: str) -> bool:
@@ -158,9 +187,19 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Mend:
+    """What to do where a measure is low. place: what to look at for it, by name, "" for nothing here."""
+
+    measure: str
+    words: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """An attribute of a source as the page shows it. score: the mean of what applies; trend: points of a plot of the
-    last scores, 100 wide and 20 high; mend: what to do, "" where nothing is low."""
+    last scores, 100 wide and 20 high; low: the measures that are; worst: those of which people are noted; mends: what
+    to do for each that is low."""
 
     attribute: str
     source: str
@@ -168,7 +207,8 @@ class Line:
     score: Share
     measures: tuple[Share, Share, Share, Share, Share]
     trend: str
-    mend: str
+    worst: tuple[str, ...]
+    mends: tuple[Mend, ...]
 
 
 def quality_lines() -> list[Line]:
@@ -177,6 +217,11 @@ def quality_lines() -> list[Line]:
     if newest is None:
         return []
     shapes = shapes_read()
+    noted: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for attribute, source, measure in QualitySample.objects.order_by("pk").values_list(
+        "attribute", "source", "measure"
+    ):
+        noted[attribute, source].append(measure)
     lately = QualityFigure.objects.filter(day__gt=newest - timedelta(days=_TREND)).order_by("day")
     history: defaultdict[tuple[str, str], list[tuple[date, float]]] = defaultdict(list)
     shown = []
@@ -188,7 +233,13 @@ def quality_lines() -> list[Line]:
         shape = shapes.get(row.attribute)
         required = shape.required if shape is not None else wanted
         measures = tuple(
-            Share(value, value is not None and value < least and (required or place > 0) and place != 3)
+            Share(
+                value,
+                value is not None
+                and value < least
+                and (required or place > 0)
+                and (place != 3 or row.attribute in ADDRESSES),
+            )
             for place, value in enumerate(_measures(row))
         )
         score = _score(row)
@@ -198,19 +249,29 @@ def quality_lines() -> list[Line]:
                 row.attribute, row.source, row.people, Share(score, bool(low)),
                 (measures[0], measures[1], measures[2], measures[3], measures[4]),
                 _points([value for _, value in history[row.attribute, row.source]]),
-                _MENDS[low[0]] if low else "",
+                tuple(noted[row.attribute, row.source]),
+                tuple(_mend(row.attribute, Measure.values[place]) for place in low),
             )
         )  # fmt: skip
     return sorted(shown, key=lambda line: (not line.score.low, line.score.value or 0, line.attribute, line.source))
 
 
-_MENDS: Final = (
-    "Ask for it: on the sign-up form, in a survey, or from the source",
-    "Mend it at the source, or widen its definition",
-    "Have the source write it one way, or map its values in the import",
-    "",
-    "Bring it anew: the source has not sent it for long",
-)
+def _mend(attribute: str, measure: str) -> Mend:
+    """What to do about a measure of an attribute that is low."""
+    address = attribute in ADDRESSES
+    if measure == Measure.KNOWN:
+        return Mend(measure, "Ask for it: on the sign-up form, in a survey, or bring it in from the source", "imports")
+    if measure == Measure.FITTING and address:
+        return Mend(measure, "They get nothing. Ask for a new address by another way", "suppressions")
+    if measure == Measure.FITTING:
+        if attribute in COLUMNS:
+            return Mend(measure, "Mend it at the source, and bring it in again", "imports")
+        return Mend(measure, "Mend it at the source, or widen its definition", "definition")
+    if measure == Measure.ALIKE:
+        return Mend(measure, "Have the source write it one way, or map its values in the import", "imports")
+    if measure == Measure.DISTINCT:
+        return Mend(measure, "Look whether they are one person", "merges")
+    return Mend(measure, "Bring it anew: the source has not sent it for long", "inbound")
 
 
 def _measures(row: QualityFigure) -> tuple[float | None, ...]:

@@ -4,11 +4,13 @@ from typing import Any
 
 from django import template
 from django.template import Context
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from apps.decisioning.playbooks.models import PlaybookVersion
 from apps.foundation.accounts.models import User
 from apps.foundation.governance.notices import notices_unread as governance_notices_unread
+from apps.insight.monitoring.models import Measure
 from apps.surfaces.console.rehearsals import dry_run_for, figures_of
 
 register = template.Library()
@@ -55,6 +57,25 @@ def grouped(number: int) -> str:
 def kilobytes(size: int) -> str:
     """Bytes for people, as Gmail counts: `31.4 kB` of 1,024 bytes each."""
     return f"{size / 1024:,.1f} kB"
+
+
+@register.filter
+def percent(share: float) -> str:
+    """A share of 0 to 1 for people: `79.9 %`. Cut, so that what is below a threshold never reads as at it."""
+    return f"{int(share * 1000 + 1e-9) / 10:g} %"
+
+
+@register.filter
+def measure_words(measure: str) -> str:
+    """What somebody lacks by a measure of data quality."""
+    words = {
+        Measure.KNOWN: _("without it"),
+        Measure.FITTING: _("not as defined"),
+        Measure.ALIKE: _("written otherwise"),
+        Measure.DISTINCT: _("the same as others"),
+        Measure.FRESH: _("not fresh"),
+    }
+    return words[Measure(measure)]
 
 
 @register.filter
