@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from environs import EnvError
 
-from apps.data.inbound.bodies import mapping_problem
+from apps.data.inbound.bodies import FETCHED, mapping_problem
 
 SHOPS: Final = ("shopify", "woocommerce")
 DESKS: Final = ("zendesk", "webhook")
-ASKED: Final = ("pull", "table")
+ASKED: Final = ("pull", "table", "feed")
 LIVE: Final = "live"
 _LIVE_NUMBERS: Final = {
     "timeout_ms": (150, 10, 2_000),
@@ -36,11 +36,16 @@ def inbound_systems_read(given: object) -> dict[str, dict[str, Any]]:
         asked: dict[str, Any] = (
             {"every_seconds": 300, "overlap_seconds": 60, "items": ""} if terms["kind"] in ASKED else {}
         )
+        if terms["kind"] == "feed":
+            asked = {"every_seconds": 3_600, "items": "", "vanished": "sold_out"}
+            terms = {**terms, "mapping": {"at": FETCHED, **terms["mapping"]}}
         if terms["kind"] == LIVE:
             asked = {name: default for name, (default, _, _) in _LIVE_NUMBERS.items()}
+            asked |= {"gives": "items", "of": code}
         read[code] = {**asked, **terms}
-    if sum(terms["kind"] == LIVE for terms in read.values()) > 1:
-        raise EnvError("INBOUND_SYSTEMS: there is one live source at most")
+    gives = [terms["gives"] for terms in read.values() if terms["kind"] == LIVE]
+    if len(gives) > len(set(gives)):
+        raise EnvError("INBOUND_SYSTEMS: there is one live source at most of items, and one of people")
     return read
 
 
@@ -63,9 +68,10 @@ def _wrong(terms: Mapping[str, Any]) -> str:
 
 def _asked_wrong(terms: Mapping[str, Any]) -> str:
     """The same of a system that is asked."""
-    texts = {"url", "since"} if terms["kind"] == "pull" else {"dsn", "table", "changed", "key"}
-    more = {"token", "items", "next"} if terms["kind"] == "pull" else set()
-    known = {"kind", "mapping", "every_seconds", "overlap_seconds", *texts, *more}
+    texts = {"pull": {"url", "since"}, "feed": {"url"}}.get(terms["kind"], {"dsn", "table", "changed", "key"})
+    more = {"pull": {"token", "items", "next"}, "feed": {"token", "items", "vanished"}}.get(terms["kind"], set())
+    known = {"kind", "mapping", "every_seconds", *texts, *more}
+    known |= set() if terms["kind"] == "feed" else {"overlap_seconds"}
     if unknown := sorted(str(name) for name in terms.keys() - known):
         return f"a {terms['kind']} has no {unknown[0]}"
     for name in sorted(texts | (more & terms.keys())):
@@ -75,6 +81,13 @@ def _asked_wrong(terms: Mapping[str, Any]) -> str:
         value = terms.get(name, least)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             return f"{name} is a whole number from {least} to {most}"
+    if terms["kind"] == "feed":
+        if terms.get("vanished", "keep") not in ("keep", "sold_out"):
+            return "vanished is keep or sold_out: what becomes of an item that is not in the feed any more"
+        mapping = terms.get("mapping")
+        if not isinstance(mapping, dict) or mapping.get("what") != "items":
+            return "mapping: a feed is of items"
+        return mapping_problem({"at": FETCHED, **mapping})
     if terms["kind"] == "table":
         if not all(_NAME.fullmatch(part) for part in terms["table"].split(".", 1)):
             return "table is a name such as public.customers"
@@ -87,10 +100,17 @@ def _asked_wrong(terms: Mapping[str, Any]) -> str:
 
 def _live_wrong(terms: Mapping[str, Any]) -> str:
     """The same of a live source."""
-    if unknown := sorted(str(name) for name in terms.keys() - {"kind", "url", "token", "mapping", *_LIVE_NUMBERS}):
+    if unknown := sorted(
+        str(name) for name in terms.keys() - {"kind", "gives", "of", "url", "token", "mapping", *_LIVE_NUMBERS}
+    ):
         return f"a live source has no {unknown[0]}"
     if not isinstance(terms.get("url"), str) or "{key}" not in terms["url"]:
-        return "url is an address with {key} in it, where an item's number stands"
+        return "url is an address with {key} in it, where the number of an item or a customer stands"
+    if terms.get("gives", "items") not in ("items", "people"):
+        return "gives is items or people"
+    people = terms.get("gives") == "people"
+    if "of" in terms and not (people and isinstance(terms["of"], str) and terms["of"]):
+        return "of is, for people, the code of the system whose customer numbers it knows"
     if not isinstance(terms.get("token", ""), str):
         return "token is a text"
     for name, (default, least, most) in _LIVE_NUMBERS.items():
@@ -98,7 +118,10 @@ def _live_wrong(terms: Mapping[str, Any]) -> str:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             return f"{name} is a whole number from {least} to {most}"
     mapping = terms.get("mapping")
-    named = {"price", "in_stock"}
-    if not isinstance(mapping, Mapping) or not mapping or not mapping.keys() <= named:
+    if not isinstance(mapping, Mapping) or not mapping:
+        return "mapping is an object of names and paths"
+    if people and not all(isinstance(name, str) and 0 < len(name) <= 120 for name in mapping):
+        return "mapping: a name is that of an attribute"
+    if not people and not mapping.keys() <= {"price", "in_stock"}:
         return "mapping is an object of price and in_stock, or one of them, and paths"
     return "" if all(isinstance(path, str) and path for path in mapping.values()) else "mapping: a path is a text"

@@ -174,7 +174,8 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "data/inbound": {
         "asking.py": "asking systems that do not tell by themselves",
-        "live.py": "what a shop's own system says of an item this moment",
+        "feeds.py": "a shop's product feed, and what is new in it",
+        "live.py": "what a shop's own system says of an item this moment, and a CRM of a person",
         "bodies.py": "reading what shops and help desks say; pure",
         "privacy.py": "what it tells of the personal data it holds",
         "signatures.py": "whether a webhook is from whom it says; pure",

@@ -53,6 +53,7 @@ NOTHING_PERSONAL: dict[str, str] = {
     "events.UnknownName": "names of events and properties, counted",
     "features.Rebuilding": "how far a rebuild came",
     "governance.ApprovalPath": "roles",
+    "inbound.FeedItem": "goods",
     "inbound.InboundSystem": "how a system stands",
     "playbooks.Playbook": "a plan",
     "playbooks.PlaybookVersion": "a plan",

@@ -23,7 +23,9 @@ def _may_change(request: HttpRequest) -> bool:
 class InboundSystemAdmin(ReadOnlyAdmin):
     """Who tells us things."""
 
-    list_display = ("code", "standing", "taken", "set_aside", "last_at", "due_at", "last_problem")
+    list_display = (
+        "code", "standing", "taken", "set_aside", "hit_rate", "good_at", "last_at", "due_at", "last_problem",
+    )  # fmt: skip
     ordering = ("code",)
     actions = ("stop", "go_on")
 
@@ -37,9 +39,16 @@ class InboundSystemAdmin(ReadOnlyAdmin):
             return "Stopped by staff"
         if system.last_at is None:
             return "Nothing came yet"
+        if system.open_since is not None:
+            return f"Left alone since {system.open_since:%Y-%m-%d %H:%M} UTC: what it said last is used"
         if system.faults:
             return f"Could not be asked {system.faults} times in a row"
         return "Something was set aside" if system.last_problem else "Well"
+
+    @admin.display(description="Known without asking")
+    def hit_rate(self, system: InboundSystem) -> str:
+        """Of a live source, how often what is kept spared the question."""
+        return f"{system.spared / system.wanted:.0%}" if system.wanted else "–"
 
     @admin.action(description="Stop: take nothing from it", permissions=["order"])
     def stop(self, request: HttpRequest, queryset: QuerySet[InboundSystem]) -> None:

@@ -24,6 +24,7 @@ from apps.foundation.core.errors import Invalid
 from apps.foundation.core.outward import OutwardFault, outward_get
 
 from .bodies import at, moment_of
+from .feeds import FeedFault, feed_take
 from .models import InboundSystem
 from .services import one_take, system_of
 
@@ -49,7 +50,7 @@ def systems_ask_due() -> int:
     """Ask each system that is due. Returns how many things they told. One that fails leaves the others alone."""
     told = 0
     for code, terms in settings.INBOUND_SYSTEMS.items():
-        if terms["kind"] not in ("pull", "table"):
+        if terms["kind"] not in ("pull", "table", "feed"):
             continue
         system = system_of(code)
         if not system.stopped and system.due_at <= now():
@@ -63,6 +64,8 @@ def system_ask(code: str) -> int:
         if not ours:
             return 0
         terms, system = settings.INBOUND_SYSTEMS[code], system_of(code)
+        if terms["kind"] == "feed":
+            return _feed_ask(code, terms, system.cursor)
         pages = _pages_pulled(terms, system.cursor) if terms["kind"] == "pull" else _pages_read(terms, system.cursor)
         told, more = 0, False
         try:
@@ -79,9 +82,25 @@ def system_ask(code: str) -> int:
             _failed(code, terms, str(error))
             return told
         pause = timedelta(0) if more else timedelta(seconds=terms["every_seconds"])
-        InboundSystem.objects.filter(pk=code).update(due_at=now() + pause, faults=0)
-        InboundSystem.objects.filter(pk=code, last_problem__startswith=_NOT_ASKED).update(last_problem="")
+        _went_well(code, pause)
         return told
+
+
+def _feed_ask(code: str, terms: Mapping[str, Any], cursor: Mapping[str, Any]) -> int:
+    """Take a product feed. Returns how many items were new in it."""
+    try:
+        told, reached = feed_take(code, terms, cursor)
+    except FeedFault as error:
+        _failed(code, terms, str(error))
+        return 0
+    _went_well(code, timedelta(seconds=terms["every_seconds"]))
+    InboundSystem.objects.filter(pk=code).update(cursor=reached, last_at=now(), good_at=now())
+    return told
+
+
+def _went_well(code: str, pause: timedelta) -> None:
+    InboundSystem.objects.filter(pk=code).update(due_at=now() + pause, faults=0)
+    InboundSystem.objects.filter(pk=code, last_problem__startswith=_NOT_ASKED).update(last_problem="")
 
 
 def _failed(code: str, terms: Mapping[str, Any], why: str) -> None:

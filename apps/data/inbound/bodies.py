@@ -119,6 +119,11 @@ def mapped_read(mapping: Mapping[str, Any], body: Any) -> Said:
     )
 
 
+_VALUE_MOST: Final = 2_000
+FETCHED: Final = "tessera_fetched_at"
+"""The name under which the moment of an item of a feed stands, where the feed has none of its own."""
+
+
 def item_fields(mapping: Mapping[str, Any], body: Any) -> dict[str, Any]:
     """What is said of an item. What stands nowhere is left as it is. Raises Invalid."""
     fields: dict[str, Any] = {}
@@ -135,6 +140,22 @@ def item_fields(mapping: Mapping[str, Any], body: Any) -> dict[str, Any]:
             value = value.strip().casefold() in _THERE or (value.strip().isdecimal() and int(value) > 0)
         fields["in_stock"] = bool(value) and not (isinstance(value, int | float) and value <= 0)
     return fields
+
+
+def person_values(mapping: Mapping[str, Any], body: Any) -> dict[str, Any]:
+    """What is said of a person: texts, numbers, yes or no, and lists of texts, by the mapping's names. What stands
+    nowhere, or is something else, is not named. Raises Invalid for a text that is too long to be meant."""
+    found: dict[str, Any] = {}
+    for name, path in mapping.items():
+        value = at(body, path)
+        if isinstance(value, float):
+            value = Decimal(str(value))
+        if isinstance(value, str) and len(value) > _VALUE_MOST:
+            raise Invalid("inbound_body", "A value is too long")
+        plain = isinstance(value, str | int | Decimal) and value != ""
+        if plain or (isinstance(value, list) and value and all(isinstance(one, str) for one in value)):
+            found[name] = value
+    return found
 
 
 def mapping_problem(mapping: Any) -> str:

@@ -11,8 +11,10 @@ from apps.foundation.core.ids import uuid7
 class InboundSystem(models.Model):
     """How a system of INBOUND_SYSTEMS stands; what it is and its secret are in the settings.
 
-    stopped: by staff: nothing is taken from it. cursor, due_at, faults: of systems that are asked. last_problem: of the
-    newest thing that could not be taken, or of the newest try to ask, "" once something was taken.
+    stopped: by staff: nothing is taken from it. cursor, due_at, faults: of systems that are asked. wanted, spared,
+    good_at, open_since: of a live source: how many things were wanted of it, of how many what is kept spared the
+    question, when it last answered, and since when it is left alone. last_problem: of the newest thing that could not
+    be taken, or of the newest try to ask, "" once something was taken.
     """
 
     code = models.SlugField(primary_key=True, max_length=40)
@@ -21,12 +23,31 @@ class InboundSystem(models.Model):
     due_at = models.DateTimeField("asked next", default=now)
     faults = models.PositiveSmallIntegerField(default=0, help_text="tries to ask that failed, one after the other")
     taken = models.BigIntegerField(default=0)
+    wanted = models.BigIntegerField(default=0)
+    spared = models.BigIntegerField(default=0)
+    good_at = models.DateTimeField("last answered", null=True, blank=True)
+    open_since = models.DateTimeField("left alone since", null=True, blank=True)
     set_aside = models.BigIntegerField(default=0)
     last_at = models.DateTimeField("last heard of", null=True, blank=True)
     last_problem = models.CharField(max_length=300, blank=True)
 
     def __str__(self) -> str:
         return self.code
+
+
+class FeedItem(models.Model):
+    """An item as a product feed last told it. content: a digest of what it said, None since it is not in it."""
+
+    system = models.ForeignKey(InboundSystem, on_delete=models.CASCADE, related_name="feed_items", db_index=False)
+    number = models.CharField(max_length=80)
+    content = models.BinaryField(max_length=16, null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["system", "number"], name="feed_item_once")]
+
+    def __str__(self) -> str:
+        return f"{self.number} of {self.system_id}"
 
 
 class InboundMark(models.Model):

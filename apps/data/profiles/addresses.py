@@ -100,6 +100,23 @@ def addresses_read(*, profile_ids: Iterable[int], kind: str) -> dict[int, str]:
     return addresses_open(kind, held)
 
 
+def customer_numbers(*, profile_ids: Iterable[int], of: str) -> dict[int, str]:
+    """The number by which a system, `of`, knows each person, the one known last; without those it does not know.
+
+    Raises MasterKeyMissing.
+    """
+    rows = list(
+        Identifier.objects.filter(profile_id__in=list(profile_ids), kind=Identifier.Kind.EXTERNAL)
+        .order_by("pk")
+        .values_list("profile_id", "digest", "sealed")
+    )
+    vault, prefix = vault_open([row[0] for row in rows]), f"{of}:"
+    opened = (
+        (row[0], value_open(vault, row[0], Identifier.Kind.EXTERNAL, bytes(row[1]), bytes(row[2]))) for row in rows
+    )
+    return {person: value.removeprefix(prefix) for person, value in opened if value and value.startswith(prefix)}
+
+
 def kinds_held(profile_id: int) -> set[str]:
     """Of which kinds a person has a main identifier, without a look at their values."""
     return set(Identifier.objects.filter(profile_id=profile_id, main=True).values_list("kind", flat=True))

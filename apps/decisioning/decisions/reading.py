@@ -9,6 +9,8 @@ of others whatever the number of people; dicts and tuples in between.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
+from time import monotonic
 from typing import Any, Final, cast
 
 from django.conf import settings
@@ -26,10 +28,12 @@ from apps.data.consent.selectors import (
 )
 from apps.data.events.tickets import OPEN_TICKET
 from apps.data.features.selectors import features_read
-from apps.data.profiles.attributes import held_part, held_told, values_open
-from apps.data.profiles.contracts import AttributesHeld
+from apps.data.inbound.live import live_names, live_people
+from apps.data.profiles.attribute_values import value_read
+from apps.data.profiles.attributes import held_part, held_told, shapes_known, values_open
+from apps.data.profiles.contracts import AttributeShape, AttributesHeld
 from apps.data.profiles.vault import KEY, Vault, vault_of
-from apps.decisioning.audiences.contracts import PROFILE_COLUMNS
+from apps.decisioning.audiences.contracts import PROFILE_COLUMNS, PersonFacts, Sensitive
 from apps.decisioning.audiences.selectors import attributes_asked, facts_load
 from apps.decisioning.content.choosing import COLLECTED, PERSONALISATION
 from apps.decisioning.recommendations.contracts import Candidate, ItemCard, PersonTaste, ShownAt
@@ -93,6 +97,7 @@ def people_read(
     vault = vault_of((profile_id, row[5]) for profile_id, row in rows.items())
     held = {profile_id: held_told(rows[profile_id][7], names, columns) for profile_id in asked}
     facts = facts_load(rules=rules, profile_ids=asked, as_of=as_of, held=held, stamps=stamps) if rules and asked else {}
+    said_live, live_left = _live_read(plan, asked, facts, hidden, stamps)
     got = _messages_count(plan, asked, purpose, at)
     limits = limits_of([(purpose, channel, needs_consent)]).get((purpose, channel), ()) if not plan.system else ()
     contacts = _contacts_count(limits, asked)
@@ -112,10 +117,12 @@ def people_read(
     if not rest:
         return Reading(people, None, vault, stamps)
     values = _values_of(plan, rest, rows, held, vault, hidden)
+    for profile_id in said_live.keys() & values.keys():
+        values[profile_id] |= said_live[profile_id]
     frequencies = _collected_for(plan, purpose, channel, gate)
     weighed = pieces_weigh(cursor, profile_ids=rest, at=at, most=plan.most_items) if plan.collects else {}
     impersonal = {profile_id for profile_id in rest if rows[profile_id][4][0]} if plan.personal else set()
-    cards, set_id = _candidates_read(plan, rest, values, as_of, impersonal, at, stamps)
+    cards, set_id = _candidates_read(plan, rest, values, as_of, impersonal, at, stamps, live_left)
     often = _shown_often(rest) if plan.sources else {}
     for profile_id in rest:
         people[profile_id] = replace(
@@ -130,6 +137,53 @@ def people_read(
             collected=weighed[profile_id].told() if profile_id in weighed else {},
         )
     return Reading(people, set_id, vault, stamps)
+
+
+def _live_read(
+    plan: Plan,
+    profile_ids: Sequence[int],
+    facts: dict[int, PersonFacts],
+    hidden: Collection[str],
+    stamps: Mapping[str, str],
+) -> tuple[dict[int, dict[str, Any]], float]:
+    """What the live source of people says of what the message prints, by profile id and name; in facts it is put in
+    place of what is stored. And how many of the seconds for live sources are left.
+
+    Only decisions of transactional playbooks ask; without an answer what is stored stands, and a template's fallback
+    behind it. A sensitive attribute is printed, and never looked at by rules.
+    """
+    printed: dict[int, dict[str, Any]] = {}
+    if not plan.transactional:
+        return printed, 0.0
+    ends = monotonic() + settings.LIVE_SECONDS
+    names = live_names() - set(hidden)
+    tokens = _printed(plan) & names
+    if tokens or any(names & one.attributes.keys() for one in facts.values()):
+        shapes = shapes_known(names, stamps)
+        for profile_id, said in live_people(profile_ids, seconds=settings.LIVE_SECONDS).items():
+            fitting = {name: value for name, value in said.items() if _fits(shapes.get(name), value)}
+            printed[profile_id] = {name: _printable(fitting[name]) for name in tokens & fitting.keys()}
+            if profile_id in facts:
+                stored = facts[profile_id].attributes
+                news = {name: fitting[name] for name in names & fitting.keys() & stored.keys()}
+                asked = {name: value for name, value in news.items() if not isinstance(stored[name], Sensitive)}
+                facts[profile_id] = replace(facts[profile_id], attributes={**stored, **asked})
+    return printed, max(0.0, ends - monotonic())
+
+
+def _fits(shape: AttributeShape | None, value: Any) -> bool:
+    """Whether a value is as its attribute is defined; one that nobody defined may be anything."""
+    try:
+        return shape is None or value_read(shape, value) is not None
+    except ValueError:
+        return False
+
+
+def _printable(value: Any) -> Any:
+    """A number as templates print it: whole where it is."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
 
 
 def _messages_count(plan: Plan, profile_ids: Sequence[int], purpose: str, at: datetime) -> dict[int, int]:
@@ -239,10 +293,12 @@ def _candidates_read(
     impersonal: set[int],
     at: datetime,
     stamps: Mapping[str, str],
+    live_seconds: float,
 ) -> tuple[dict[int, dict[str, list[Candidate]]], int | None]:
     """The lists that the tiers ask for, by profile id, and the set they come from, None where there is none.
 
-    impersonal: of whom nothing that they did is looked at; they have what everybody has.
+    impersonal: of whom nothing that they did is looked at; they have what everybody has; live_seconds: how long the
+    live source of items may take, 0 not to ask it.
     """
     if not plan.sources or not profile_ids:
         return {}, None
@@ -270,7 +326,7 @@ def _candidates_read(
         people=people,
         sources=plan.sources,
         count=plan.most_items,
-        live_seconds=settings.LIVE_SECONDS if plan.transactional else 0.0,
+        live_seconds=live_seconds,
         shown_at=ShownAt(plan.brand, plan.placement, at),
         stamps=stamps,
     )

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any, Final
 
 from apps.data.catalog.models import Item
-from apps.data.inbound.live import LiveItem, live_items
+from apps.data.inbound.live import LiveSaid, live_items
 from apps.foundation.core.caches import Cache
 from apps.foundation.core.errors import Invalid, NotFound
 from apps.foundation.core.text import is_blank
@@ -155,7 +155,7 @@ def _candidates_read(items: Sequence[int], currency: str, live_seconds: float) -
         "pk", "sku", "title", "price", "currency", "url", "image_url", "category", "in_stock", "recommendable"
     )
     rows = {row[0]: row for row in found}
-    live: Mapping[str, LiveItem] = {}
+    live: Mapping[str, LiveSaid] = {}
     if live_seconds:
         live = live_items([rows[item][1] for item in items if item in rows], seconds=live_seconds)
     candidates: dict[int, Candidate] = {}

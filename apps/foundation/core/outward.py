@@ -101,14 +101,36 @@ class OutwardFault(Exception):
         self.code, self.status, self.later = code, status, later
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came. headers: by their names in small letters."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
 def outward_get(
     url: str, *, headers: Mapping[str, str], timeout: float, most: int, inside: Collection[str] = ()
 ) -> bytes:
-    """The body behind an address. timeout: seconds for everything together, however slowly bytes trickle in; most:
-    bytes.
+    """The body behind an address, as `outward_fetch` has it. Raises OutwardFault."""
+    return outward_fetch(url, headers=headers, timeout=timeout, most=most, inside=inside).body
+
+
+def outward_fetch(
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    timeout: float,
+    most: int,
+    inside: Collection[str] = (),
+    also: Collection[int] = (),
+) -> Answer:
+    """What is behind an address. timeout: seconds for everything together, however slowly bytes trickle in; most:
+    bytes; also: statuses beside 200 that are an answer.
 
     Raises OutwardFault: `address_refused`, `name_not_found`, `not_connected`, `tls`, `timeout`, `connection_lost`,
-    `too_large`, or the status as text for an answer that is not 200.
+    `too_large`, or the status as text for any other answer.
     """
     ends = time.monotonic() + timeout
     try:
@@ -121,7 +143,7 @@ def outward_get(
     fault = OutwardFault("not_connected")
     for address in addresses[:2]:
         try:
-            return _get(target, address, headers, ends, most)
+            return _get(target, address, headers, ends, most, also)
         except OutwardFault as error:
             fault = error
             if error.code != "not_connected":
@@ -129,7 +151,9 @@ def outward_get(
     raise fault
 
 
-def _get(target: Target, address: str, headers: Mapping[str, str], ends: float, most: int) -> bytes:
+def _get(
+    target: Target, address: str, headers: Mapping[str, str], ends: float, most: int, also: Collection[int]
+) -> Answer:
     connection = PinnedConnection(target, address, _left(ends))
     try:
         try:
@@ -146,7 +170,7 @@ def _get(target: Target, address: str, headers: Mapping[str, str], ends: float, 
         connection.request("GET", target.path, headers=sent)
         sock.settimeout(_left(ends))
         response = connection.getresponse()
-        if response.status != 200:
+        if response.status != 200 and response.status not in also:
             status = response.status
             later = status in (408, 425, 429) or status >= 500
             raise OutwardFault(str(status), status=status, later=later)
@@ -161,7 +185,7 @@ def _get(target: Target, address: str, headers: Mapping[str, str], ends: float, 
                 raise OutwardFault("too_large", later=False)
         if response.length:
             raise OutwardFault("connection_lost")  # less than was announced
-        return bytes(body)
+        return Answer(response.status, bytes(body), {name.lower(): value for name, value in response.getheaders()})
     except TimeoutError:
         raise OutwardFault("timeout") from None
     except (OSError, http.client.HTTPException, ValueError):

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import redis
 from django.conf import settings as settings_read
+from django.test import Client
 from pytest_django import Settings
 
 from apps.data.inbound import live
 from apps.data.inbound.live import live_items
 from apps.data.inbound.models import InboundSystem
 from config.inbound import inbound_systems_read
+from tests.factories import make_user
 
 from .test_asking import Server
 
@@ -85,6 +87,7 @@ def test_while_it_fails_what_it_said_last_is_good_and_it_is_left_alone(
     assert how(["T1"]) == {"T1": "last"}
     assert len(source.asked) - good == tries
     assert live._standings["stock"].pause == 2.0
+    assert [told[0].opened for told in TOLD][-1]
     source.answer = lambda asked: {"left": 0}
     live._standings["stock"].open_until = 0.0
     assert dict(live_items(["T1"], seconds=30)["T1"].fields) == {"in_stock": False}
@@ -115,16 +118,31 @@ def test_without_redis_it_is_asked_and_without_a_source_nobody_is(source: Server
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_admin_is_told_how_it_stands_and_staff_stop_it(source: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_admin_is_told_how_it_stands_and_staff_stop_it(
+    source: Server, monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
     monkeypatch.undo()
-    live._tell("stock", 7, 0, "")
+    live._tell(live._Told("stock", 7, 20, 15, 0, False, ""))
     system = InboundSystem.objects.get()
     assert (system.code, system.taken, system.last_problem) == ("stock", 7, "")
+    assert (system.wanted, system.spared, system.open_since) == (20, 15, None)
+    assert system.good_at is not None
     InboundSystem.objects.update(stopped=True)
     live._standings["stock"] = live._Standing()
-    live._tell("stock", 0, 4, "timeout")
-    assert InboundSystem.objects.get().last_problem == "could not be asked: timeout"
+    live._tell(live._Told("stock", 0, 4, 1, 4, True, "timeout"))
+    shut = InboundSystem.objects.get()
+    assert shut.last_problem == "could not be asked: timeout"
     assert live._standings["stock"].stopped
+    live._tell(live._Told("stock", 0, 0, 0, 7, True, "timeout"))
+    again = InboundSystem.objects.get()
+    assert (again.open_since, again.good_at) == (shut.open_since, system.good_at)
+    client.force_login(make_user("administrator"))
+    InboundSystem.objects.update(stopped=False)
+    page = client.get("/admin/inbound/inboundsystem/").content.decode()
+    assert "Left alone since" in page
+    assert "67%" in page  # 16 of 24 were known without asking
+    live._tell(live._Told("stock", 1, 0, 0, 0, False, ""))
+    assert InboundSystem.objects.get().open_since is None
 
 
 @pytest.mark.parametrize(
@@ -133,6 +151,9 @@ def test_the_admin_is_told_how_it_stands_and_staff_stop_it(source: Server, monke
         {"url": "https://a.example/"},
         {"timeout_ms": 5},
         {"mapping": {"title": "x"}},
+        {"gives": "weather"},
+        {"of": "shop"},
+        {"gives": "people", "mapping": {"points": 1}},
         {"mapping": {}},
         {"secret": "x"},
         {"token": 1},
@@ -145,3 +166,5 @@ def test_a_source_that_can_not_be_meant_stops_the_start(change: dict[str, Any]) 
         inbound_systems_read({"x": {**terms, **change}})
     with pytest.raises(ValueError, match="one live source"):
         inbound_systems_read({"x": terms, "y": terms})
+    both = inbound_systems_read({"x": terms, "y": {**terms, "gives": "people", "mapping": {"points": "p"}}})
+    assert (both["x"]["gives"], both["y"]["of"]) == ("items", "y")
