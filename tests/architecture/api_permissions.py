@@ -34,6 +34,8 @@ ENDPOINTS: dict[str, dict[str, str]] = {
     "api/v1/profiles/lookup": {"post": "profiles:read"},
     "api/v1/profiles/<int:profile_id>": {"get": "profiles:read", "patch": "profiles:write"},
     "api/v1/profiles/<int:profile_id>/identifiers": {"post": "profiles:write"},
+    "api/v1/consents/bulk": {"post": "consents:write"},
+    "api/v1/identifiers/bulk": {"post": "profiles:write"},
     "api/v1/profiles/<int:profile_id>/consents": {"get": "consents:read", "post": "consents:write"},
     "api/v1/profiles/<int:profile_id>/consents/ledger": {"get": "consents:read"},
     "api/v1/profiles/<int:profile_id>/preferences": {"get": "preferences:read", "patch": "preferences:write"},

@@ -70,6 +70,33 @@ def test_no_client_lifts_a_withdrawal() -> None:
     assert not allowed(ada.pk)
 
 
+def test_choices_of_many_are_each_by_themselves_and_lift_nothing() -> None:
+    asker = make_asker(reach={"purposes": ["marketing"]})
+    ada, bea, left = make_profile(), make_profile(consent=("marketing",)), make_profile(consent=("marketing",))
+    gone = make_profile()
+    asker.post(f"profiles/{left.pk}/consents", WITHDRAWAL)
+    rows = [
+        {**GRANT, "profile": ada.pk},
+        {**GRANT, "profile": bea.pk},
+        {**GRANT, "profile": left.pk},
+        {**GRANT, "profile": gone.pk, "evidence": ""},
+        {**GRANT, "profile": gone.pk, "purpose": "tracking"},
+        {**GRANT, "profile": gone.pk + 1000},
+        {**GRANT, "profile": "x"},
+        {**GRANT, "profile": True},
+        {**WITHDRAWAL, "profile": bea.pk},
+        "nonsense",
+    ]
+
+    said = asker.post("consents/bulk", {"rows": rows}, Idempotency_Key="1").json()
+
+    assert [one["status"] for one in said["results"]] == [201, 200, 409, 422, 403, 404, 422, 422, 201, 422]
+    assert said["results"][2]["problem"]["code"] == "consent_withdrawn"
+    assert [allowed(one.pk) for one in (ada, bea, left, gone)] == [True, False, False, False]
+    assert ConsentRecord.objects.filter(profile=gone).count() == 0
+    assert asker.post("consents/bulk", {"rows": rows}, Idempotency_Key="1").json() == said
+
+
 def test_limits_hold_for_grants_and_never_for_withdrawals() -> None:
     asker, ada = make_asker(reach={"purposes": ["personalisation"]}), make_profile(consent=("marketing",))
     path = f"profiles/{ada.pk}/consents"

@@ -146,6 +146,26 @@ def test_who_was_erased_is_not_there_and_who_is_restricted_stays_as_they_are() -
 
 
 @pytest.mark.django_db
+def test_identifiers_in_bulk_are_each_by_themselves() -> None:
+    asker = make_asker()
+    ada, bea = make_profile(), make_profile()
+    rows = [
+        {"profile": ada.pk, "kind": "external_id", "value": "shop:1"},
+        {"profile": bea.pk, "kind": "external_id", "value": "shop:1"},
+        {"profile": bea.pk, "kind": "phone", "value": "+43 660 1234567"},
+        {"profile": bea.pk, "kind": "phone", "value": "nothing"},
+        {"profile": bea.pk + 1000, "kind": "phone", "value": "+43 660 1234567"},
+        {"kind": "phone", "value": "+43 660 1234567"},
+    ]
+
+    said = asker.post("identifiers/bulk", {"rows": rows}).json()
+
+    assert [one["status"] for one in said["results"]] == [201, 409, 201, 422, 404, 422]
+    assert (said["done"], said["failed"]) == (2, 4)
+    assert ("external_id", "shop:1", False) in identifiers_of(ada)
+    assert ("phone", "+436601234567", True) in identifiers_of(bea)
+
+
 def test_people_in_bulk_and_sent_again() -> None:
     asker = make_asker()
     rows = {

@@ -19,6 +19,18 @@ class Choice(Strict):
     occurred_at = serializers.DateTimeField(required=False, help_text="when they chose; now where nothing is said")
 
 
+class PersonsChoice(Choice):
+    """What one person of many chose."""
+
+    profile = serializers.IntegerField(min_value=1, max_value=2**63 - 1, help_text="whose choice it is")
+
+
+class ChoiceRows(serializers.Serializer[object]):
+    """Choices of many people."""
+
+    rows = PersonsChoice(many=True)
+
+
 class State(serializers.Serializer[object]):
     """What holds of a purpose on a channel."""
 

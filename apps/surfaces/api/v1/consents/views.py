@@ -4,20 +4,25 @@ A grant by the API needs evidence, and counts only for who has nothing on record
 do that themselves. A withdrawal is always taken, whatever a client's limits say.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.db import transaction
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.data.consent import models
 from apps.data.consent.preferences import Wanted, preferences_change, preferences_read
-from apps.data.consent.services import consent_withdraw, consents_grant_new
+from apps.data.consent.services import consent_withdraw, consents_grant_new, gate_lock
+from apps.data.profiles.merging import survivor_of
+from apps.data.profiles.models import Profile
+from apps.foundation.accounts.contracts import Caller
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotAllowed
 from apps.surfaces.api.paging import page_read
 from apps.surfaces.api.schema import CURSOR, LIMIT
-from apps.surfaces.api.serializers import read
+from apps.surfaces.api.serializers import BulkResult, read, rows_do, rows_read
 from apps.surfaces.api.v1.profiles.views import profile_known
 from apps.surfaces.api.views import ApiView, PatchView
 
@@ -60,46 +65,80 @@ class ConsentsView(ApiView):
         A grant needs its evidence, and is refused (409) for who withdrew. A withdrawal holds at once.
         """
         said = read(serializers.Choice, request.data)
-        profile = profile_known(profile_id)
-        if not models.Purpose.objects.filter(pk=said["purpose"]).exists():
-            raise Invalid("purpose_unknown", "There is no such purpose", {"field": "purpose"})
-        done = self._grant(profile.pk, said) if said["granted"] else self._withdraw(profile.pk, said)
+        done = choice_record(self.caller, profile_known(profile_id).pk, said)
         return Response({"recorded": done}, status=201 if done else 200)
 
-    def _withdraw(self, profile_id: int, said: dict[str, Any]) -> bool:
-        return consent_withdraw(
-            profile_id=profile_id,
-            purpose=said["purpose"],
-            channel=said["channel"],
-            method=_METHOD,
-            source=self.caller.source,
-            evidence=said.get("evidence", ""),
-            occurred_at=said.get("occurred_at"),
-        )
 
-    def _grant(self, profile_id: int, said: dict[str, Any]) -> bool:
-        if not self.caller.reaches("purposes", said["purpose"]):
-            raise NotAllowed("purpose_beyond_limits", "This client may not record grants of this purpose")
-        at = said.get("occurred_at") or now()
-        if at > now():
-            raise Invalid("consent_in_future", "A choice can't lie in the future", {"field": "occurred_at"})
-        recorded = consents_grant_new(
-            grants=[(profile_id, at)],
-            purpose=said["purpose"],
-            channel=said["channel"],
-            method=_METHOD,
-            source=self.caller.source,
-            evidence=said.get("evidence", ""),
-        )
-        if recorded:
-            return True
-        states = models.ConsentState.objects.filter(
-            profile_id=profile_id, purpose_id=said["purpose"], channel=said["channel"], granted=False
-        )
-        if states.exists():
-            words = "They withdrew this: only they can agree again, on their preference page or a form"
-            raise Conflict("consent_withdrawn", words)
-        return False
+class ConsentsBulkView(ApiView):
+    """Choices of many people at once."""
+
+    scopes = {"post": "consents:write"}
+    makes = True
+
+    @extend_schema(operation_id="consents_record_many", request=serializers.ChoiceRows, responses=BulkResult)
+    def post(self, request: Request) -> Response:
+        """Record up to 500 choices, each by itself and as for one person: 201 where it is news, 200 where it held."""
+        rows = rows_read(request.data)
+
+        def put(row: Any) -> tuple[int, str]:
+            said = read(serializers.PersonsChoice, row)
+            profile = profile_known(said.pop("profile"))
+            return 201 if choice_record(self.caller, profile.pk, said) else 200, str(profile.pk)
+
+        with transaction.atomic():
+            self._gates_lock(rows)
+            return Response(rows_do(rows, put))
+
+    def _gates_lock(self, rows: Sequence[Any]) -> None:
+        """All gates at once and in order, as everybody takes them: row by row two requests could wait in a circle."""
+        named = {row["profile"] for row in rows if isinstance(row, Mapping) and type(row.get("profile")) is int}
+        small = [number for number in named if 0 < number < 2**63]
+        there = list(Profile.objects.filter(pk__in=small, erased_at=None).values_list("pk", flat=True))
+        gate_lock(profile_ids=[survivor_of(profile_id) for profile_id in there])
+
+
+def choice_record(caller: Caller, profile_id: int, said: Mapping[str, Any]) -> bool:
+    """Record what a client says of a person's choice; False where it held already. Raises as the endpoint answers."""
+    if not models.Purpose.objects.filter(pk=said["purpose"]).exists():
+        raise Invalid("purpose_unknown", "There is no such purpose", {"field": "purpose"})
+    return _grant(caller, profile_id, said) if said["granted"] else _withdraw(caller, profile_id, said)
+
+
+def _withdraw(caller: Caller, profile_id: int, said: Mapping[str, Any]) -> bool:
+    return consent_withdraw(
+        profile_id=profile_id,
+        purpose=said["purpose"],
+        channel=said["channel"],
+        method=_METHOD,
+        source=caller.source,
+        evidence=said.get("evidence", ""),
+        occurred_at=said.get("occurred_at"),
+    )
+
+
+def _grant(caller: Caller, profile_id: int, said: Mapping[str, Any]) -> bool:
+    if not caller.reaches("purposes", said["purpose"]):
+        raise NotAllowed("purpose_beyond_limits", "This client may not record grants of this purpose")
+    at = said.get("occurred_at") or now()
+    if at > now():
+        raise Invalid("consent_in_future", "A choice can't lie in the future", {"field": "occurred_at"})
+    recorded = consents_grant_new(
+        grants=[(profile_id, at)],
+        purpose=said["purpose"],
+        channel=said["channel"],
+        method=_METHOD,
+        source=caller.source,
+        evidence=said.get("evidence", ""),
+    )
+    if recorded:
+        return True
+    states = models.ConsentState.objects.filter(
+        profile_id=profile_id, purpose_id=said["purpose"], channel=said["channel"], granted=False
+    )
+    if states.exists():
+        words = "They withdrew this: only they can agree again, on their preference page or a form"
+        raise Conflict("consent_withdrawn", words)
+    return False
 
 
 class ConsentLedgerView(ApiView):

@@ -90,6 +90,18 @@ class ProfileRows(serializers.Serializer[object]):
     rows = ProfileTold(many=True)
 
 
+class PersonsIdentifier(IdentifierTold):
+    """One more identifier of one person of many."""
+
+    profile = serializers.IntegerField(min_value=1, max_value=2**63 - 1, help_text="who is known by it")
+
+
+class IdentifierRows(serializers.Serializer[object]):
+    """Identifiers of many people."""
+
+    rows = PersonsIdentifier(many=True)
+
+
 class Found(serializers.Serializer[object]):
     """Who is known by an identifier."""
 

@@ -125,6 +125,25 @@ class ProfilesBulkView(ApiView):
         return Response(rows_do(rows_read(request.data), put))
 
 
+class IdentifiersBulkView(ApiView):
+    """Identifiers of many people at once."""
+
+    scopes = {"post": "profiles:write"}
+    makes = True
+
+    @extend_schema(operation_id="identifiers_add_many", request=serializers.IdentifierRows, responses=BulkResult)
+    def post(self, request: Request) -> Response:
+        """Let up to 500 people be known by one more identifier, each by itself. `id` is the identifier's."""
+
+        def put(row: Any) -> tuple[int, str]:
+            said = read(serializers.PersonsIdentifier, row)
+            profile_id = said.pop("profile")
+            told = _told(said, self.caller)
+            return 201, str(identifier_add(profile_id=profile_id, told=told, source=self.caller.source))
+
+        return Response(rows_do(rows_read(request.data), put))
+
+
 class ProfilesLookupView(ApiView):
     """Who has an identifier."""
 
