@@ -114,7 +114,7 @@ def test_only_a_transactional_decision_asks_and_what_is_stored_stands_behind_it(
     assert bulk == dict.fromkeys(people, ({"club": "silver"}, "static"))
     assert crm.asked == []
 
-    assert decided(people, budget="transactional", purpose_id="transactional") == {
+    assert decided(people, budget="transactional", purpose="transactional") == {
         "gold": ({"club": "gold", "diagnosis": "canary"}, "segment"),
         "odd": ({"club": "silver", "points": 7}, "static"),  # brass is no club: what does not fit says nothing
         "away": ({"club": "silver"}, "static"),

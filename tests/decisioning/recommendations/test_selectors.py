@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.data.catalog.models import Item
-from apps.data.inbound.live import LiveItem
+from apps.data.inbound.live import LiveSaid
 from apps.decisioning.recommendations.contracts import PersonTaste
 from apps.decisioning.recommendations.models import BestSeller, Neighbour, RecommendationSet
 from apps.decisioning.recommendations.rankers import RANKERS
@@ -126,11 +126,11 @@ def test_prices_read_the_same_everywhere(price: str | None, currency: str, text:
 def test_the_live_source_is_asked_where_it_may_be_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
-    def live(skus: list[str], *, seconds: float) -> dict[str, LiveItem]:
+    def live(skus: list[str], *, seconds: float) -> dict[str, LiveSaid]:
         asked.append(skus)
         return {
-            "a": LiveItem({"in_stock": False}, "live", 0.0),
-            "b": LiveItem({"price": Decimal("3.5"), "in_stock": True}, "last", 9.0),
+            "a": LiveSaid({"in_stock": False}, "live", 0.0),
+            "b": LiveSaid({"price": Decimal("3.5"), "in_stock": True}, "last", 9.0),
         }
 
     monkeypatch.setattr("apps.decisioning.recommendations.selectors.live_items", live)
