@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -113,7 +114,7 @@ def test_what_was_found_holds_no_longer_than_it_is_good(server: NameServer) -> N
     gone = person("a@gone.net")
     scheduled(20)
     lists_look(at=now())
-    terms = {"profile_ids": [gone.pk], "purpose": "marketing", "channel": "email"}
+    terms: dict[str, Any] = {"profile_ids": [gone.pk], "purpose": "marketing", "channel": "email"}
 
     assert gate_read(**terms)[gone.pk].held_up_by == "invalid_address:no_mail"
     assert gate_read(**terms, at=now() + timedelta(days=2, minutes=1))[gone.pk].allowed
