@@ -451,6 +451,7 @@ NOUNS: dict[str, dict[str, str]] = {
     "insight/monitoring": {
         "list_checks.py": "the addresses of a list, looked at before it is written to",
         "quality.py": "how good the data is, measured and shown",
+        "privacy.py": "what it tells of the personal data it holds",
         "quality_alerts.py": "thresholds of data quality, and telling of what fell below",
         "quality_samples.py": "whom it is that lacks something",
     },

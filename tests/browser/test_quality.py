@@ -47,5 +47,5 @@ def test_what_is_low_leads_to_examples_and_to_where_it_is_mended(desktop: Page) 
     desktop.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
     desktop.goto("/console/quality/?source=till")
     desktop.get_by_role("link", name="the same as others").first.click()
-    expect(desktop.get_by_role("link", name=f"Person {shared[0].pk}")).to_be_visible()
+    expect(desktop.get_by_role("link", name=f"Profile {shared[0].pk}", exact=True)).to_be_visible()
     assert violations(desktop) == []

@@ -166,6 +166,7 @@ def test_identifiers_in_bulk_are_each_by_themselves() -> None:
     assert ("phone", "+436601234567", True) in identifiers_of(bea)
 
 
+@pytest.mark.django_db
 def test_people_in_bulk_and_sent_again() -> None:
     asker = make_asker()
     rows = {
