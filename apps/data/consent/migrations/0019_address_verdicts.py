@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0017_identifier_kinds"),
+        ("consent", "0018_stamps"),
     ]
 
     operations = [
