@@ -13,7 +13,11 @@ from django.http import HttpResponse
 from django.test import Client
 from pytest_django import Settings
 
-from apps.data.consent.models import ConsentRecord, OptIn
+from apps.data.consent.models import ConsentRecord, OptIn, Suppression
+from apps.data.consent.selectors import gate_read
+from apps.data.consent.services import suppressions_add
+from apps.data.features.training import learnable
+from apps.data.profiles.addresses import holders_of
 from apps.data.profiles.models import Profile
 from apps.foundation.core.clock import now
 from apps.surfaces.signups.models import SignUp, SignUpForm
@@ -310,3 +314,25 @@ def test_a_form_that_is_not_active_is_seen_by_its_preview_alone(client: Client) 
     assert client.get("/sign-up/other").status_code == 404
     assert nobody()
     assert not ConsentRecord.objects.exists()
+
+
+@pytest.mark.parametrize("reason", [Suppression.Reason.BOUNCE, Suppression.Reason.SPAM_TRAP])
+@pytest.mark.parametrize("double", [True, False])
+def test_an_address_that_bounced_or_is_a_trap_is_answered_alike_and_gets_nothing(
+    client: Client, reason: Suppression.Reason, double: bool
+) -> None:
+    form = make_form(double=double)
+    plain = post(client, "/sign-up/news", filled(form, client, email="bea@example.org"))
+    suppressions_add(kind="email", values=["ada@example.org"], reason=reason)
+
+    answer = post(client, "/sign-up/news", filled(form, client))
+
+    assert (answer.status_code, answer["Location"].partition("&s=")[0]) == (
+        plain.status_code,
+        plain["Location"].partition("&s=")[0],
+    )
+    [person] = holders_of(kind="email", value="ada@example.org")
+    for purpose, needs_consent in (("marketing", True), ("transactional", False)):  # its confirmation is the latter
+        said = gate_read(profile_ids=[person], purpose=purpose, channel="email", needs_consent=needs_consent)[person]
+        assert not said.allowed
+    assert learnable([person]) == set()
