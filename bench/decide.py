@@ -4,8 +4,9 @@ usage: bin/bench decide [--people N] [--seconds N] [--workers N]
 
 100,000 people who agreed to be shown marketing on pages; a playbook with three slots, each with lists of 12 candidates
 (what goes with what was bought, best sellers of category, country and shop) and a rule; granian with WSGI workers, one
-request a decision, each kept. First 500 a second, then as many as there can be (16 connections); times count from when
-a request was due. Then 50 a second, over connections to PostgreSQL and Redis that are cut or hang.
+request a decision, each kept. What people did is in Redis already, as in an installation that runs. First 500 a second,
+then as many as there can be (16 connections); times count from when a request was due. Then 50 a second, over
+connections to PostgreSQL and Redis that are cut or hang.
 
 Server, load, PostgreSQL and Redis share the machine. It leaves its rows in the database.
 """
@@ -37,6 +38,7 @@ from apps.data.catalog.models import Item
 from apps.data.consent.models import Channel, ConsentRecord
 from apps.data.consent.services import consents_grant_new
 from apps.data.events.models import Order, OrderLine
+from apps.data.features.online import copies_fill
 from apps.data.profiles.models import Profile
 from apps.data.profiles.vault import keys_make
 from apps.decisioning.audiences.models import Audience
@@ -243,6 +245,8 @@ def main() -> None:
     shop_make()
     people = people_make(options.people)
     recommendation_set_refresh(as_of=now())
+    for start in range(people[0], people[1] + 1, CHUNK):  # as `manage.py features_rebuild --copies` does
+        copies_fill(profile_ids=range(start, min(start + CHUNK, people[1] + 1)), as_of=now())
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     told(f"{options.people:,} people made in {time.monotonic() - begun:.0f} s")

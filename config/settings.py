@@ -96,6 +96,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "apps.foundation.core.middleware.RequestIdMiddleware",
+    "apps.foundation.core.middleware.StraightMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -104,8 +106,9 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "apps.foundation.core.middleware.RequestIdMiddleware",
 ]
+# Addresses that are asked a thousand times a second, by programs.
+STRAIGHT = {"POST /api/v1/decisions": "apps.surfaces.api.v1.decisions.asking.decisions_ask"}
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"

@@ -258,8 +258,9 @@ _purposes: Final = Cache[str, bool]("purposes", "purposes", "CACHE_SITE_SECONDS"
 def consent_needed(purpose: str, stamps: Mapping[str, str]) -> bool:
     """Whether a purpose needs consent, kept in this process. stamps: as they were read before. Raises Purpose's
     DoesNotExist."""
-    rows = Purpose.objects.values_list("needs_consent", flat=True)
-    return _purposes.get(purpose, stamps, lambda: rows.get(pk=purpose))
+    return _purposes.get(
+        purpose, stamps, lambda: Purpose.objects.values_list("needs_consent", flat=True).get(pk=purpose)
+    )
 
 
 def purposes_offered() -> list[tuple[str, str]]:

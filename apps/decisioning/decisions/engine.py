@@ -242,8 +242,9 @@ def propensity(plan: Plan, outcome: str) -> float:
     return round(1 - written_to if outcome == HOLDOUT else written_to, 6)
 
 
-def withheld_because(plan: Plan, person: Person) -> tuple[str, dict[str, Any]]:
-    """Why a person gets nothing, with the value that lost; ("", {}) when nothing stands against it."""
+def withheld_because(plan: Plan, person: Person, *, early: bool = False) -> tuple[str, dict[str, Any]]:
+    """Why a person gets nothing, with the value that lost; ("", {}) when nothing stands against it. early: whom the
+    audience takes in is not known yet."""
     if person.gate is None:  # what can't be known is not consent: promise 1
         return NO_CONSENT, {"gate": "no answer"}
     if person.gate:
@@ -251,7 +252,7 @@ def withheld_because(plan: Plan, person: Person) -> tuple[str, dict[str, Any]]:
         return reason, {"gate": reason, **({"address": fault} if fault else {})}
     if (plan.holdout or plan.holdout_all) and (held := held_out(plan, person.seed)):
         return HOLDOUT, {"holdout": held}
-    if plan.audience is not None:
+    if plan.audience is not None and not early:
         if person.facts is None:
             return NOT_IN_AUDIENCE, {"audience": "nothing is known"}
         match = rule_matches(plan.audience, person.facts)

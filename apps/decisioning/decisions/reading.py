@@ -92,8 +92,7 @@ def people_read(
     for profile_id, (_, answer, *_rest) in rows.items():
         said = gate[profile_id] = gate_told(answer, channel=channel, needs_consent=needs_consent)
         people[profile_id] = Person(gate=said.held_up_by, seed=profile_id)
-    early = replace(plan, audience=None) if plan.audience is not None else plan  # whom it takes in is not known yet
-    asked = [profile_id for profile_id in rows if not withheld_because(early, people[profile_id])[0]]
+    asked = [profile_id for profile_id in rows if not withheld_because(plan, people[profile_id], early=True)[0]]
     vault = vault_of((profile_id, row[5]) for profile_id, row in rows.items())
     held = {profile_id: held_told(rows[profile_id][7], names, columns) for profile_id in asked}
     facts = facts_load(rules=rules, profile_ids=asked, as_of=as_of, held=held, stamps=stamps) if rules and asked else {}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
 import pytest
 from django.db import connection, connections
@@ -261,3 +262,20 @@ def test_what_changes_elsewhere_holds_for_the_next_answer() -> None:
     assert _ask(asker, person)[0]["outcome"] == "withdrawn"
     newer = _shown(priority=9)
     assert _ask(asker, person)[0]["playbook"] == newer.code
+
+
+def test_the_short_way_to_the_endpoint_keeps_what_holds_for_all_addresses() -> None:
+    _shown()
+    asker, person = make_asker("decisions:make"), _person()
+    wish = {"placements": ["home-hero"], "profiles": [person.pk]}
+    answer = asker.post("decisions", wish)
+    assert answer.headers.items() >= {
+        ("X-Frame-Options", "DENY"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "same-origin"),
+    }
+    assert UUID(answer["X-Request-Id"]).version == 7
+    assert answer["RateLimit"].startswith('"decisions:make";')
+    assert asker.post("decisions", wish, Host="elsewhere.example").status_code == 400
+    assert asker.ask("PUT", "decisions", wish).status_code == 405
+    assert Answer.objects.count() == 1
