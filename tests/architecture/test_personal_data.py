@@ -25,6 +25,7 @@ NOTHING_PERSONAL: dict[str, str] = {
     "monitoring.QualityAlert": "that a figure fell",
     "monitoring.QualityThreshold": "what figures are wanted",
     "monitoring.QualityFigure": "how many people an attribute is known of",
+    "core.Stamp": "that something of a kind changed",
     "accounts.ApiClient": "a system",
     "audiences.Audience": "a rule over people, never who they are",
     "catalog.Item": "goods",

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from apps.data.catalog.models import Item
 from apps.foundation.core.caches import Cache, caches_told
+from apps.foundation.core.models import Stamp
 from apps.foundation.core.stamps import stamps_of, stamps_read
 
 
@@ -132,3 +133,6 @@ def test_two_who_change_at_the_same_time_do_not_wait_and_both_are_seen() -> None
         goes_on.set()
         done.result(30)
     assert stamps_read()["catalog"] not in {*seen, quick}
+    assert Stamp.objects.filter(kind="catalog").count() == 2
+    Item.objects.all().delete()
+    assert Stamp.objects.filter(kind="catalog").count() == 1
