@@ -215,6 +215,7 @@ CELERY_BEAT_SCHEDULE = {
     "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "look at watched audiences": {"task": "apps.decisioning.audiences.tasks.audiences_tick", "schedule": 60.0},
+    "tend the tables of answers": {"task": "apps.decisioning.decisions.tasks.answers_tend", "schedule": 3600.0},
     "tend the tables of events": {"task": "apps.data.events.tasks.partitions_tend", "schedule": 3600.0},
     "void stale copies of features": {
         "task": "apps.data.features.tasks.stale_copies_sweep",
@@ -386,6 +387,10 @@ ITEM_SHOWN_KEEP_DAYS = env.int("ITEM_SHOWN_KEEP_DAYS", 92)
 """How long it is known which items messages showed; at least as long as the limit looks back."""
 ANSWER_KEEP_DAYS = env.int("ANSWER_KEEP_DAYS", 90)
 """How long it is kept what pages and apps asked about people, and what was answered."""
+DECISION_KEEP_DAYS = env.int(
+    "DECISION_KEEP_DAYS", 0, validate=lambda days: validate.Range(min=100)(days) if days else days
+)
+"""How long it is kept what runs decided and why; 0 for as long as the person is known."""
 ANSWER_SECONDS = env.float("ANSWER_SECONDS", 0.2, validate=validate.Range(min=0.02, max=10))
 """Within so long whoever asks for decisions has an answer, a generic one if need be."""
 ANSWER_CONNECTIONS = env.int("ANSWER_CONNECTIONS", 8, validate=validate.Range(min=1, max=64))

@@ -49,6 +49,17 @@ def settings_read() -> None:
 REQUIRED = [variable.name for variable in variables() if variable.default is None]
 
 
+def test_no_setting_is_given_twice_so_that_the_second_silences_the_first() -> None:
+    names = [
+        target.id
+        for node in ast.parse(SETTINGS.read_text()).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    ]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_what_an_installation_must_say_is_little() -> None:
     assert REQUIRED == [
         "ADDRESS_KEY", "ALLOWED_HOSTS", "BASE_URL", "DATABASE_URL", "LINK_KEYS", "MASTER_KEYS", "REDIS_URL",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db.models import Model
@@ -113,27 +113,36 @@ class Processing:
     subjects: str
 
 
+Named = TypeVar("Named", ExportPart, EraseStep, RetentionRule)
+
 _parts: dict[str, ExportPart] = {}
 _steps: dict[str, EraseStep] = {}
 _rules: dict[str, RetentionRule] = {}
 _processing: dict[type[Model], Processing] = {}
 
 
+def _add(known: dict[str, Named], one: Named) -> None:
+    """Raises ValueError for a name that another has: it would be forgotten without a word."""
+    other = known.setdefault(one.name, one)
+    if other != one:
+        raise ValueError(f"Two are called {one.name!r}: choose another name")
+
+
 def export_part(
     name: str, title: Any, read: Callable[[int], Iterable[Row]], *, words: Mapping[str, Any] | None = None
 ) -> None:
     """Add a part to every export, in the order of the calls. See `ExportPart`."""
-    _parts[name] = ExportPart(name, title, read, words or {})
+    _add(_parts, ExportPart(name, title, read, words or {}))
 
 
 def erase_step(name: str, erase: Callable[[Person], Forgotten], *, title: str, phase: Phase = Phase.FORGET) -> None:
     """Add a step to every erasure. See `EraseStep`."""
-    _steps[name] = EraseStep(name, title, erase, phase)
+    _add(_steps, EraseStep(name, title, erase, phase))
 
 
 def retention_rule(name: str, what: str, days_setting: str, forget: Callable[[datetime, int], int]) -> None:
     """Add a rule that beat carries out. See `RetentionRule`."""
-    _rules[name] = RetentionRule(name, what, days_setting, forget)
+    _add(_rules, RetentionRule(name, what, days_setting, forget))
 
 
 def processing_declare(

@@ -20,6 +20,7 @@ from apps.data.profiles.vault import Erased, Tampered, vault_open
 
 from .digests import digests_forget
 from .models import Answer, Decision, DigestPiece, ItemShown
+from .partitions import answers_forget, decisions_forget
 from .sealing import ANSWERS, Kept, decision_open
 from .selectors import OUTCOMES, decision_explain
 
@@ -92,11 +93,6 @@ def _items_forget(before: datetime, limit: int) -> int:
     return ItemShown.objects.filter(pk__in=list(old)).delete()[0]
 
 
-def _answers_forget(before: datetime, limit: int) -> int:
-    old = Answer.objects.filter(decided_at__lt=before).order_by("decided_at").values_list("pk", flat=True)[:limit]
-    return Answer.objects.filter(pk__in=list(old)).delete()[0]
-
-
 def privacy_register() -> None:
     """Say what this app holds."""
     export_part(
@@ -113,7 +109,7 @@ def privacy_register() -> None:
         },
     )
     erase_step("answers", _answers_drop, title="What pages and apps asked about them", phase=Phase.STOP)
-    retention_rule("answers", "Decisions that pages and apps asked for", "ANSWER_KEEP_DAYS", _answers_forget)
+    retention_rule("answers", "Decisions that pages and apps asked for", "ANSWER_KEEP_DAYS", answers_forget)
     erase_step("items_shown", _items_drop, title="Which items they were shown how often", phase=Phase.STOP)
     retention_rule(
         "items_shown", "Which items messages showed, for the limit of how often", "ITEM_SHOWN_KEEP_DAYS", _items_forget
@@ -177,12 +173,13 @@ def privacy_register() -> None:
             "why": _("Why"),
         },
     )
+    retention_rule("decisions", "What runs decided, and why", "DECISION_KEEP_DAYS", decisions_forget)
     processing_declare(
         Decision,
         purpose="Choosing what a person gets, and being able to explain it to them (GDPR, Articles 13(2)(f) and 22)",
         lawful_basis="consent, for what is personalised; contract, for transactional messages",
         categories=("what was known of the person then, what was chosen, and why",),
-        kept=Because("Kept for as long as the person is known: it explains what they got."),
+        kept="decisions",
         exported="decisions",
         erased=Because("It can't be changed by design; it is sealed with the person's key, which an erasure destroys."),
     )

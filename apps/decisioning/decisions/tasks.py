@@ -3,9 +3,10 @@
 from celery import shared_task
 
 from apps.decisioning.playbooks.tasks import run_plan
+from apps.foundation.core.clock import now
 from apps.foundation.core.queue import enqueue_on_commit
 
-from . import digests, selectors, services
+from . import digests, partitions, selectors, services
 
 
 @shared_task
@@ -24,6 +25,12 @@ def mail_decide(run_id: int) -> None:
 def digests_tick() -> None:
     """Want the digests whose moment has come. Safe to run twice, and to lose: the next one finds what is due."""
     digests.digests_want()
+
+
+@shared_task
+def answers_tend() -> None:
+    """Make the tables of answers of the days to come."""
+    partitions.answers_make(now())
 
 
 @shared_task

@@ -213,9 +213,12 @@ def message_again(message_id: UUID) -> bytes:
 def _inputs_of(message_id: UUID) -> Mapping[str, Any]:
     """What a message was rendered with. Raises Conflict."""
     try:
-        kept = decisions_open(Decision.objects.filter(pk=message_id))[message_id]
+        found = decisions_open(Decision.objects.filter(pk=message_id))
     except Tampered:
         raise Conflict("tampered", "What it was made of does not open: it was changed in the database") from None
+    if message_id not in found:
+        raise Conflict("forgotten", "Its decision was kept long enough and deleted, and with it what this was made of")
+    kept = found[message_id]
     if kept is None:
         raise Conflict("erased", "The person was erased, and with them what this message was made of")
     return kept.inputs

@@ -156,3 +156,10 @@ def test_a_rule_that_fails_is_marked_and_keeps_what_it_did(
 def test_every_rule_can_be_carried_out_on_empty_stores() -> None:
     for rule in retention_rules():
         assert rule.forget(now(), 10) == 0, rule.name
+
+
+def test_two_rules_can_not_share_a_name_so_that_one_of_them_is_forgotten(alone: Callable[..., None]) -> None:
+    alone(lambda before, limit: 0)
+    with pytest.raises(ValueError, match="Two are called 'own'"):
+        retention_rule("own", "Others", "EVENT_KEEP_DAYS", lambda before, limit: 1)
+    assert [rule.what for rule in retention_rules()] == ["Things"]

@@ -9,7 +9,8 @@ from apps.data.consent.services import consents_grant_new
 from apps.data.profiles.models import Profile
 from apps.decisioning.decisions.asking import decision_make
 from apps.decisioning.decisions.models import Answer
-from apps.decisioning.decisions.privacy import _answers, _answers_forget
+from apps.decisioning.decisions.partitions import answers_forget
+from apps.decisioning.decisions.privacy import _answers
 from apps.decisioning.decisions.replay import answer_replay
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import NotFound
@@ -41,8 +42,8 @@ def test_an_answer_is_kept_told_to_its_person_and_forgotten() -> None:
     assert answer_replay(row.pk).state == "same"
     [told] = _answers(person.pk)
     assert (told["when"], told["language"]) == (row.decided_at, "de")
-    assert _answers_forget(now() - timedelta(days=1), 10) == 0
-    assert _answers_forget(now() + timedelta(days=1), 10) == 1
+    assert answers_forget(now() - timedelta(days=1), 10) == 0
+    assert answers_forget(now() + timedelta(days=1), 10) == 1
     with pytest.raises(NotFound):
         answer_replay(row.pk)
 
