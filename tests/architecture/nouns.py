@@ -336,6 +336,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "system_mail.py": "what a playbook that is system mail must be",
         "enrolment.py": "beginning journeys: who may, how often, once for each occasion",
         "journeys.py": "moving people on through steps",
+        "own_time.py": "a schedule on each person's own wall",
         "moments.py": "waits and quiet hours in somebody's own time; pure",
         "governing.py": "what playbooks tell governance",
         "rights.py": "who may do what to playbooks and their runs",

@@ -19,7 +19,7 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.core.live import live_publish
 from apps.foundation.core.outbox import outbox_put
-from apps.foundation.core.wall_clock import Quiet, zone_choose, zone_known
+from apps.foundation.core.wall_clock import Quiet, zone_choose, zone_known, zones_by_country
 
 from .models import Channel, ConsentRecord, Interest, Preference, PreferenceChange, Topic
 from .services import gate_lock_person, gate_turn
@@ -31,7 +31,7 @@ PAUSE_MOST: Final = timedelta(days=366)
 """Who wants no message for longer leaves."""
 
 _ZONES: Final = """
-SELECT person.id, coalesce(nullif(preference.time_zone, ''), person.time_zone)
+SELECT person.id, coalesce(nullif(preference.time_zone, ''), person.time_zone), person.country
 FROM profiles_profile AS person LEFT JOIN consent_preference AS preference ON preference.profile_id = person.id
 WHERE person.id = ANY(%s)
 """
@@ -96,10 +96,15 @@ def _chosen(row: Preference | None) -> Chosen:
 
 
 def zones_read(*, profile_ids: Sequence[int]) -> dict[int, ZoneInfo]:
-    """The time zones of people where they are known: what they chose, else what the profile says."""
+    """The time zones of people where they are known: what they chose, else their profile's, else their country's."""
     with connection.cursor() as cursor:
         cursor.execute(_ZONES, [list(profile_ids)])
-        return {pk: zone for pk, name in cursor.fetchall() if (zone := zone_known(name)) is not None}
+        countries = zones_by_country()
+        return {
+            pk: zone
+            for pk, name, country in cursor.fetchall()
+            if (zone := zone_known(name) or countries.get(country)) is not None
+        }
 
 
 def quiet_read(*, profile_ids: Sequence[int]) -> dict[int, tuple[Quiet, ZoneInfo]]:

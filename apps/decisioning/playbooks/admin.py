@@ -53,7 +53,7 @@ from .services import (
     playbook_withdraw,
     run_start,
 )
-from .showing import COLOURS, FIT, LINK, Question, picture_html, problems_of, tiers_table, version_facts
+from .showing import COLOURS, FIT, LINK, Question, next_words, picture_html, problems_of, tiers_table, version_facts
 from .steps import steps_walk
 from .system_mail import mails_missing
 
@@ -75,6 +75,7 @@ _FIELDS = (
                 "mail_kind",
                 "schedule",
                 "time_zone",
+                "own_zone",
                 "next_shown",
                 "event_name",
                 "event_where",
@@ -200,10 +201,7 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
 
     @admin.display(description="Next time")
     def next_shown(self, playbook: Playbook) -> str:
-        instant = next_instant(playbook=playbook, after=now())
-        if instant is None:
-            return "Not scheduled. A schedule counts from when a version with it is published."
-        return f"{instant:%A, %d %B %Y, %H:%M} UTC, as published"
+        return next_words(playbook, next_instant(playbook=playbook, after=now()))
 
     @admin.display(description="Who is in it now")
     def audience_shown(self, playbook: Playbook) -> str:

@@ -54,7 +54,8 @@ class PlaybookSpec(TypedDict):
     that is one message; quiet: "start" and "end" of the quiet hours as HH:MM on the person's wall.
     holdout: percent of people who get nothing of it; heeds_tickets: nor does who has a support ticket open;
     blocked_items: numbers of items that it never shows; priority: 1 to 9, 5 where nothing is said;
-    placement: where it is shown when asked over the API; send_days: weekdays.
+    placement: where it is shown when asked over the API; send_days: weekdays; own_zone: the schedule holds on each
+    person's own wall.
     What is not required came later: versions from before lack it, and mean the same as empty.
     """
 
@@ -90,3 +91,4 @@ class PlaybookSpec(TypedDict):
     priority: NotRequired[int]
     placement: NotRequired[str]
     send_days: NotRequired[list[str]]
+    own_zone: NotRequired[bool]

@@ -195,6 +195,7 @@ class PlaybookForm(ConflictForm, forms.ModelForm):  # type: ignore[type-arg]  # 
             "mail_kind",
             "schedule",
             "time_zone",
+            "own_zone",
             "event_name",
             "event_where",
             "entry_existing",

@@ -1,5 +1,7 @@
 """Playbooks: who gets what, when, and for which end; their versions, and their runs."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -51,6 +53,12 @@ class Playbook(models.Model):
     schedule = models.CharField(max_length=100, blank=True, help_text="cron: minute hour day month weekday")
     time_zone = models.CharField(
         max_length=50, default="UTC", help_text="IANA; of the schedule, and of people whose own is not known"
+    )
+    own_zone = models.BooleanField(
+        "at that time on each person's own wall",
+        default=False,
+        db_default=False,
+        help_text="the schedule's time where each person is, not all at once",
     )
     event_name = models.CharField("event", max_length=120, blank=True, help_text="such as Cart Updated")
     event_where = models.JSONField(
@@ -247,7 +255,8 @@ class Run(models.Model):
 
     step: the step whose message it sends, "" for the occasion itself; as_of: the moment whose facts the audience and
     the decisions look at; send_until: nothing of it goes out later, None for what the version says from its start;
-    created: told by `run_start`, whether that very call made it.
+    wall: the day and time on each person's own wall at which it goes out (2026-11-30T09:00), "" where all are due at
+    once; created: told by `run_start`, whether that very call made it.
     """
 
     created = False
@@ -272,6 +281,7 @@ class Run(models.Model):
     created_at = models.DateTimeField(default=now)
     decided_at = models.DateTimeField(null=True, blank=True)
     send_until = models.DateTimeField(null=True, blank=True)
+    wall = models.CharField(max_length=16, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [
@@ -282,11 +292,17 @@ class Run(models.Model):
     def __str__(self) -> str:
         return ", ".join(filter(None, (str(self.playbook), self.step, self.occasion_key)))
 
+    @property
+    def wall_at(self) -> datetime | None:
+        """The day and time on each person's own wall, without a zone; None where all are due at once."""
+        return datetime.fromisoformat(self.wall) if self.wall else None
+
 
 class RunBatch(models.Model):
     """A part of the audience's snapshot: the profiles to decide about in one go.
 
-    as_of: the moment whose facts count for them, None for the run's; not_before: when quiet hours end for them;
+    as_of: the moment whose facts count for them, None for the run's; not_before: when quiet hours end for them, or
+    their own moment is;
     withheld: why none of them gets anything, where that is known beforehand.
     """
 

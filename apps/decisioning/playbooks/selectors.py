@@ -15,6 +15,7 @@ from apps.foundation.core.errors import Invalid
 
 from .contracts import PlaybookSpec
 from .models import Journey, Playbook, PlaybookVersion
+from .own_time import schedule_zone
 from .rules import SOURCES, TIERS
 from .schedules import instants, schedule_problem, zone_problem
 
@@ -117,7 +118,7 @@ def next_instant(*, playbook: Playbook, after: datetime) -> datetime | None:
         return None
     if schedule_problem(spec["schedule"]) or zone_problem(spec["time_zone"]):
         return None
-    return next(instants(spec["schedule"], spec["time_zone"], after=after), None)
+    return next(instants(spec["schedule"], schedule_zone(spec), after=after), None)
 
 
 def template_arrangement(*, template_id: int) -> dict[str, Any] | None:

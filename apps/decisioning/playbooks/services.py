@@ -1,9 +1,9 @@
 """Playbooks from draft to published version, and their runs."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, time, timedelta
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypedDict, Unpack
 
 from django.db import connection, transaction
@@ -28,6 +28,7 @@ from .enrolment import audience_enrol
 from .errors import PlaybookInvalid, Problem
 from .journeys import journeys_cancel
 from .models import Playbook, PlaybookVersion, Run, RunBatch
+from .own_time import people_by_moment, run_ends, schedule_zone, wall_of
 from .schedules import instants, occasion_of
 from .signals import journeys_due, run_batches_ready, run_cancelled, run_started
 from .specs import (
@@ -62,6 +63,7 @@ class PlaybookFields(TypedDict, total=False):
     mail_kind: str
     schedule: str
     time_zone: str
+    own_zone: bool
     event_name: str
     event_where: dict[str, Any] | None
     entry_existing: bool
@@ -297,11 +299,12 @@ def run_start(
     by: User | None = None,
     as_of: datetime | None = None,
     at: datetime | None = None,
+    wall: str = "",
 ) -> Run:
     """Start the run of a playbook for an occasion; the same occasion gives the same run (see `Run.created`).
 
     by: who starts it, None for a schedule or the operator; as_of: the moment whose facts count, `at` unless told;
-    at: the moment of the start, now unless given.
+    at: the moment of the start, now unless given; wall: the day and time on each person's own wall (`own_time.py`).
     The audience is put down and decided by workers, or begins its journeys: see `run_plan`.
     Raises NotFound, NotAllowed, Invalid for a wrong key or moment, Conflict `playbook_not_published` or when what
     is published is not what was approved.
@@ -333,6 +336,8 @@ def run_start(
             as_of=as_of or started_at,
             started_by=by,
             created_at=started_at,
+            wall=wall,
+            send_until=run_ends(wall, version.spec["send_within_hours"]) if wall else None,
         )
         audit_record(action="playbooks.run.started", actor=by, subject=run, data={"version": version.number})
         run_started.send(Run, run_id=run.pk)
@@ -361,8 +366,8 @@ def run_plan(*, run_id: int) -> int:
             batches += copy_rows(
                 cursor,
                 RunBatch._meta.db_table,
-                ["run_id", "number", "profile_ids"],
-                _batch_rows(run_id, batches, chunk),
+                ["run_id", "number", "profile_ids", "as_of", "not_before"],
+                _batch_rows(run_id, batches, _batches(run, spec, chunk)),
             )
         planned = Run.objects.filter(pk=run_id, state=Run.State.PLANNING).update(
             people=people,
@@ -392,9 +397,21 @@ def _journeys_begin(run: Run) -> int:
     return begun
 
 
-def _batch_rows(run_id: int, first: int, chunk: list[list[int]]) -> Iterator[tuple[int, int, str]]:
-    for number, ids in enumerate(chunk, first):
-        yield run_id, number, "{" + ",".join(map(str, ids)) + "}"
+def _batches(run: Run, spec: PlaybookSpec, chunk: list[list[int]]) -> Iterator[tuple[list[int], datetime | None]]:
+    """The people of each batch; the moment before which none of them is decided about, and whose facts count."""
+    if not run.wall:
+        yield from ((ids, None) for ids in chunk)
+        return
+    people = list(chain.from_iterable(chunk))
+    for moment, due in people_by_moment(people, wall=run.wall, zone=spec["time_zone"]).items():
+        yield from ((due[first : first + BATCH], moment) for first in range(0, len(due), BATCH))
+
+
+def _batch_rows(
+    run_id: int, first: int, batches: Iterable[tuple[list[int], datetime | None]]
+) -> Iterator[tuple[int, int, str, datetime | None, datetime | None]]:
+    for number, (ids, moment) in enumerate(batches, first):
+        yield run_id, number, "{" + ",".join(map(str, ids)) + "}", moment, moment
 
 
 def _batches_tell(run_id: int) -> None:
@@ -485,7 +502,7 @@ def _start_due(playbook_id: int, at: datetime) -> Run | None:
         spec: PlaybookSpec = playbook.published.spec
         seen = playbook.schedule_seen_at or playbook.published.published_at or at
         due: list[datetime] = []
-        for instant in instants(spec["schedule"], spec["time_zone"], after=seen):
+        for instant in instants(spec["schedule"], schedule_zone(spec), after=seen):
             if instant > at or len(due) > _MOST_SKIPPED:
                 break
             due.append(instant)
@@ -500,8 +517,13 @@ def _start_due(playbook_id: int, at: datetime) -> Run | None:
             audit_record(action="playbooks.schedule.skipped", actor=None, subject=playbook, data=skipped)
         if wanted is None:
             return None
+        wall = wall_of(wanted) if spec.get("own_zone") else ""
         return run_start(
-            playbook_id=playbook_id, occasion_key=occasion_of(wanted), trigger=Playbook.Trigger.SCHEDULE, at=at
+            playbook_id=playbook_id,
+            occasion_key=wall or occasion_of(wanted),
+            trigger=Playbook.Trigger.SCHEDULE,
+            at=at,
+            wall=wall,
         )
 
 

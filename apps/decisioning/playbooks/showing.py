@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.template.loader import render_to_string
@@ -13,7 +14,8 @@ from apps.foundation.core.errors import DomainError
 
 from .contracts import PlaybookSpec
 from .forms import ConfirmForm
-from .models import PlaybookVersion
+from .models import Playbook, PlaybookVersion
+from .own_time import wall_of
 from .pictures import Picture, picture_of_spec
 from .selectors import TierRow, role_titles, rule_words
 
@@ -28,6 +30,17 @@ COLOURS = {
 FIT = "min-w-0"
 """Class of a fieldset, which else grows with its widest table on a phone."""
 LINK = "text-primary-600 dark:text-primary-500 underline"
+
+
+def next_words(playbook: Playbook, instant: datetime | None) -> str:
+    """When the schedule of what is published comes next, for people."""
+    if instant is None or playbook.published is None:
+        return "Not scheduled. A schedule counts from when a version with it is published."
+    if not playbook.published.spec.get("own_zone"):
+        return f"{instant:%A, %d %B %Y, %H:%M} UTC, as published"
+    wall = datetime.fromisoformat(wall_of(instant))
+    begins = f"begins where that day does first, on {instant:%A at %H:%M} UTC"
+    return f"{wall:%A, %d %B %Y, %H:%M} on each person's own wall, as published; it {begins}"
 
 
 @dataclass

@@ -24,6 +24,7 @@ from apps.foundation.governance.services import review_approved
 from .contracts import PlaybookSpec, StepSpec, TierSpec
 from .errors import Problem
 from .models import Playbook, PlaybookVersion
+from .own_time import schedule_problem_own
 from .rules import PRIORITY, guardrails_read, slots_read, spec_digest
 from .schedules import schedule_problem, zone_problem
 from .steps import TemplateSlots, message_steps, steps_read, steps_walk
@@ -73,6 +74,8 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
     scheduled = playbook.trigger == Playbook.Trigger.SCHEDULE or playbook.schedule
     if scheduled and (problem := schedule_problem(playbook.schedule)):
         problems.append(Problem("schedule", problem))
+    if playbook.own_zone and (problem := _own_zone_problem(playbook)):
+        problems.append(Problem("own_zone", problem))
     if not 1 <= playbook.send_within_hours <= 24 * 30:
         problems.append(Problem("send_within_hours", "Write a number of hours from 1 to 720"))
     try:
@@ -80,6 +83,15 @@ def playbook_problems(playbook: Playbook) -> list[Problem]:
     except Invalid as error:
         problems.append(Problem("audience", f"Its rule can't be read: {error.message}"))
     return problems
+
+
+def _own_zone_problem(playbook: Playbook) -> str:
+    """Why its schedule can't hold on each person's own wall, "" where it can."""
+    if playbook.trigger != Playbook.Trigger.SCHEDULE:
+        return "Only a playbook on a schedule goes out at a time on each person's own wall"
+    if playbook.steps:
+        return "With several steps, let them wait until a time of day instead"
+    return schedule_problem_own(playbook.schedule)
 
 
 def _field_of(message: str) -> str:
@@ -246,6 +258,8 @@ def spec_build(playbook: Playbook) -> tuple[PlaybookSpec, dict[tuple[str, int], 
         spec["priority"] = playbook.priority
     if playbook.send_days:
         spec["send_days"] = list(playbook.send_days)
+    if playbook.own_zone:
+        spec["own_zone"] = True
     if playbook.holdout_percent:
         spec["holdout"] = playbook.holdout_percent
     if playbook.heeds_tickets:

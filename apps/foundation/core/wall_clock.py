@@ -8,7 +8,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from pathlib import Path
+from typing import Final
+from zoneinfo import TZPATH, ZoneInfo, available_timezones
+
+_MOST_LIVE_IN: Final = {
+    "AU": "Australia/Sydney",
+    "BR": "America/Sao_Paulo",
+    "CA": "America/Toronto",
+    "CD": "Africa/Kinshasa",
+    "GL": "America/Nuuk",
+    "RU": "Europe/Moscow",
+    "UA": "Europe/Kyiv",
+    "US": "America/New_York",
+    "UZ": "Asia/Tashkent",
+}
+"""Of countries with several zones that zone.tab does not list the one first in which most people live."""
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -23,6 +38,22 @@ def zone_names() -> frozenset[str]:
 def zone_known(name: str) -> ZoneInfo | None:
     """The time zone of a name, None if there is none of that name."""
     return ZoneInfo(name) if name in zone_names() else None
+
+
+@lru_cache(maxsize=1)
+def zones_by_country() -> Mapping[str, ZoneInfo]:
+    """The time zone in which most people of a country live, by its code (ISO 3166-1): from the tz database's zone.tab.
+
+    Nothing where the machine has no such table.
+    """
+    found: dict[str, ZoneInfo] = {}
+    table = next((path for folder in TZPATH if (path := Path(folder) / "zone.tab").is_file()), None)
+    for line in table.read_text(encoding="utf-8").splitlines() if table is not None else ():
+        if line and not line.startswith("#"):
+            country, _, name, *_ = line.split("\t")
+            if (zone := zone_known(_MOST_LIVE_IN.get(country, name))) is not None:
+                found.setdefault(country, zone)
+    return found
 
 
 def zone_choose(own: str, other: str) -> ZoneInfo:

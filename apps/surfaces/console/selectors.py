@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -161,6 +161,48 @@ def _shares(counts: Mapping[str, int], whole: int, words: Any, *, order: Sequenc
         Share(code, words(code), counts[code], round(100 * counts[code] / whole, 1) if whole else 0.0)
         for code in sorted(counts, key=place)
     ]
+
+
+# --- a run on everybody's own wall ---
+
+# Whom quiet hours put off stands in a batch of its own too, whose facts are those of the first moment.
+_SPREAD = """
+SELECT not_before, sum(cardinality(profile_ids)), bool_and(decided_at IS NOT NULL)
+FROM playbooks_runbatch WHERE run_id = %s AND not_before = as_of
+GROUP BY not_before ORDER BY not_before
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Whose moment it is at one instant: the zones with this distance from UTC ("+5:30"), and how many people."""
+
+    at: datetime
+    zone: str
+    people: int
+    percent: float
+    decided: bool
+
+
+def run_spread(run: Run) -> list[Due]:
+    """Who is due when, of a run that goes out at one time on each person's own wall; nothing for any other."""
+    if not run.wall:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(_SPREAD, [run.pk])
+        found = cursor.fetchall()
+    wall, whole = datetime.fromisoformat(run.wall).replace(tzinfo=UTC), sum(row[1] for row in found)
+    return [
+        Due(at, _distance(wall - at), people, round(100 * people / whole, 1), decided) for at, people, decided in found
+    ]
+
+
+def _distance(ahead: timedelta) -> str:
+    """How far a wall is ahead of UTC: "+5:30", "-8", "±0"."""
+    minutes = round(ahead.total_seconds() / 60)
+    hours, rest = divmod(abs(minutes), 60)
+    sign = "+" if minutes > 0 else "−" if minutes else "±"
+    return f"{sign}{hours}:{rest:02}" if rest else f"{sign}{hours}"
 
 
 # --- the messages of a run ---

@@ -22,7 +22,7 @@ from . import services
 from .access import StaffRequest, asked, console_page, staff_page, staff_stream
 from .messages import message_shown
 from .people import SEE, SEE_SENSITIVE, person_shown
-from .selectors import SHOWN, run_figures, run_messages, runs_page
+from .selectors import SHOWN, run_figures, run_messages, run_spread, runs_page
 from .words import reason_in_words, tier_in_words
 
 VIEWS = {
@@ -56,6 +56,7 @@ def run(request: StaffRequest, run_id: int) -> HttpResponse:
     context = {
         "run": found,
         "figures": run_figures(found),
+        "spread": run_spread(found),
         "may_run": may(request.user, "run", found.playbook),
         "may_stop": may(request.user, "stop", found.playbook),
         "looked": looked_before(found),
