@@ -9,7 +9,7 @@
 
 import hmac
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -62,6 +62,18 @@ def seal_of(key: bytes, record: Mapping[str, Any]) -> bytes:
     return _seal(key, record, *_VERSIONS[0])
 
 
+def seals_of(key: bytes, record: Mapping[str, Any], people: Iterable[tuple[int, datetime]]) -> list[bytes]:
+    """The seals of records that say the same of many people, each `(profile_id, occurred_at)`; what `seal_of` gives."""
+    version, names = _VERSIONS[0]
+    said = [version, *(_plain(record[name]) for name in names)]
+    who, when = 1 + names.index("profile_id"), 1 + names.index("occurred_at")
+    seals = []
+    for profile_id, occurred_at in people:
+        said[who], said[when] = profile_id, _plain(occurred_at)
+        seals.append(_seal_said(key, said))
+    return seals
+
+
 def seal_first(key: bytes, record: Mapping[str, Any]) -> bytes:
     """The seal as its first version was, over FIRST_SEALED: for records of before there were wordings."""
     return _seal(key, record, *_VERSIONS[-1])
@@ -77,8 +89,11 @@ def seal_holds(key: bytes, record: Mapping[str, Any], seal: bytes) -> bool:
 
 
 def _seal(key: bytes, record: Mapping[str, Any], version: int, names: tuple[str, ...]) -> bytes:
-    said = orjson.dumps([version, *(_plain(record[name]) for name in names)], option=orjson.OPT_SORT_KEYS)
-    return hmac.digest(key, b"seal\0" + said, "sha256")
+    return _seal_said(key, [version, *(_plain(record[name]) for name in names)])
+
+
+def _seal_said(key: bytes, said: list[Any]) -> bytes:
+    return hmac.digest(key, b"seal\0" + orjson.dumps(said, option=orjson.OPT_SORT_KEYS), "sha256")
 
 
 def link_of(key: bytes, *, before: bytes, place: int, seal: bytes) -> bytes:

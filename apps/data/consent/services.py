@@ -24,7 +24,7 @@ from apps.foundation.core.signing import address_digests
 
 from .chain import chain_extend_soon
 from .contracts import Circumstances, Origin
-from .ledger import SEALED, seal_of
+from .ledger import SEALED, seal_of, seals_of
 from .models import Action, ConsentPending, ConsentRecord, ConsentState, Purpose, Suppression
 from .origins import origin_keep
 from .signals import consent_changed
@@ -325,18 +325,16 @@ def consents_grant_new(
     first = {profile_id: min(occurred_at, at) for profile_id, occurred_at in sorted(grants, reverse=True)}
     choice = _Choice(Action.GRANT, channel, method, source, evidence, actor, at, circumstances)
     # set-wise: a file brings grants by the hundred thousand
-    rows = [
-        choice.sealed(profile_id=profile_id, purpose=purpose, occurred_at=occurred_at, recorded_at=at)
-        for profile_id, occurred_at in first.items()
-    ]
+    record = choice.sealed(profile_id=0, purpose=purpose, occurred_at=at, recorded_at=at)
+    seals = seals_of(settings.LEDGER_KEY, record, first.items())
     with transaction.atomic():
         gate_lock(profile_ids=list(first))
         with connection.cursor() as cursor:
             values: dict[str, Any] = {
-                **choice.sealed(profile_id=0, purpose=purpose, occurred_at=at, recorded_at=at),
-                "ids": [row["profile_id"] for row in rows],
-                "times": [row["occurred_at"] for row in rows],
-                "seals": [row["seal"] for row in rows],
+                **record,
+                "ids": list(first),
+                "times": list(first.values()),
+                "seals": seals,
                 "confirmation": None if circumstances.confirmation is None else Json(circumstances.confirmation),
             }
             cursor.execute(_GRANT_NEW, values)
