@@ -6,8 +6,10 @@ is in the database in the clear, not for a moment, and what deleted rows leave i
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as MappingABC
+from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,10 +21,10 @@ from apps.data.profiles.addresses import COLUMNS
 from apps.data.profiles.attributes import attributes_write, sealed_write
 from apps.data.profiles.contracts import AttributeShape
 from apps.data.profiles.lookup import digests_came_in, identifiers_redigest, place_of
-from apps.data.profiles.vault import master_unwrap, master_wrap, vault_make
+from apps.data.profiles.vault import Vault, master_unwrap, master_wrap, vault_make
 from apps.foundation.core.clock import now
 from apps.foundation.core.crypto import binding, key_make, seal, unseal
-from apps.foundation.core.postgres import copy_rows
+from apps.foundation.core.postgres import copy_batches
 from apps.foundation.core.signing import address_digests
 
 from .rows import SENSITIVE
@@ -109,10 +111,15 @@ def identifiers_write(cursor: CursorWrapper, *, key: StagingKey, source: str) ->
     """
     with connection.chunked_cursor() as found:
         found.execute(_NEW)
-        while rows := found.fetchmany(BATCH):
-            opened = [(*row[:2], key.open(bytes(row[3]), bytes(row[2])), *row[3:]) for row in rows]
-            copy_rows(cursor, "profiles_identifier", COLUMNS, _sealed(opened, source))
-            digests_came_in([row[:3] for row in opened])
+        copy_batches(cursor, "profiles_identifier", COLUMNS, _batches(found, key, source))
+
+
+def _batches(found: CursorWrapper, key: StagingKey, source: str) -> Iterator[Callable[[], list[Sequence[object]]]]:
+    while rows := found.fetchmany(BATCH):
+        vault, at = vault_make(row[0] for row in rows), now()
+        if len(settings.LOOKUP_KEYS) > 1:
+            digests_came_in([(*row[:2], key.open(bytes(row[3]), bytes(row[2]))) for row in rows])
+        yield partial(_sealed, rows, vault, key, source, at)
 
 
 def sensitive_write(
@@ -175,9 +182,14 @@ def identifiers_renew(*, key: StagingKey) -> None:
             identifiers_redigest(older)
 
 
-def _sealed(rows: Sequence[tuple[Any, ...]], source: str) -> Iterator[Sequence[object]]:
-    vault, at = vault_make(row[0] for row in rows), now()
-    for profile_id, kind, value, stored, main in rows:
+def _sealed(
+    rows: Sequence[tuple[Any, ...]], vault: Vault, key: StagingKey, source: str, at: datetime
+) -> list[Sequence[object]]:
+    """Rows of identifiers. Uses no connection: the one of the transaction is busy meanwhile."""
+    made: list[Sequence[object]] = []
+    for profile_id, kind, staged, stored, main in rows:
         digest = bytes(stored)
+        value = key.open(digest, bytes(staged))
         sealed = vault.seal(profile_id, place_of(kind, digest), value.encode())
-        yield profile_id, kind, sealed, digest, False, main, source, at
+        made.append((profile_id, kind, sealed, digest, False, main, source, at))
+    return made

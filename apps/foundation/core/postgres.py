@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -74,6 +75,36 @@ def copy_rows(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: I
 
     The rows are held as text while they are sent: give some thousands at a time.
     """
+    buffer, count = _written(rows)
+    _copy(cursor, table, columns, buffer)
+    return count
+
+
+def copy_batches(
+    cursor: CursorWrapper, table: str, columns: Sequence[str], batches: Iterable[Callable[[], Iterable[Sequence[Any]]]]
+) -> int:
+    """COPY batches of rows, in the transaction of the cursor. Returns how many rows.
+
+    While the server takes a batch in, the rows of the next one are made: a batch is a function that gives them, and
+    must not use the connection; what gives the batches may. Two batches are held as text.
+    """
+    count = 0
+    with ThreadPoolExecutor(1, thread_name_prefix="copy") as server:
+        sent: Future[None] | None = None
+        held: StringIO | None = None
+        for batch in batches:
+            if held is not None:
+                sent = server.submit(_copy, cursor, table, columns, held)
+            held, rows = _written(batch())
+            count += rows
+            if sent is not None:
+                sent.result()
+        if held is not None:
+            _copy(cursor, table, columns, held)
+    return count
+
+
+def _written(rows: Iterable[Sequence[Any]]) -> tuple[StringIO, int]:
     buffer = StringIO()
     count = 0
     for row in rows:
@@ -81,12 +112,15 @@ def copy_rows(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: I
         buffer.write("\n")
         count += 1
     buffer.seek(0)
+    return buffer, count
+
+
+def _copy(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: StringIO) -> None:
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     raw = cursor.cursor
-    raw.copy_expert(statement.as_string(raw.connection), buffer)
-    return count
+    raw.copy_expert(statement.as_string(raw.connection), rows)
 
 
 @dataclass(frozen=True, slots=True)
