@@ -6,7 +6,8 @@ Pure. What can't be understood raises Invalid where an identifier depends on it,
 import json
 import re
 import unicodedata
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from zoneinfo import available_timezones
 
 import phonenumbers
@@ -27,6 +28,10 @@ _PLAIN_EMAIL = re.compile(
     r"(?=.{6,254}\Z)(?=[^@]{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*"
     r"@(?:(?![a-z0-9-]{2}--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
 )
+_NEVER_DELIVERED = tuple(f".{name}" for name in SPECIAL_USE_DOMAIN_NAMES)
+# Numbers as most people write them, so that millions need no parser either; again a test holds the two ways together.
+_PLAIN_PHONE = re.compile(r"\+?\(?[0-9](?:[ ().-]{0,2}[0-9]){5,16}")
+_NOT_DIGITS = re.compile(r"[^0-9]")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]{20,100}")
 _WHOLE_FLOAT = re.compile(r"(\d{1,18})\.0+")
 _NOT_LETTERS = re.compile(r"[^a-z0-9]+")
@@ -51,7 +56,7 @@ def email_normalize(text: str) -> str:
     small = text.lower() if text.isascii() else ""
     if _PLAIN_EMAIL.fullmatch(small):
         domain = small.rpartition("@")[2]
-        if not any(domain == name or domain.endswith("." + name) for name in SPECIAL_USE_DOMAIN_NAMES):
+        if not f".{domain}".endswith(_NEVER_DELIVERED):
             return small
     if len(text) > EMAIL_LIMIT * 2:
         raise Invalid("email_invalid", "The address is too long")
@@ -69,13 +74,80 @@ def phone_normalize(text: str, country: str = "") -> str:
 
     country: ISO code, for numbers written without a country's prefix. Raises Invalid (`phone_invalid`).
     """
+    text = text.strip()
+    if plain := _phone_plain(text, country):
+        return plain
     try:
-        number = phonenumbers.parse(text.strip()[:60], country or None)
+        number = phonenumbers.parse(text[:60], country or None)
     except phonenumbers.NumberParseException as error:
         raise Invalid("phone_invalid", f"Not a phone number: {error}") from None
     if not phonenumbers.is_possible_number(number):
         raise Invalid("phone_invalid", "No phone number has so many or so few digits")
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbering:
+    """What phonenumbers knows of a country: its calling code, what goes before a number that is dialled from within
+    (abroad, and inland), which numbers there may be, and of how many digits."""
+
+    code: str
+    abroad: re.Pattern[str] | None
+    inland: re.Pattern[str] | None
+    numbers: re.Pattern[str]
+    lengths: frozenset[int]
+
+
+@cache
+def _numbering(country: str) -> _Numbering | None:
+    known = phonenumbers.PhoneMetadata.metadata_for_region(country, None) if country else None
+    if known is None or known.country_code is None or known.general_desc is None:
+        return None
+    main = phonenumbers.PhoneMetadata.metadata_for_region(
+        phonenumbers.region_code_for_country_code(known.country_code), None
+    )
+    numbers = known.general_desc.national_number_pattern
+    if main is None or main.general_desc is None or numbers is None:
+        return None
+    abroad, inland = known.international_prefix, known.national_prefix_for_parsing
+    return _Numbering(
+        str(known.country_code),
+        re.compile(abroad) if abroad else None,
+        re.compile(inland) if inland else None,
+        re.compile(numbers),
+        frozenset(known.general_desc.possible_length).intersection(main.general_desc.possible_length),
+    )
+
+
+@cache
+def _main_country(code: str) -> str:
+    """The main country of a calling code; "" for none."""
+    countries = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(code) if code[0] != "0" else 0, ("",))
+    return "" if countries[0] == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY else countries[0]
+
+
+def _phone_plain(text: str, country: str) -> str:
+    """E.164 of a number of which none of phonenumbers' questions is open; "" for any other."""
+    if not _PLAIN_PHONE.fullmatch(text):
+        return ""
+    digits = _NOT_DIGITS.sub("", text)
+    if text[0] == "+":
+        country = next((main for size in (1, 2, 3) if (main := _main_country(digits[:size]))), "")
+        known = _numbering(country)
+        if known is None:
+            return ""
+        digits = digits[len(known.code) :]
+        if known.inland is not None and known.inland.match(digits):
+            return ""
+    else:
+        known = _numbering(country)
+        if known is None or digits.startswith(known.code) or (known.abroad is not None and known.abroad.match(digits)):
+            return ""
+        if known.inland is not None and (before := known.inland.match(digits)):
+            digits = digits[before.end() :]
+            if known.inland.groups or not known.numbers.fullmatch(digits):
+                return ""
+    return f"+{known.code}{digits}" if len(digits) in known.lengths and digits[0] != "0" else ""
 
 
 def external_id_normalize(text: str) -> str:

@@ -16,6 +16,7 @@ from apps.data.consent.ledger import (
     seal_first,
     seal_holds,
     seal_of,
+    seals_of,
 )
 
 KEY, OTHER = b"key of the ledger", b"another key"
@@ -64,6 +65,14 @@ def test_a_seal_is_the_same_after_the_database() -> None:
     from_database = {**RECORD, "origin_digest": memoryview(b""), "occurred_at": AT.astimezone()}
 
     assert seal_of(KEY, from_database) == seal_of(KEY, RECORD)
+
+
+def test_seals_of_many_are_the_seals_of_each() -> None:
+    people = [(7, AT), (8, AT.replace(microsecond=0)), (9, AT.astimezone())]
+
+    assert seals_of(KEY, RECORD, people) == [
+        seal_of(KEY, {**RECORD, "profile_id": profile_id, "occurred_at": at}) for profile_id, at in people
+    ]
 
 
 def test_a_link_covers_place_seal_and_what_was_before() -> None:

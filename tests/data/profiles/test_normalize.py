@@ -1,13 +1,15 @@
 """One spelling for each address, number, country and language."""
 
+import phonenumbers
 import pytest
 from email_validator import EmailNotValidError, validate_email
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apps.data.profiles.countries import ALPHA_3, COUNTRY_NAMES, OTHER_NAMES
 from apps.data.profiles.normalize import (
     _PLAIN_EMAIL,
+    _phone_plain,
     country_code,
     email_normalize,
     external_id_normalize,
@@ -81,6 +83,66 @@ def test_an_address_stays_as_it_is_the_second_time(text: str) -> None:
 
 def test_the_short_way_is_taken_for_plain_addresses() -> None:
     assert _PLAIN_EMAIL.fullmatch("customer-12346@example.com")
+
+
+_REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
+
+
+def _numbers_of(region: str, code: int) -> list[str]:
+    """An example of each kind of number that a country has, without its prefixes."""
+    known = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+    assert known is not None
+    kinds = (known.fixed_line, known.mobile, known.toll_free, known.premium_rate, known.voip, known.uan)
+    return [kind.example_number for kind in kinds if kind is not None and kind.example_number]
+
+
+@st.composite
+def _phones(draw: st.DrawFn) -> tuple[str, str]:
+    """A number as somebody may write it, rightly or nearly, with or without prefixes; and a country."""
+    region = draw(st.sampled_from(_REGIONS))
+    code = phonenumbers.country_code_for_region(region)
+    number = draw(st.sampled_from([*_numbers_of(region, code), "12345678"]) | st.text("0123456789", max_size=13))
+    for _ in range(draw(st.integers(0, 2))):
+        place = draw(st.integers(0, len(number)))
+        number = number[:place] + draw(st.sampled_from("0123456789")) + number[place + draw(st.integers(0, 1)) :]
+    inland = phonenumbers.ndd_prefix_for_region(region, True) or ""
+    number = draw(st.sampled_from(["", "0", "00", "1", "8", inland, str(code), f"+{code}", f"+{code}0", "+"])) + number
+    between = st.sampled_from(["", "", "", " ", "-", " (", ") ", ".", "/"])
+    return "".join(f"{digit}{draw(between)}" for digit in number), draw(st.sampled_from(["", region, "US", "DE"]))
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(_phones())
+@example(("+061234267", "CG"))
+@example(("+49 (0) 151 23456789", "DE"))
+@example(("0039 06 12345678", "IT"))
+@example(("06 12345678", "IT"))
+def test_the_short_way_of_phones_agrees_with_the_long_one(drawn: tuple[str, str]) -> None:
+    text, country = drawn
+    if plain := _phone_plain(text, country):
+        number = phonenumbers.parse(text, country or None)
+        assert phonenumbers.is_possible_number(number)
+        assert phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) == plain
+        assert phone_normalize(text, country) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "country", "wanted"),
+    [
+        ("0151 23456789", "DE", "+4915123456789"),
+        ("+49 151 23456789", "", "+4915123456789"),
+        ("079 123 45 67", "CH", "+41791234567"),
+        ("(212) 555-0123", "US", "+12125550123"),
+        ("612 345 678", "ES", "+34612345678"),
+        ("+44 7700 900123", "FR", "+447700900123"),
+        ("06 12345678", "IT", ""),  # the zero belongs to the number there
+        ("0044 7700 900123", "DE", ""),
+        ("+49 (0) 151 23456789", "DE", ""),
+        ("0151 23456789 ext. 7", "DE", ""),
+    ],
+)
+def test_the_short_way_of_phones_is_taken_for_plain_ones(text: str, country: str, wanted: str) -> None:
+    assert _phone_plain(text, country) == wanted
 
 
 def test_every_country_is_found_by_its_code_and_its_name() -> None:

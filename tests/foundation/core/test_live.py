@@ -109,6 +109,23 @@ def test_a_stream_ends_and_has_the_browser_come_again_at_once() -> None:
     assert (told[-1], left) == (b"retry: 100\n\n", 0)
 
 
+def test_thousands_are_told_at_once() -> None:
+    async def scene() -> list[bytes]:
+        hub = Hub()
+        streams = [hub.stream(f"profile-{number}") for number in (0, 499, 500, 1_999)]
+        for stream in streams:
+            await next_change(stream)
+        await asyncio.sleep(0.5)  # the subscription stands, and told them once more
+        for stream in streams:
+            await next_change(stream)
+
+        live_publish(*(f"profile-{number}" for number in range(2_000)))
+
+        return [await next_change(stream) for stream in streams]
+
+    assert all(told.endswith(b"event: changed\ndata:\n\n") for told in asyncio.run(scene()))
+
+
 def test_publishing_without_redis_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
 
     broken, live._publisher = live._publisher, redis.Redis(port=1, socket_connect_timeout=1)

@@ -1,17 +1,20 @@
 """COPY: what goes in comes out."""
 
 import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg2 import DataError
 
-from apps.foundation.core.postgres import copy_rows
+from apps.foundation.core.postgres import copy_batches, copy_rows
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 JSON = st.recursive(
@@ -77,3 +80,34 @@ def test_nul_is_dropped_and_types_are_known(table: str) -> None:
 def test_unknown_type_is_refused(table: str) -> None:
     with connection.cursor() as cursor, pytest.raises(TypeError, match="set is not provided for"):
         copy_rows(cursor, table, ["t"], [[{1}]])
+
+
+def test_batches_come_in_whole_and_in_order(table: str) -> None:
+    def batches() -> Iterator[Callable[[], list[list[int]]]]:
+        for start in range(0, 5_000, 1_000):
+            with connection.cursor() as asked:  # what gives a batch may ask the database
+                asked.execute("SELECT count(*) FROM copied")
+                there.append(asked.fetchone()[0])
+            yield lambda start=start: [[number] for number in range(start, start + 1_000)]  # type: ignore[misc]
+
+    there: list[int] = []
+    with connection.cursor() as cursor:
+        assert copy_batches(cursor, table, ["i"], batches()) == 5_000
+        cursor.execute("SELECT i FROM copied ORDER BY ctid")
+        assert [row[0] for row in cursor.fetchall()] == list(range(5_000))
+    assert there == [0, 0, 1_000, 2_000, 3_000], "while one comes in, the next is made"
+    with connection.cursor() as cursor:
+        assert copy_batches(cursor, table, ["i"], []) == 0
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_a_fault_in_any_batch_is_told(table: str, bad: int) -> None:
+    """Of the database, from the other thread too; and of what makes the rows."""
+    given = [[[1]], [[2]], [[3]]]
+    given[bad] = [["x"]]  # type: ignore[list-item]
+    with connection.cursor() as cursor, pytest.raises(DataError), transaction.atomic():
+        copy_batches(cursor, table, ["i"], [partial(list, batch) for batch in given])
+
+    given[bad] = [[{1}]]  # type: ignore[list-item]
+    with connection.cursor() as cursor, pytest.raises(TypeError, match="set is not provided for"):
+        copy_batches(cursor, table, ["i"], [partial(list, batch) for batch in given])
