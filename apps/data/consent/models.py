@@ -90,8 +90,9 @@ class ConsentRecord(models.Model):
         REPLY = "reply", "reply to a message"
         MERGE = "merge", "merge of two profiles"
 
-    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="consent_records")
-    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT)
+    # no index of their own: a person's records are found by the one below, and none is looked for by its purpose alone
+    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="consent_records", db_index=False)
+    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, db_index=False)
     channel = models.CharField(max_length=8, choices=Channel.choices)
     action = models.CharField(max_length=10, choices=Action.choices)
     method = models.CharField(max_length=16, choices=Method.choices)
@@ -141,7 +142,10 @@ class ConsentLink(models.Model):
 class ConsentPending(models.Model):
     """A record that has no link yet; written with it, gone with its link, a moment later."""
 
-    record = models.OneToOneField(ConsentRecord, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    # no constraint: both are written by one statement, and a record is never removed
+    record = models.OneToOneField(
+        ConsentRecord, on_delete=models.CASCADE, primary_key=True, related_name="+", db_constraint=False
+    )
 
     def __str__(self) -> str:
         return f"Record {self.pk} waits for its link"
@@ -150,11 +154,13 @@ class ConsentPending(models.Model):
 class ConsentState(models.Model):
     """What holds now: a projection of the ledger, changed only under the gate, in the ledger's transaction."""
 
-    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="consent_states")
-    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT)
+    # no index of its own: the constraint's begins with it
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="consent_states", db_index=False)
+    # no constraints: the record, written with it, is never removed, and holds the purpose
+    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, db_constraint=False)
     channel = models.CharField(max_length=8, choices=Channel.choices)
     granted = models.BooleanField()
-    record = models.ForeignKey(ConsentRecord, on_delete=models.CASCADE, related_name="+")
+    record = models.ForeignKey(ConsentRecord, on_delete=models.CASCADE, related_name="+", db_constraint=False)
     changed_at = models.DateTimeField()
 
     class Meta:
