@@ -211,7 +211,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "apps.insight.monitoring.tasks.quality_measure",
         "schedule": crontab(hour=2, minute=11),
     },
-    "look at addresses ahead": {"task": "apps.insight.monitoring.tasks.lists_tick", "schedule": 300.0},
+    "look at addresses ahead": {"task": "apps.insight.monitoring.tasks.lists_tick", "schedule": 120.0},
     "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "look at watched audiences": {"task": "apps.decisioning.audiences.tasks.audiences_tick", "schedule": 60.0},

@@ -41,7 +41,7 @@ from .models import ListCheck
 logger = logging.getLogger(__name__)
 
 PORTION: Final = 1_000
-GO_SECONDS: Final = 240.0
+GO_SECONDS: Final = 60.0
 """After so long a look makes room for others; the next tick goes on."""
 NO_ADDRESS: Final = "no_address"
 _HOLDS_FOR: Final = timedelta(hours=12)
