@@ -345,6 +345,12 @@ EVENT_STREAM_BYTES = env.int("EVENT_STREAM_BYTES", 512_000_000)
 """Bytes that may wait, as they are in Redis."""
 EVENT_BODY_LIMIT = env.int("EVENT_BODY_LIMIT", 1_000_000)
 """Bytes of one request with events, unpacked."""
+EVENT_BROKER_KEY = env.str("EVENT_BROKER_KEY", "")
+"""The key of the client of the API whose events come from a broker (`manage.py events_source`)."""
+EVENT_RABBITMQ_URL = env.str("EVENT_RABBITMQ_URL", "")
+"""Where RabbitMQ is, for events that come from a queue."""
+EVENT_KAFKA = env.json("EVENT_KAFKA", {})
+"""Properties of librdkafka, for events that come from topics of Kafka."""
 EVENT_DEAD_LETTER_KEEP_DAYS = env.int("EVENT_DEAD_LETTER_KEEP_DAYS", 90)
 """Dead letters are deleted so long after they were set aside."""
 

@@ -19,7 +19,7 @@ from apps.foundation.core.errors import Invalid
 from .contracts import EventSource, Shape
 from .errors import TooLarge
 from .reading import EVENT_BYTES, ID_LIMIT, NAME_LIMIT, is_too_large, items_of, moment_read
-from .stream import entry_add
+from .stream import NewEntry, entry_add
 
 BATCH_MOST: Final = 1_000
 """Events that may come at once."""
@@ -66,7 +66,8 @@ def body_accept(
     elif refused:
         items = [one for number, one in enumerate(items) if number not in refused]
         body = orjson.dumps(items)
-    entry_add(source=source, shape=shape, kind=kind, received_at=received_at or now(), body=body, count=len(items))
+    at = received_at or now()
+    entry_add(NewEntry(source=source, shape=shape, kind=kind, received_at=at, body=body, count=len(items)))
     return Accepted(len(items), refused)
 
 
@@ -78,7 +79,7 @@ def _problems(items: list[Any], shape: Shape, *, large: bool) -> dict[int, list[
             found[number] = [_problem("", "no_object", "An event is an object")]
         elif large and is_too_large(item):
             found[number] = [_problem("", "event_too_large", f"An event has at most {EVENT_BYTES:,} bytes")]
-        elif shape == "own" and (problems := _own_problems(item)):
+        elif shape == "own" and (problems := own_problems(item)):
             found[number] = [_problem(f"/{name}", f"{name}_invalid", detail) for name, detail in problems]
     return found
 
@@ -87,7 +88,7 @@ def _problem(place: str, code: str, detail: str) -> Problem:
     return {"pointer": f"#{place}", "code": code, "detail": detail}
 
 
-def _own_problems(item: dict[str, Any]) -> list[tuple[str, str]]:
+def own_problems(item: dict[str, Any]) -> list[tuple[str, str]]:
     """What is wrong with an event in the API's own form: field and words."""
     found = [(str(name)[:40], "There is no such field") for name in item.keys() - _OWN]
     if not _is_text(item.get("name"), NAME_LIMIT):

@@ -22,6 +22,7 @@ from apps.data.profiles.errors import MasterKeyMissing
 from apps.foundation.core.clock import now
 from apps.foundation.core.crypto import Tampered
 
+from .accepting import own_problems
 from .contracts import Entry, EventSource
 from .dead_letters import Letter
 from .errors import Unreadable
@@ -142,15 +143,26 @@ class Consumer:
         return came
 
     def _read(self, entry: Entry, arrivals: list[Arrival], letters: list[Letter], *, ended: bool) -> None:
+        origin = entry.origin or entry.id
+        if entry.aside is not None:
+            reason, problem = entry.aside
+            letters.append(
+                Letter(entry=entry, raw=entry.body, message_id=f"{origin}:0", reason=reason, problem=problem)
+            )
+            return
         body = orjson.loads(entry.body)
         sent_at, large = sent_at_of(body), len(entry.body) > EVENT_BYTES
         for number, raw in enumerate(items_of(body)):
-            made_id = f"{entry.id}:{number}"
+            made_id = f"{origin}:{number}"
             try:
                 if ended:
                     raise Unreadable("ended_consumers", f"What came with it ended {_TRIES_MOST} consumers")
                 if large and is_too_large(raw):
                     raise Unreadable("too_large", f"It has more than {EVENT_BYTES:,} bytes")
+                if entry.origin and entry.shape == "own" and isinstance(raw, dict) and (problems := own_problems(raw)):
+                    # Over HTTP the sender is told; a broker's can't be.
+                    said = "; ".join(f"{name}: {words}" for name, words in problems)
+                    raise Unreadable("event_invalid", said)
                 arrivals.append(arrival_read(raw, entry=entry, made_id=made_id, sent_at=sent_at))
             except Unreadable as error:
                 given = raw.get("messageId") or raw.get("id") if isinstance(raw, dict) else None

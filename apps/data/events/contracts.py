@@ -38,8 +38,12 @@ class RecordedEvent:
 
 
 class Entry(NamedTuple):
-    """What one request brought, as it is on its way. id: the stream's own; kind: the call, where its address says it;
-    body: JSON as it came, an object or a list."""
+    """What one request or delivery brought, as it is on its way.
+
+    id: the stream's own; kind: the call, where its address says it; body: JSON as it came, an object or a list; origin:
+    of a broker's delivery, the same however often it is delivered: ids are made of it for events that have none;
+    aside: for what is no events, why it is to be set aside whole: a code and words.
+    """
 
     id: str
     source: EventSource
@@ -47,3 +51,5 @@ class Entry(NamedTuple):
     kind: str
     received_at: datetime
     body: bytes
+    origin: str = ""
+    aside: tuple[str, str] | None = None

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -32,6 +32,8 @@ from .schemas import Known, Schemas, faults_find
 from .services import events_follow
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T", Arrival, Letter)
 
 _COLUMNS: Final = (
     "profile_id, name, occurred_at, recorded_at, message_id, properties, source, anonymous, context, faults,"
@@ -126,18 +128,24 @@ def _record(arrivals: Sequence[Arrival], letters: Sequence[Letter]) -> Recorded:
         digests = [message_digest(one.source.name, one.message_id) for one in arrivals]
         of_letters = [message_digest(one.entry.source.name, one.message_id) for one in letters]
         fresh = messages_mark(cursor, [*digests, *of_letters])
-        kept: list[Arrival] = []
-        for digest, one in zip(digests, arrivals, strict=True):
-            if digest in fresh:
-                fresh.discard(digest)  # the same one twice in a batch is one
-                kept.append(one)
-        dead = [one for digest, one in zip(of_letters, letters, strict=True) if digest in fresh]
+        kept = _once(arrivals, digests, fresh)
+        dead = _once(letters, of_letters, fresh)
         duplicates = len(arrivals) + len(letters) - len(kept) - len(dead)
         kept, schema_of, aside = _look_at(cursor, kept, at)
         letters_put(cursor, [*dead, *aside], at)
         if kept:
             _write(cursor, kept, schema_of, at)
     return Recorded(len(kept), duplicates, len(dead) + len(aside))
+
+
+def _once(told: Sequence[T], digests: Sequence[str], fresh: set[str]) -> list[T]:
+    """Those whose digest is fresh, which it is no more then: the same one twice in a batch is one."""
+    kept = []
+    for one, digest in zip(told, digests, strict=True):
+        if digest in fresh:
+            fresh.discard(digest)
+            kept.append(one)
+    return kept
 
 
 def _look_at(

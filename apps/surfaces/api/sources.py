@@ -1,15 +1,9 @@
-"""Whose events a client of the API sends, as far as an administrator says it of the client."""
+"""What an administrator may say of a client of the API: whose customer numbers it sends."""
 
-from typing import Final
-
-from apps.data.events.contracts import EventSource
+from apps.data.events.sources import NUMBERS
 from apps.data.imports.models import Import
 from apps.foundation.accounts.api_reach import Reach, reach_declare
-from apps.foundation.accounts.contracts import Caller
 from apps.foundation.accounts.models import ApiClient
-
-NUMBERS: Final = "customer_numbers"
-"""The key of a client's limit that says whose customer numbers and device ids it sends."""
 
 
 def numbers_declare() -> None:
@@ -29,9 +23,3 @@ def _shops() -> list[tuple[str, str]]:
     imports = Import.objects.exclude(source="").values_list("source", flat=True).distinct()
     codes = {*imports, *ApiClient.objects.values_list("code", flat=True)}
     return [(code, code) for code in sorted(codes)]
-
-
-def source_of(caller: Caller) -> EventSource:
-    """Whose events a client sends. Its customer numbers are of what an administrator chose, else of itself."""
-    numbers = min(caller.within(NUMBERS) or (caller.code,))
-    return EventSource(caller.source, numbers, caller.within("trusted_identifiers") or frozenset())

@@ -1,11 +1,14 @@
 """What tests of events share."""
 
+import os
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 import pytest
 import redis
+from pytest_django import Settings
 
 from apps.data.events.accepting import body_accept
 from apps.data.events.consuming import Consumer
@@ -47,3 +50,15 @@ def take(stream: "redis.Redis") -> Take:
         return consumer.turn()
 
     return turn
+
+
+@pytest.fixture
+def way_settings(own_database: str, settings: Settings) -> dict[str, str]:
+    """Environment variables for processes that take events in or write them down: this test's database and Redis."""
+    url = urlsplit(os.environ["DATABASE_URL"])
+    return {
+        "DATABASE_URL": urlunsplit(url._replace(path=f"/{own_database}")),
+        "REDIS_URL": settings.REDIS_URL,
+        "EVENT_REDIS_URL": settings.EVENT_REDIS_URL,
+        "LOG_LEVEL": "ERROR",
+    }

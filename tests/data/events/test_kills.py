@@ -1,5 +1,10 @@
-"""Redis killed, consumers killed, the database's connections cut: what was accepted is there and counted once."""
+"""Redis killed, consumers killed, the database's connections cut: what was accepted is there and counted once.
 
+The tests share one PostgreSQL, so here its connections are cut. `bin/chaos ingest` stops a real one at once, and kills
+the web workers too; the slow test runs it at its real size.
+"""
+
+import json
 import os
 import random
 import subprocess
@@ -9,28 +14,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import orjson
 import pytest
 import redis
 from django.conf import settings as django_settings
 from django.db import connection
 from pytest_django import Settings
 
-from apps.data.events.accepting import body_accept
-from apps.data.events.contracts import EventSource
-from apps.data.events.errors import StreamDown, StreamFull
 from apps.data.events.models import DeadLetter, Event
 from apps.data.events.stream import stream_client, stream_look
 from apps.data.features.selectors import features_read
+from apps.foundation.accounts.api_keys import keys_forget
 from apps.foundation.core.clock import now
 from bin.lib.places import redis_programs
 from bin.lib.servers import free_port
+from bin.lib.venv import ROOT
 from tests.factories import known_by
 from tests.flows.conftest import wait_for
+from tests.surfaces.api.makers import Asker, make_asker
 
-SHOP = EventSource("api:web", "shop")
 BATCH = 50
 
 
@@ -91,18 +93,12 @@ class Way:
 
 
 @pytest.fixture
-def way(own_database: str, settings: Settings, tmp_path: Path) -> Iterator[Way]:
+def way(own_database: str, way_settings: dict[str, str], settings: Settings, tmp_path: Path) -> Iterator[Way]:
     port = free_port()
     settings.EVENT_REDIS_URL = f"redis://127.0.0.1:{port}/0"
-    url = urlsplit(os.environ["DATABASE_URL"])
-    environment = os.environ | {
-        "DATABASE_URL": urlunsplit(url._replace(path=f"/{own_database}")),
-        "REDIS_URL": django_settings.REDIS_URL,
-        "EVENT_REDIS_URL": settings.EVENT_REDIS_URL,
-        "EVENT_CLAIM_SECONDS": "1",
-        "LOG_LEVEL": "ERROR",
-    }
-    made = Way(tmp_path, port, environment)
+    more = {"EVENT_REDIS_URL": settings.EVENT_REDIS_URL, "EVENT_CLAIM_SECONDS": "1"}
+    made = Way(tmp_path, port, os.environ | way_settings | more)
+    keys_forget()
     made.redis_start()
     try:
         yield made
@@ -110,35 +106,31 @@ def way(own_database: str, settings: Settings, tmp_path: Path) -> Iterator[Way]:
         made.end()
 
 
-def send(ids: list[str]) -> None:
-    """Send a batch as a client does: again and again until it is accepted."""
+def send(shop: Asker, ids: list[str]) -> None:
+    """Post a batch as a client does: again and again until it is accepted."""
     calls = [{"type": "track", "event": "Product Viewed", "userId": "u", "messageId": one} for one in ids]
-    body = orjson.dumps({"batch": calls})
     until = time.monotonic() + 60
-    while True:
-        try:
-            body_accept(source=SHOP, shape="segment", body=body)
-        except (StreamDown, StreamFull):
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        else:
-            return
+    while (status := shop.ask("POST", "/v1/batch", {"batch": calls}).status_code) != 200:
+        assert status == 503
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def all_counted_once(way: Way, events: int, blows: int, seed: int) -> None:
     chance = random.Random(seed)
+    shop = make_asker(kind="event_source")
     way.consumer_start()
     kinds: list[Callable[[], None]] = [way.consumer_kill, way.redis_kill, way.connections_cut]
     starts = range(0, events, BATCH)
     plan = dict(zip(chance.sample(list(starts), blows), kinds * blows, strict=False))
     sent = [f"m-{number}" for number in range(events)]
     for start in starts:
-        send(sent[start : start + BATCH])
+        send(shop, sent[start : start + BATCH])
         if (blow := plan.get(start)) is not None:
             blow()
     wait_for(lambda: stream_look().entries == 0, seconds=60 + events / 500, what="all is written down")
 
-    person = known_by("external_id", "shop:u")
+    person = known_by("external_id", f"{shop.client.code}:u")
     told: list[Any] = list(Event.objects.filter(profile=person).values_list("message_id", flat=True))
     assert sorted(told) == sorted(sent)
     assert DeadLetter.objects.count() == 0
@@ -151,5 +143,18 @@ def test_a_few_events_under_blows(way: Way) -> None:
 
 
 @pytest.mark.slow
-def test_many_events_under_many_blows(way: Way) -> None:
-    all_counted_once(way, events=200_000, blows=60, seed=5)
+def test_many_events_over_http_under_many_blows() -> None:
+    done = subprocess.run(
+        ["bin/chaos", "ingest", "--events", "200000"],
+        cwd=ROOT,
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+            "PYTHON": sys.executable,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1_800,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert all(json.loads(done.stdout.splitlines()[-1])["met"].values())

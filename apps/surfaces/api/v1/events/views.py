@@ -13,14 +13,13 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.data.events.accepting import Accepted, body_accept
 from apps.data.events.errors import TooLarge
+from apps.data.events.sources import SCOPE, source_of
 from apps.foundation.accounts.contracts import Caller
 from apps.foundation.core.errors import Invalid
 from apps.surfaces.api.problems import Problem, problem_body
 from apps.surfaces.api.schema import operation_declare
 from apps.surfaces.api.slim import slim
-from apps.surfaces.api.sources import source_of
 
-SCOPE: Final = "events:write"
 SEGMENT_CALLS: Final = ("track", "identify", "page", "screen", "group", "alias", "batch", "import")
 _SUCCESS: Final = b'{"success": true}'
 _TAKEN: Final = {"status": 202}
