@@ -9,6 +9,7 @@ from pathlib import Path
 from celery.schedules import crontab
 from environs import Env, validate
 
+from .brokers import kafka_properties_read
 from .counts import counts_read
 from .inbound import inbound_systems_read
 from .keys import lookup_keys_read, master_keys_read
@@ -349,7 +350,7 @@ EVENT_BROKER_KEY = env.str("EVENT_BROKER_KEY", "")
 """The key of the client of the API whose events come from a broker (`manage.py events_source`)."""
 EVENT_RABBITMQ_URL = env.str("EVENT_RABBITMQ_URL", "")
 """Where RabbitMQ is, for events that come from a queue."""
-EVENT_KAFKA = env.json("EVENT_KAFKA", {})
+EVENT_KAFKA = kafka_properties_read(env.json("EVENT_KAFKA", {}))
 """Properties of librdkafka, for events that come from topics of Kafka."""
 EVENT_DEAD_LETTER_KEEP_DAYS = env.int("EVENT_DEAD_LETTER_KEEP_DAYS", 90)
 """Dead letters are deleted so long after they were set aside."""

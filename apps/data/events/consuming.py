@@ -29,6 +29,7 @@ from .errors import Unreadable
 from .reading import EVENT_BYTES, Arrival, arrival_read, is_too_large, items_of, sent_at_of
 from .recording import Recorded, batch_record
 from .stream import (
+    consumer_seen,
     consumers_forget,
     entries_claim,
     entries_read,
@@ -44,6 +45,7 @@ logger = logging.getLogger(__name__)
 _AT_ONCE: Final = 100
 """Entries that are read in one go, at most."""
 _WAIT_MS: Final = 1_000
+_SAY_EVERY: Final = 2.0
 _CLAIM_EVERY: Final = 5.0
 _TRIES_MOST: Final = 20
 _FORGET_AFTER: Final = 86_400.0
@@ -62,6 +64,7 @@ class Consumer:
     claim_seconds: float = field(default_factory=lambda: float(settings.EVENT_CLAIM_SECONDS))
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     done: Recorded = field(default_factory=Recorded)
+    _said: float = -1e9
     _claimed: float = -1e9
     _held: list[Raw] = field(default_factory=list)
     _per_entry: float = 1.0
@@ -97,6 +100,9 @@ class Consumer:
 
     def _gather(self, stopping: Callable[[], bool]) -> list[Raw]:
         """Entries until there are events enough, or time is up since the first one came."""
+        if time.monotonic() - self._said >= _SAY_EVERY:
+            self._said = time.monotonic()
+            consumer_seen(self.name)
         if time.monotonic() - self._claimed >= min(_CLAIM_EVERY, self.claim_seconds):
             self._claimed = time.monotonic()
             idle = int((self.seconds + self.claim_seconds) * 1000)

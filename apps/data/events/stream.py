@@ -21,6 +21,9 @@ from .sealing import EventSealer
 STREAM: Final = "events:stream"
 WAITING: Final = "events:waiting"
 """Hash with the `events` and `bytes` that wait."""
+SEEN: Final = "events:consumers"
+"""Hash of consumers and when each last said that it is there, in seconds by Redis's clock. Redis itself knows only when
+it last gave one something (6.2; from 7.2 on it knows more)."""
 GROUP: Final = "record"
 _ANSWER_SECONDS: Final = 5.0
 
@@ -142,6 +145,13 @@ def group_ensure() -> None:
             raise
 
 
+def consumer_seen(name: str) -> None:
+    """Say that a consumer is there, also while nothing comes. Raises redis.RedisError."""
+    client: Any = stream_client()
+    seconds, micros = client.time()
+    client.hset(SEEN, name, seconds + micros / 1e6)
+
+
 def entries_read(*, consumer: str, count: int, wait_ms: int) -> list[tuple[str, dict[bytes, bytes]]]:
     """New entries for a consumer, raw; waits up to `wait_ms` for the first one, 0 for not at all."""
     found: Any = stream_client().xreadgroup(
@@ -210,27 +220,31 @@ def stream_look() -> Waiting:
         pipe.hgetall(WAITING)
         pipe.xrange(STREAM, count=1)
         pipe.time()
-        entries, held, oldest, (seconds, micros) = pipe.execute()
-    try:
-        consumers = client.xinfo_consumers(STREAM, GROUP)
-    except redis.ResponseError:  # nobody has read yet
-        consumers = []
+        pipe.hgetall(SEEN)
+        entries, held, oldest, (seconds, micros), seen = pipe.execute()
     try:
         said = client.config_get("append*")
         durable = said.get("appendonly") == "yes" and said.get("appendfsync") == "always"
     except (redis.ResponseError, AttributeError):
         durable = None
-    waited = seconds + micros / 1e6 - int(oldest[0][0].split(b"-")[0]) / 1000 if oldest else 0.0
+    at = seconds + micros / 1e6
+    waited = at - int(oldest[0][0].split(b"-")[0]) / 1000 if oldest else 0.0
     return Waiting(
         events=int(held.get(b"events", 0)),
         entries=int(entries),
         bytes=int(held.get(b"bytes", 0)),
         seconds=max(0.0, waited),
-        consumers=tuple(sorted((one["name"].decode(), one["idle"] / 1000) for one in consumers)),
+        consumers=tuple(sorted((name.decode(), max(0.0, at - float(since))) for name, since in seen.items())),
         durable=durable,
     )
 
 
 def consumers_forget(*, idle_seconds: float) -> int:
-    """Take consumers off the group that were not seen for so long and hold nothing. Returns how many."""
+    """Take consumers off the group that were given nothing for so long and hold nothing. Returns how many.
+
+    One that is there all the same is in the group again with what it is given next.
+    """
+    gone = [name for name, seconds in stream_look().consumers if seconds > idle_seconds]
+    if gone:
+        stream_client().hdel(SEEN, *gone)
     return int(stream_client().eval(_FORGET, 1, STREAM, GROUP, int(idle_seconds * 1000)))

@@ -6,6 +6,7 @@ import orjson
 import pytest
 import redis
 from django.core.management import CommandError, call_command
+from environs import EnvError
 from pytest_django import Settings
 
 from apps.data.events.brokers import Delivery, Intake, origin_of
@@ -16,6 +17,7 @@ from apps.foundation.accounts.api_clients import key_revoke
 from apps.foundation.accounts.api_keys import keys_forget
 from apps.foundation.accounts.models import User
 from apps.foundation.core.errors import Invalid
+from config.brokers import kafka_properties_read
 from tests.surfaces.api.makers import Asker, make_asker
 
 from .conftest import Take
@@ -144,6 +146,15 @@ def test_a_key_must_open_and_may_be_revoked_any_time(asker: Asker) -> None:
 
     assert not intake.take([delivery(1)], stopping=lambda: True, meanwhile=nothing)
     assert stream_look().events == 0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[], {"group.id": "g"}, {"bootstrap.servers": ["k"]}, {"bootstrap.servers": "k", "enable.auto.commit": True}],
+)
+def test_properties_of_kafka_that_cant_be_meant_are_refused(given: object) -> None:
+    with pytest.raises(EnvError, match="EVENT_KAFKA"):
+        kafka_properties_read(given)
 
 
 def test_the_command_says_what_it_lacks(asker: Asker, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

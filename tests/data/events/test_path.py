@@ -18,6 +18,7 @@ from apps.data.events.contracts import EventSource, RecordedEvent
 from apps.data.events.duplicates import message_digest
 from apps.data.events.errors import StreamDown, StreamFull
 from apps.data.events.models import DeadLetter, Event, EventSchema, MessageSeen, UnknownName, Visitor
+from apps.data.events.selectors import way_look
 from apps.data.events.stream import STREAM, WAITING, stream_look
 from apps.data.profiles.addresses import holders_of, identifier_put
 from apps.data.profiles.attributes import attributes_read
@@ -473,3 +474,10 @@ def test_a_trait_that_is_defined_is_read_by_its_type_and_sealed_where_it_is_sens
         "age": 41, "illness": "flu", "codes": ["a", "b"], "hat": "big",
     }  # fmt: skip
     assert found_in_tables("kanarienfieber") == {}
+
+
+@pytest.mark.django_db
+def test_a_consumer_is_seen_also_while_nothing_comes(stream: "redis.Redis") -> None:
+    assert way_look().standing == "unattended"
+    Consumer(seconds=0.0).turn()
+    assert way_look().standing == "well"

@@ -63,7 +63,7 @@ def _rabbitmq(names: list[str], intake: Intake) -> RabbitSource:
 
 
 def _kafka(names: list[str], intake: Intake) -> Any:
-    if not settings.EVENT_KAFKA.get("bootstrap.servers"):
+    if not settings.EVENT_KAFKA:
         raise CommandError('Say where Kafka is: EVENT_KAFKA={"bootstrap.servers": "kafka:9092"}')
     try:
         from apps.data.events.kafka import KafkaSource  # only who reads Kafka has its library
