@@ -8,8 +8,10 @@ them, and read; then each message is filled, and the same bytes come out.
 
 Deciding: 10,000 people of the benchmark `send`, half of whom bought something. A run is decided by stage; beside it,
 what was chosen for each (blocks, tiers, items, reasons, candidates) is fetched from Redis, 500 at once, read, and its
-items are looked up in the catalog once more: what a send would do instead of ranking and choosing. Microseconds of this
-process's CPU; Redis's own comes on top.
+items are looked up in the catalog once more: what a send would do instead of ranking and choosing.
+
+Features: in turns, runs for the same people with nobody's features in Redis, and with everybody's, as
+`manage.py precompute` leaves them. Microseconds of CPU of this process, and of PostgreSQL's where it says so.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from statistics import median
 from time import process_time, process_time_ns, time_ns
 from typing import Any
 
-from bench.send import people_make, shop_make, told  # sets Django up  # isort: skip
+from bench.send import people_make, processor_seconds, shop_make, told  # sets Django up  # isort: skip
 
 import orjson
 import redis
@@ -142,9 +144,28 @@ def run_made(playbook: Playbook) -> tuple[Run, float]:
     """A run, decided, and the microseconds of CPU that a person took."""
     run = run_start(playbook_id=playbook.pk, occasion_key=f"bench-{time_ns()}", trigger="hand")
     run_plan(run_id=run.pk)
+    run.refresh_from_db()
     began = process_time()
-    people = services.run_decide(run_id=run.pk)
-    return run, (process_time() - began) / people * 1e6
+    services.run_decide(run_id=run.pk)
+    return run, (process_time() - began) / run.people * 1e6
+
+
+def features_measure(client: "redis.Redis", playbook: Playbook, rounds: int) -> dict[str, float]:
+    """Microseconds of CPU a person, with features made while it is decided, and with features found."""
+    taken: dict[str, list[tuple[float, float]]] = {"made": [], "found": []}
+    for _ in range(rounds):
+        for name, runs in taken.items():
+            if name == "made":
+                client.delete(*client.keys("features:[0-9]*"))
+            before = processor_seconds()["postgres"]
+            run, own = run_made(playbook)
+            postgres = processor_seconds()["postgres"] - before
+            runs.append((own, postgres / run.people * 1e6))
+    return {
+        f"features_{name}_{of}us": round(median(one[place] for one in runs), 1)
+        for name, runs in taken.items()
+        for place, of in enumerate(("", "postgres_"))
+    }
 
 
 def deciding_measure(client: "redis.Redis", people: int, rounds: int) -> dict[str, float]:
@@ -153,6 +174,7 @@ def deciding_measure(client: "redis.Redis", people: int, rounds: int) -> dict[st
     people_make(people)
     orders_make(list(Profile.objects.order_by("-pk").values_list("pk", flat=True)[: people // 2]))
     run_made(playbook)  # everything is in memory, and the features of everybody in Redis
+    features = features_measure(client, playbook, rounds)
     whole = [run_made(playbook)[1] for _ in range(rounds)]
     clock = Clock()
     for owner in (reading, services):
@@ -177,6 +199,7 @@ def deciding_measure(client: "redis.Redis", people: int, rounds: int) -> dict[st
         dict(Item.objects.filter(sku__in=skus).values_list("sku", "in_stock"))
         fetching.append((process_time() - began) / len(rows) * 1e6)
     return {
+        **features,
         "decide_us": round(median(whole), 1),
         "decide_timed_us": round(timed, 1),
         "choosing_us": round(choosing, 1),

@@ -216,6 +216,10 @@ CELERY_BEAT_SCHEDULE = {
     "carry system mail": {"task": "apps.decisioning.playbooks.tasks.mails_tick", "schedule": 10.0},
     "look for triggers": {"task": "apps.decisioning.playbooks.tasks.triggers_tick", "schedule": 15.0},
     "look at watched audiences": {"task": "apps.decisioning.audiences.tasks.audiences_tick", "schedule": 60.0},
+    "precompute what comes next": {
+        "task": "apps.decisioning.decisions.tasks.scheduled_precompute",
+        "schedule": crontab(minute=17),
+    },
     "tend the tables of answers": {"task": "apps.decisioning.decisions.tasks.answers_tend", "schedule": 3600.0},
     "tend the tables of events": {"task": "apps.data.events.tasks.partitions_tend", "schedule": 3600.0},
     "void stale copies of features": {
@@ -394,6 +398,8 @@ ITEM_SHOWN_KEEP_DAYS = env.int("ITEM_SHOWN_KEEP_DAYS", 92)
 """How long it is known which items messages showed; at least as long as the limit looks back."""
 ANSWER_KEEP_DAYS = env.int("ANSWER_KEEP_DAYS", 90)
 """How long it is kept what pages and apps asked about people, and what was answered."""
+PRECOMPUTE_AHEAD_MINUTES = env.int("PRECOMPUTE_AHEAD_MINUTES", 90, validate=validate.Range(min=0, max=1440))
+"""So long before a schedule comes, what its send looks at of people is put into Redis; asked hourly. 0: never."""
 DECISION_KEEP_DAYS = env.int(
     "DECISION_KEEP_DAYS", 0, validate=lambda days: validate.Range(min=100)(days) if days else days
 )

@@ -357,6 +357,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "triggers.py": "events, entries and calls that begin journeys",
     },
     "decisioning/decisions": {
+        "ahead.py": "what is put into Redis ahead of a send",
         "partitions.py": "answers by day and decisions by age",
         "asking.py": "decisions that are asked for, one person or some at a time",
         "generic.py": "what everybody may be shown, from the process's own memory",

@@ -6,7 +6,7 @@ from apps.decisioning.playbooks.tasks import run_plan
 from apps.foundation.core.clock import now
 from apps.foundation.core.queue import enqueue_on_commit
 
-from . import digests, partitions, selectors, services
+from . import ahead, digests, partitions, selectors, services
 
 
 @shared_task
@@ -25,6 +25,12 @@ def mail_decide(run_id: int) -> None:
 def digests_tick() -> None:
     """Want the digests whose moment has come. Safe to run twice, and to lose: the next one finds what is due."""
     digests.digests_want()
+
+
+@shared_task
+def scheduled_precompute() -> None:
+    """Put into Redis what the next sends look at of people. Safe to lose: it is made while they are decided about."""
+    ahead.scheduled_precompute(at=now())
 
 
 @shared_task
