@@ -430,6 +430,8 @@ CACHE_CATALOG_SECONDS = env.int("CACHE_CATALOG_SECONDS", 3_600)
 """Items as they are shown."""
 CACHE_RECOMMENDATIONS_SECONDS = env.int("CACHE_RECOMMENDATIONS_SECONDS", 6 * 3_600)
 """Which set of recommendations is the newest."""
+METRICS_KEY = env.str("METRICS_KEY", "")
+"""What Prometheus brings to `/metrics` as a bearer; empty: there are no figures to be had."""
 # --- the API ---
 API_PER_MINUTE = env.int("API_PER_MINUTE", 1200)
 """Requests that a client may make in one scope within a minute, where nothing else is said."""

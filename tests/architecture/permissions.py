@@ -46,6 +46,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "s/<str:token>": TOKEN,
     "a/<str:token>/<int:number>": TOKEN,
     "healthz": PUBLIC,
+    "metrics": PUBLIC,  # to who brings METRICS_KEY
     "look/<str:accent>.css": PUBLIC,
     "live/p/<str:token>": TOKEN,
     "l/<str:token>/<int:number>": TOKEN,

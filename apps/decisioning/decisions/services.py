@@ -20,6 +20,7 @@ from apps.decisioning.playbooks.models import PlaybookVersion, Run, RunBatch
 from apps.decisioning.playbooks.services import run_finish
 from apps.decisioning.playbooks.specs import version_digest
 from apps.decisioning.playbooks.steps import message_spec
+from apps.foundation.core.caches import caches_tell
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict
 from apps.foundation.core.ids import uuid7
@@ -179,6 +180,7 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
         first_id = min((row[0] for row in rows), default=None)
         transaction.on_commit(lambda: _decisions_tell(occasion.run_id, first_id))
     run_finish(run_id=occasion.run_id)
+    caches_tell()
     return len(rows)
 
 

@@ -9,9 +9,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from time import monotonic
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
+import redis
 from django.conf import settings
+
+from .quick import redis_quick
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -130,3 +133,41 @@ _caches: dict[str, Cache[Any, Any]] = {}
 def caches_told() -> dict[str, tuple[int, int]]:
     """How often each memory of this process had what was asked for, and how often not."""
     return {name: (one.hits, one.misses) for name, one in sorted(_caches.items())}
+
+
+_TELL_SECONDS: Final = 10.0
+_TOLD: Final = "caches:told"
+_telling = Lock()
+_told: dict[str, int] = {}
+_tell_at = 0.0
+
+
+def caches_tell() -> None:
+    """Add what this process counted to what all have, in Redis, every ten seconds. Redis away: the next time."""
+    global _tell_at
+    if monotonic() < _tell_at or not _telling.acquire(blocking=False):
+        return
+    try:
+        _tell_at = monotonic() + _TELL_SECONDS
+        client = redis_quick(settings.REDIS_URL, 0.05)
+        for name, (hits, misses) in caches_told().items():
+            for result, count in (("hit", hits), ("miss", misses)):
+                field_name = f"{name}:{result}"
+                if more := count - _told.get(field_name, 0):
+                    client.execute_command("HINCRBY", _TOLD, field_name, more)
+                    _told[field_name] = count
+    except redis.RedisError:
+        return
+    finally:
+        _telling.release()
+
+
+def caches_counted() -> dict[tuple[str, str], int]:
+    """How often the memories of all processes had what was asked for (`hit`), and how often not (`miss`), since Redis
+    began to count; by name and result. Raises redis.RedisError."""
+    found = redis_quick(settings.REDIS_URL, 0.25).hgetall(_TOLD)
+    counted = {}
+    for name, count in cast(Mapping[bytes, bytes], found).items():
+        cache, _, result = name.decode().rpartition(":")
+        counted[cache, result] = int(count)
+    return counted

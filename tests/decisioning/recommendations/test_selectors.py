@@ -1,5 +1,6 @@
 """What people of a batch are recommended."""
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -9,12 +10,18 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.data.catalog.models import Item
 from apps.data.inbound.live import LiveSaid
-from apps.decisioning.recommendations.contracts import PersonTaste
+from apps.decisioning.recommendations.contracts import OUT_OF_STOCK, PersonTaste
 from apps.decisioning.recommendations.models import BestSeller, Neighbour, RecommendationSet
 from apps.decisioning.recommendations.rankers import RANKERS
-from apps.decisioning.recommendations.selectors import candidates_for, price_text, recommendations_for
+from apps.decisioning.recommendations.selectors import (
+    candidates_for,
+    price_text,
+    recommendations_for,
+    set_newest,
+)
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid, NotFound
+from apps.foundation.core.stamps import stamps_read
 
 SETS = [name for name, ranker in RANKERS.items() if ranker.make is not None]
 
@@ -60,6 +67,39 @@ def test_each_source_gives_its_own_best_first() -> None:
     assert one[8] == {
         "shop": [{"sku": "a", "title": "The a", "price": "£4.25", "url": "", "image_url": ""}],
     }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_items_that_are_kept_in_memory_are_those_of_the_last_commit() -> None:
+    first, second, third = make_items("a", "b", "c")
+    set_id = make_set({("shop", ""): [first, second]}, {})
+
+    def shown() -> dict[str, tuple[str, str]]:
+        stamps = stamps_read()
+        asked: dict[str, Any] = {"people": {1: PersonTaste()}, "sources": ["shop"], "count": 2, "stamps": stamps}
+        given = candidates_for(set_id=set_newest(stamps), **asked)[1]["shop"]
+        return {one.card["sku"]: (one.card["price"], one.gone) for one in given}
+
+    def elsewhere(**values: Any) -> None:
+        try:
+            Item.objects.filter(sku="a").update(**values)
+        finally:
+            connection.close()
+
+    assert shown() == {"a": ("£4.25", ""), "b": ("£4.25", "")}
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        shown()
+    assert len(asked) == 1  # the stamps
+    with ThreadPoolExecutor(1) as other:
+        other.submit(elsewhere, in_stock=False).result(30)
+        assert shown() == {"a": ("£4.25", OUT_OF_STOCK), "b": ("£4.25", "")}
+        other.submit(elsewhere, in_stock=True, price=Decimal(5)).result(30)
+        assert shown() == {"a": ("£5.00", ""), "b": ("£4.25", "")}
+    newer = make_set({("shop", ""): [third]}, {})
+    assert newer != set_id
+    assert set(shown()) == {"c"}
 
 
 @pytest.mark.django_db

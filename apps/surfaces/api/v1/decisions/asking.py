@@ -16,6 +16,7 @@ from apps.decisioning.decisions.generic import PULLED, offers_for, offers_rememb
 from apps.foundation.accounts.acting import acting
 from apps.foundation.accounts.api_keys import key_confirm, key_remembered, request_key
 from apps.foundation.accounts.contracts import Caller
+from apps.foundation.core.caches import caches_tell
 from apps.foundation.core.timely import Late, timely
 from apps.surfaces.api.access import caller_require, quota_take, scope_require
 from apps.surfaces.api.bodies import body_read
@@ -73,6 +74,7 @@ def _decided(request: HttpRequest, deadline: float) -> HttpResponse:
         response = _response(decisions_make(asked, confirm=confirm))
     for name, value in quota.headers().items():
         response[name] = value
+    caches_tell()
     return response
 
 
