@@ -490,7 +490,7 @@ SEND_LIMITS = send_limits_read(env.json("SEND_LIMITS", {}))
 """How much may go by a provider and to a domain, a minute and a day, and how that grows at first."""
 DKIM_KEYS = dkim_keys_read(env.json("DKIM_KEYS", {}))
 """Private keys that sign mail: domain, selector, and the path of a PEM file. Empty: the relay signs, or nobody does."""
-SEND_WINDOW = env.int("SEND_WINDOW", 100)
+SEND_WINDOW = env.int("SEND_WINDOW", 200)
 """Messages that pass the gate in one transaction; a lost host leaves at most one window uncertain."""
 SEND_CLAIM = env.int("SEND_CLAIM", 400)
 """Messages that a sender claims at once."""

@@ -78,12 +78,13 @@ def value_mask(kind: str, value: str) -> str:
     return value
 
 
-def addresses_open(kind: str, held: Mapping[int, tuple[bytes, bytes]]) -> dict[int, str]:
+def addresses_open(kind: str, held: Mapping[int, tuple[bytes, bytes]], *, vault: Vault | None = None) -> dict[int, str]:
     """The values of one identifier of the kind for each person: profile id → digest and sealed value.
 
-    Those that don't open are left out. Raises MasterKeyMissing.
+    vault: the keys of these people, where the caller has them. Those that don't open are left out. Raises
+    MasterKeyMissing.
     """
-    vault = vault_open(held)
+    vault = vault_open(held) if vault is None else vault
     found = {
         profile_id: value_open(vault, profile_id, kind, digest, sealed) for profile_id, (digest, sealed) in held.items()
     }
@@ -95,9 +96,18 @@ def addresses_read(*, profile_ids: Iterable[int], kind: str) -> dict[int, str]:
 
     Raises MasterKeyMissing.
     """
-    rows = Identifier.objects.filter(profile_id__in=list(profile_ids), kind=kind, main=True)
-    held = {row[0]: (bytes(row[1]), bytes(row[2])) for row in rows.values_list("profile_id", "digest", "sealed")}
-    return addresses_open(kind, held)
+    return addresses_open(kind, addresses_held(profile_ids=profile_ids, kind=kind))
+
+
+def addresses_held(*, profile_ids: Iterable[int], kind: str) -> dict[int, tuple[bytes, bytes]]:
+    """Digest and sealed value of the main identifier of the kind of those people who have one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT profile_id, digest, sealed FROM profiles_identifier"
+            " WHERE profile_id = ANY(%s) AND kind = %s AND main",
+            [list(profile_ids), kind],
+        )
+        return {row[0]: (bytes(row[1]), bytes(row[2])) for row in cursor.fetchall()}
 
 
 def customer_numbers(*, profile_ids: Iterable[int], of: str) -> dict[int, str]:

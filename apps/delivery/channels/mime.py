@@ -180,19 +180,31 @@ def _quoted_piece(text: str) -> bytes:
     return quoted + _SOFT
 
 
+@lru_cache(maxsize=64)
+def _sender(name: str, address: str) -> tuple[str, str]:
+    """The sender's domain, and its header: those of thousands of letters. Raises PermanentError."""
+    return address_for_wire(address).rpartition("@")[2], header_mailbox("From", name, address)
+
+
+@lru_cache(maxsize=64)
+def _dated(at: datetime) -> str:
+    """The Date header: all letters of a claim have one."""
+    return f"Date: {format_datetime(at.astimezone(UTC))}"
+
+
 def letter_bytes(letter: Letter) -> bytes:
     """The message: multipart/alternative, the text first, then the HTML.
 
     Raises PermanentError (`invalid_address`) for an address, ValueError for a list label or link that can't stand in
     a header; both of those are made by Tessera itself.
     """
-    domain = address_for_wire(letter.from_email).rpartition("@")[2]
+    domain, sent_from = _sender(letter.from_name, letter.from_email)
     boundary = f"=_{letter.message_id.hex}"
     headers = [
-        header_mailbox("From", letter.from_name, letter.from_email),
+        sent_from,
         header_mailbox("To", "", letter.to),
         header_text("Subject", letter.subject),
-        f"Date: {format_datetime(letter.dated_at.astimezone(UTC))}",
+        _dated(letter.dated_at),
         f"Message-ID: <{letter.message_id}@{domain}>",
     ]
     if letter.reply_to:

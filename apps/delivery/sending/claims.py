@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
-from apps.data.profiles.addresses import addresses_read
+from apps.data.profiles.addresses import addresses_held, addresses_open
 from apps.data.profiles.vault import Erased, Tampered, Vault, vault_open
 from apps.decisioning.decisions.sealing import decision_open
 
@@ -111,7 +111,9 @@ def messages_claim(
         rows = cursor.fetchall()
         vault = vault_open(row[3] for row in rows)  # here, so that nothing stays claimed where no key can be read
         opened = [_inputs(vault, decision_id=row[0], profile_id=row[3], sealed=bytes(row[10])) for row in rows]
-        addresses = addresses_read(profile_ids=[row[3] for row in rows], kind=ADDRESS_KIND.get(channel, ""))
+        kind = ADDRESS_KIND.get(channel, "")
+        held = addresses_held(profile_ids=[row[3] for row in rows], kind=kind) if kind and rows else {}
+        addresses = addresses_open(kind, held, vault=vault)
         wanted = [
             Wanted(dispatch_id=row[2], run=row[8], urgent=not row[9], domain=domain_of(addresses.get(row[3], "")))
             for row in rows
