@@ -11,6 +11,11 @@ from apps.data.events.brokers import Intake
 from apps.data.events.rabbitmq import RabbitSource
 from apps.foundation.core.errors import Invalid
 
+try:
+    from apps.data.events.kafka import KafkaSource
+except ImportError:  # only who reads Kafka has its library
+    KafkaSource = None  # type: ignore[assignment, misc]
+
 
 class Command(BaseCommand):
     help = (
@@ -65,8 +70,6 @@ def _rabbitmq(names: list[str], intake: Intake) -> RabbitSource:
 def _kafka(names: list[str], intake: Intake) -> Any:
     if not settings.EVENT_KAFKA:
         raise CommandError('Say where Kafka is: EVENT_KAFKA={"bootstrap.servers": "kafka:9092"}')
-    try:
-        from apps.data.events.kafka import KafkaSource  # only who reads Kafka has its library
-    except ImportError:
-        raise CommandError("Events from Kafka need its library: pip install -r requirements-kafka.txt") from None
+    if KafkaSource is None:
+        raise CommandError("Events from Kafka need its library: pip install -r requirements-kafka.txt")
     return KafkaSource(settings.EVENT_KAFKA, names, intake)
