@@ -53,4 +53,5 @@ class StraightMiddleware:
         request.get_host()  # raises DisallowedHost
         response: HttpResponse = view(request)
         response.headers["X-Frame-Options"] = settings.X_FRAME_OPTIONS
+        response.headers["Content-Length"] = str(len(response.content))  # or the connection can't be used again
         return response

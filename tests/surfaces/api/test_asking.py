@@ -274,6 +274,7 @@ def test_the_short_way_to_the_endpoint_keeps_what_holds_for_all_addresses() -> N
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "same-origin"),
     }
+    assert answer["Content-Length"] == str(len(answer.content))
     assert UUID(answer["X-Request-Id"]).version == 7
     assert answer["RateLimit"].startswith('"decisions:make";')
     assert asker.post("decisions", wish, Host="elsewhere.example").status_code == 400
