@@ -11,6 +11,7 @@ from pytest_django import Settings
 
 from apps.data.events.brokers import Delivery, Intake, origin_of
 from apps.data.events.consuming import Consumer
+from apps.data.events.management.commands import events_source
 from apps.data.events.models import DeadLetter, Event
 from apps.data.events.stream import stream_look
 from apps.foundation.accounts.api_clients import key_revoke
@@ -170,5 +171,5 @@ def test_the_command_says_what_it_lacks(asker: Asker, settings: Settings, monkey
     settings.EVENT_RABBITMQ_URL = "amqp://127.0.0.1"
     assert "one for each" in said("rabbitmq", "events", "more")
     settings.EVENT_KAFKA = {"bootstrap.servers": "127.0.0.1:1"}
-    monkeypatch.setitem(__import__("sys").modules, "apps.data.events.kafka", None)
+    monkeypatch.setattr(events_source, "KafkaSource", None)
     assert "requirements-kafka.txt" in said("kafka", "events")
