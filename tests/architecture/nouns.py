@@ -37,7 +37,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "limits.py": "how much strangers may ask for, and who a visitor is",
         "live.py": "news for open pages, and the streams that carry it",
         "masking.py": "words of others without addresses",
-        "middleware.py": "the request's id",
+        "middleware.py": "the request's id, and a short way for what programs ask all the time",
         "outbox.py": "news for the world outside, told in the transaction of what happened",
         "postgres.py": "COPY, reads of people that apps share, plans that are kept",
         "queue.py": "the one way to wake a task",

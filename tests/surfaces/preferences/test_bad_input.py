@@ -29,7 +29,7 @@ from tests.factories import make_profile
 
 pytestmark = pytest.mark.django_db
 FORM = "application/x-www-form-urlencoded"
-STAFFS = ("admin/", "console/", "healthz", ".well-known/", "api/v1/")
+STAFFS = ("admin/", "console/", "healthz", "metrics", ".well-known/", "api/v1/")
 """Where pages begin that are public, and no customers' pages."""
 PAGES = sorted(
     route
