@@ -326,10 +326,10 @@ def test_a_gate_that_can_not_be_read_decides_nothing(monkeypatch: pytest.MonkeyP
     make_profile(consent=("marketing",))
     run = _run()
 
-    def broken(**kwargs: object) -> dict[int, Any]:
+    def broken(*asked: object) -> dict[int, Any]:
         raise ConnectionError
 
-    monkeypatch.setattr(reading, "gate_read", broken)
+    monkeypatch.setattr(reading, "people_select", broken)
     with pytest.raises(ConnectionError):
         run_decide(run_id=run.pk)
     assert Decision.objects.count() == 0
@@ -337,10 +337,10 @@ def test_a_gate_that_can_not_be_read_decides_nothing(monkeypatch: pytest.MonkeyP
 
 
 def test_people_of_whom_the_gate_says_nothing_get_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    person = make_profile(consent=("marketing",))
+    make_profile(consent=("marketing",))
     run = _run()
-    monkeypatch.setattr(reading, "gate_read", lambda **kwargs: {})
-    assert _decided(run)[person.pk].outcome == "no_consent"
+    monkeypatch.setattr(reading, "people_select", lambda *asked: {})
+    assert _decided(run) == {}
 
 
 def test_deciding_again_changes_nothing(made: list[dict[str, Any]]) -> None:
