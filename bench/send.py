@@ -303,7 +303,7 @@ def stages_watch(clock: Clock) -> None:
     clock.time(deciding, "decide", "decide: the engine")
     clock.time(deciding, "_row", "decide: seal")
     clock.time(deciding, "copy_rows", "decide: COPY")
-    clock.time(deciding, "vault_open", "decide: keys")
+    clock.time(deciding, "vault_complete", "decide: keys")
     clock.time(windows, "messages_claim", "claim: rows, keys, open, addresses")
     clock.time(windows, "messages_prepare", "prepare: SHA-256, the rest")
     clock.time(rendering, "render", "prepare: render")
