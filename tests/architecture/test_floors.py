@@ -1,6 +1,7 @@
 """Imports run downward only, and what is known in one place is known there alone."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -123,3 +124,17 @@ def test_no_logic_hangs_on_the_signals_of_the_orm() -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("django.db.models"):
                 faults += [f"{place(path, node)} imports {name.name}" for name in node.names if name.name in of_rows]
     assert faults == []
+
+
+def test_an_advisory_lock_has_a_number_of_its_own() -> None:
+    """Two that share one would wait for each other."""
+    named = re.compile(r"^_\w+(?:: Final)? = (7[23]\d\d)\b", re.MULTILINE)
+    in_sql = re.compile(r"advisory\w*\((7[23]\d\d)\b")
+    users: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "apps").rglob("*.py")):
+        text = path.read_text()
+        if "advisory" in text:
+            for number in {*named.findall(text), *in_sql.findall(text)}:
+                users.setdefault(number, set()).add(str(path.relative_to(ROOT)))
+    assert len(users) > 15
+    assert {number: files for number, files in users.items() if len(files) > 1} == {}

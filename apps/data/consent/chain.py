@@ -28,7 +28,7 @@ from .models import ConsentLink
 
 logger = logging.getLogger(__name__)
 
-_LOCK: Final = 7301  # class of the advisory lock of the one who links
+_LOCK: Final = 7307  # class of the advisory lock of the one who links
 _BATCH: Final = 5_000
 UNLINKED_FOR: Final = timedelta(minutes=5)
 """A record without a link after so long is a fault; before, it is work under way."""

@@ -35,7 +35,7 @@ from apps.foundation.core.signing import address_digest, address_digests
 from .contracts import Entry
 from .reading import PERSONAL_TRAITS, Arrival, id_text
 
-_MAKING: Final = 7302
+_MAKING: Final = 7305
 """Advisory lock of those who make profiles for numbers that nobody has."""
 _NUMBER: Final = "external_id"
 _DEVICE: Final = "device"

@@ -27,7 +27,7 @@ from .services import version_plan
 
 logger = logging.getLogger(__name__)
 
-_LOCK = 7205  # class of the advisory locks under which a playbook's audience is gone through
+_LOCK = 7209  # class of the advisory locks under which a playbook's audience is gone through
 
 
 @dataclass(frozen=True, slots=True)

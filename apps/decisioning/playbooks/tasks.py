@@ -34,4 +34,7 @@ def journeys_tick() -> None:
 @shared_task
 def triggers_tick(name: str = "") -> None:
     """Look for what begins journeys; for one event, when it was just recorded. Beat calls it every few seconds."""
-    triggers.triggers_look(at=now(), name=name)
+    if name:
+        triggers.event_look(name=name)
+    else:
+        triggers.triggers_look(at=now())

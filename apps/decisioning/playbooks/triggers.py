@@ -6,7 +6,7 @@ was in the audience at the look before, a call is known by its caller's key.
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 PAGE = 1000
 """Events that are looked at in one transaction."""
 _LOOK_LOCK = 7203  # class of the advisory locks under which a playbook's trigger looks
+_TURN_LOCK, _TURN_WAITS = 7210, 7211
+"""Classes of the advisory locks of who looks for an event that was just recorded, and of who is the next to."""
 _KEPT = timedelta(days=7)
 """How long it is kept that an event was looked at; longer than any event is looked for."""
 
@@ -91,14 +93,34 @@ def triggers_look(*, at: datetime, name: str = "") -> int:
     return begun
 
 
+def event_look(*, name: str, clock: Callable[[], datetime] = now) -> int:
+    """Look for an event that was just recorded, at once. Returns how many journeys began.
+
+    One looks and one more waits for it to end; whoever comes then leaves it to that one, whose moment is still to come.
+    So nothing that was recorded waits for the next round of looks, and a burst of events holds two workers at most.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_TURN_WAITS, name])
+        if cursor.fetchone() != (True,):
+            return 0
+        try:
+            cursor.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [_TURN_LOCK, name])
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [_TURN_WAITS, name])
+        try:
+            return triggers_look(at=clock(), name=name)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [_TURN_LOCK, name])
+
+
 @contextmanager
 def _looking(playbook_id: int) -> Iterator[tuple[CursorWrapper, PlaybookVersion] | None]:
     """The published version, held against edits and a withdrawal, and against another look at the same time."""
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOOK_LOCK, playbook_id % 2**31])
         cursor.execute("SELECT published_id FROM playbooks_playbook WHERE id = %s FOR SHARE SKIP LOCKED", [playbook_id])
         held = cursor.fetchone()
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [_LOOK_LOCK, playbook_id % 2**31])
-        if cursor.fetchone() != (True,) or held is None or held[0] is None:
+        if held is None or held[0] is None:
             yield None
             return
         version = PlaybookVersion.objects.select_related("playbook").get(pk=held[0])

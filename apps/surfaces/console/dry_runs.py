@@ -60,7 +60,7 @@ QUIET: Final = timedelta(seconds=20)
 """A dry run on which nothing happened for so long is woken again."""
 _SHARED_FROM = 4  # batches from which a second worker helps; more would leave too few to real runs
 _MOST_LOOKS = 500  # at one person: above all steps that a playbook may have, with a wait for quiet hours at each
-_PREPARE_LOCK = 7301  # class of the advisory locks under which audiences are drawn
+_PREPARE_LOCK = 7208  # class of the advisory locks under which audiences are drawn
 _MOVING = (State.PREPARING, State.DECIDING)
 
 

@@ -1,5 +1,7 @@
 """What begins journeys: events, entries into an audience, and calls, each once."""
 
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +15,7 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.playbooks import triggers
 from apps.decisioning.playbooks.models import Journey, Member, Playbook, PlaybookVersion, Sighting, TriggerMark
 from apps.decisioning.playbooks.services import playbook_update, playbook_withdraw
-from apps.decisioning.playbooks.triggers import playbook_trigger, triggers_look
+from apps.decisioning.playbooks.triggers import event_look, playbook_trigger, triggers_look
 from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from tests.factories import make_playbook, make_profile, make_user
 
@@ -199,6 +201,41 @@ def test_eight_looks_at_once_begin_each_once() -> None:
     with ThreadPoolExecutor(8) as threads:
         assert sum(threads.map(look, range(8))) == 6
     assert [profile_id for profile_id, _ in keys()] == ids
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_recorded_while_another_looks_is_looked_at_by_the_one_who_waits() -> None:
+    # given: one looks, and stays at it
+    ann, ben, cem = (person() for _ in range(3))
+    make_cart()
+    begun, goes_on, told = threading.Event(), threading.Event(), threading.Event()
+
+    def moment() -> datetime:
+        begun.set()
+        assert goes_on.wait(30)
+        return START + hours(1)
+
+    def look(clock: Callable[[], datetime]) -> int:
+        try:
+            return event_look(name=CART, clock=clock)
+        finally:
+            told.set()
+            connection.close()
+
+    happens(ann, START + hours(1))
+    with ThreadPoolExecutor(8) as threads:
+        first = threads.submit(look, moment)
+        assert begun.wait(30)
+        # when: more happens meanwhile, and each time somebody is woken
+        happens(ben, START + hours(2))
+        woken = [threads.submit(look, lambda: START + hours(3)) for _ in range(6)]
+        assert told.wait(30)
+        happens(cem, START + hours(2.5))
+        goes_on.set()
+        # then: one of them waited, and saw what came until its turn
+        assert first.result(30) == 1
+        assert sorted(one.result(30) for one in woken) == [0, 0, 0, 0, 0, 2]
+    assert [profile_id for profile_id, _ in keys()] == [ann, ben, cem]
 
 
 # --- entries ---

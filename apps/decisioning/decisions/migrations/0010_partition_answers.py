@@ -29,7 +29,7 @@ DECLARE
     high uuid;
     behind uuid := coalesce(decisions_answers_bound(), '00000000-0000-0000-0000-000000000000');
 BEGIN
-    PERFORM pg_advisory_xact_lock(7302, 0);
+    PERFORM pg_advisory_xact_lock(7310, 0);
     FOR step IN 0..days LOOP
         day := date_trunc('day', since) + make_interval(days => step);
         part := 'decisions_answer_' || to_char(day, 'YYYYMMDD');
@@ -54,7 +54,7 @@ DECLARE
     gone bigint := 0;
     rows bigint;
 BEGIN
-    PERFORM pg_advisory_xact_lock(7302, 0);
+    PERFORM pg_advisory_xact_lock(7310, 0);
     FOR one IN
         SELECT child.relname FROM pg_inherits
         JOIN pg_class child ON child.oid = inhrelid
