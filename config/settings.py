@@ -451,6 +451,10 @@ REST_FRAMEWORK: dict[str, object] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
 }
 SPECTACULAR_SETTINGS: dict[str, object] = {
+    "ENUM_NAME_OVERRIDES": {
+        "IdentifierKindEnum": "apps.data.profiles.models.Identifier.Kind",
+        "ImportKindEnum": "apps.data.imports.models.Import.Kind",
+    },
     "TITLE": "Tessera",
     "VERSION": "1",
     "DESCRIPTION": "People, what they agreed to, and what they get. `docs/how-it-works/api.md` says more.",

@@ -35,7 +35,7 @@ def test_an_engineer_looks_at_results_and_mends_a_case(desktop: Page, phone: Pag
         assert violations(page, within=".t-page") == []
 
     desktop.frame_locator("iframe.t-mail").get_by_text("Good things for plain days").wait_for()
-    desktop.get_by_role("link", name="Edit").focus()
+    desktop.get_by_role("link", name="Edit", exact=True).focus()
     desktop.keyboard.press("Enter")
     desktop.get_by_label("The case").fill("expect:\n  subjct: {}\n")
     desktop.get_by_role("button", name="Save as a new version").click()

@@ -274,7 +274,7 @@ def _row(vault: Vault, occasion: _Occasion, made: _Made, set_id: int | None, dec
     if profile_id in vault:
         kept = verdict_keep(verdict, made.seen, version=occasion.digest, set_id=set_id, at=decided_at)
         sealed = decision_seal(vault, decision_id=decision_id, profile_id=profile_id, kept=kept)
-    elif verdict.outcome == SEND:  # erased while it was decided about them
+    elif verdict.outcome == SEND:  # erased before they were read
         verdict = Verdict(NO_CONSENT, None, "", {}, {})
     return (
         decision_id,

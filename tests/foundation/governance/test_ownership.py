@@ -289,5 +289,11 @@ def test_the_paths_of_the_page_are_those_of_all_kinds_with_an_owner() -> None:
     admin_site = import_module("django.contrib.admin").site
     paged = {model._meta.label for model, admin in admin_site._registry.items() if hasattr(admin, "owner_and_sharing")}
     # anybody's who has the role
-    assert owned - paged == {"accounts.ApiClient", "content.Persona", "events.EventSchema", "webhooks.WebhookEndpoint"}
+    assert owned - paged == {
+        "accounts.ApiClient",
+        "content.Persona",
+        "events.EventSchema",
+        "recommendations.EditorialPicks",
+        "webhooks.WebhookEndpoint",
+    }
     assert paged <= owned

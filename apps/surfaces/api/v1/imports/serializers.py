@@ -13,7 +13,7 @@ class ImportNew(Strict):
     """A file and what it is."""
 
     file = serializers.FileField(help_text="CSV, plain or compressed as .gz; its first line names the columns")
-    kind = serializers.ChoiceField(ImportModel.Kind.values)
+    kind = serializers.ChoiceField(ImportModel.Kind.choices)
     preset = serializers.ChoiceField(sorted(PRESETS), required=False, help_text="a mapping that is there; or mapping")
     mapping = serializers.CharField(
         max_length=100_000, required=False, help_text="JSON: which column is what, as docs/how-it-works/imports.md says"

@@ -9,7 +9,7 @@ from apps.surfaces.api.serializers import Strict
 class IdentifierTold(Strict):
     """One way to tell a person."""
 
-    kind = serializers.ChoiceField(IdentifierModel.Kind.values)
+    kind = serializers.ChoiceField(IdentifierModel.Kind.choices)
     value = serializers.CharField(
         max_length=320, help_text="as it is written; a customer number with whose it is: shop:17850"
     )
