@@ -53,7 +53,10 @@ def test_each_measure_is_counted_by_source_and_the_worst_comes_first() -> None:
 
 def test_the_page_shows_it_and_who_may_not_measures_nothing(client: Client, settings: Settings) -> None:
     client.force_login(make_user("administrator"))
-    assert "Not measured yet" in client.get("/console/quality/").content.decode()
+    before = client.get("/console/quality/").content.decode()
+    assert "Not measured yet" in before
+    assert "Known once the data was measured" in before
+    assert "No playbook is published yet" not in before
     make_profile(source="shop")
     quality_measure()
     page = client.get("/console/quality/").content.decode()
