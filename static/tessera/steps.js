@@ -35,7 +35,7 @@
 
     read() {
       try {
-        const steps = JSON.parse(this.text.value || "[]");
+        const steps = JSON.parse(this.text.value.trim() || "[]") ?? [];  // a new playbook's is null
         this.steps = Array.isArray(steps) ? steps : null;
       } catch { this.steps = null; }
       this.draw();
