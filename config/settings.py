@@ -434,10 +434,15 @@ METRICS_KEY = env.str("METRICS_KEY", "")
 """What Prometheus brings to `/metrics` as a bearer; empty: there are no figures to be had."""
 # --- the API ---
 API_PER_MINUTE = env.int("API_PER_MINUTE", 1200)
-"""Requests that a client may make in one scope within a minute, where nothing else is said."""
-API_PER_MINUTE_OF = counts_read(
-    "API_PER_MINUTE_OF", env.json("API_PER_MINUTE_OF", {"events:write": 600_000, "decisions:make": 600_000})
-)
+"""What a client may ask for in one scope within a minute, where nothing else is said: requests, and of those that hold
+several events, rows or decisions each of these."""
+_BULK_SCOPES = ("profiles", "consents", "items", "promotions", "tickets")
+API_PER_MINUTE_OF = {
+    "events:write": 600_000,
+    "decisions:make": 600_000,
+    **dict.fromkeys((f"{name}:write" for name in _BULK_SCOPES), 30_000),
+    **counts_read("API_PER_MINUTE_OF", env.json("API_PER_MINUTE_OF", {})),
+}
 """The same for single scopes."""
 TICKET_KEEP_DAYS = env.int("TICKET_KEEP_DAYS", 365)
 """Support tickets are deleted so long after they were closed."""

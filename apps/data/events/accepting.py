@@ -5,7 +5,7 @@ found when it is written down, and kept. The API's own form is ours to be strict
 the other events of its batch are taken.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -38,11 +38,18 @@ class Accepted:
 
 
 def body_accept(
-    *, source: EventSource, shape: Shape, body: bytes, kind: str = "", received_at: datetime | None = None
+    *,
+    source: EventSource,
+    shape: Shape,
+    body: bytes,
+    kind: str = "",
+    received_at: datetime | None = None,
+    holds: Callable[[int], None] = lambda count: None,
 ) -> Accepted:
     """Take a body of JSON in: what of it is good is in the stream for good once this returns.
 
-    kind: the call, where the address says it. Of Segment's calls, which can't be told of single events, those that are
+    kind: the call, where the address says it; holds: told how many events there are before any is looked at, and may
+    refuse them all by raising. Of Segment's calls, which can't be told of single events, those that are
     no good become dead letters instead. Raises Invalid where none is good (`extra["problems"]` names each), TooLarge,
     StreamFull, StreamDown.
     """
@@ -57,6 +64,7 @@ def body_accept(
         raise Invalid("batch_empty", "There is no event in it")
     if len(items) > BATCH_MOST:
         raise TooLarge("batch_too_large", f"Send at most {BATCH_MOST:,} events at once")
+    holds(len(items))
     refused = _problems(items, shape, large=len(body) > EVENT_BYTES)
     if len(refused) == len(items):
         told_of = [one for _, problems in zip(range(_TOLD_MOST), refused.values(), strict=False) for one in problems]

@@ -55,7 +55,8 @@ class ApiClient(models.Model):
     """A system that uses the API. It acts for its owner: what people need a right for, it may only if they may.
 
     code: names what it writes, as the source `api:code`; scopes: of `api_scopes.py`; reach: what it is limited to and
-    trusted for, by the keys of `api_reach.py`, an absent one is no limit; per_minute: requests in each scope.
+    trusted for, by the keys of `api_reach.py`, an absent one is no limit; per_minute: what it may ask for in each
+    scope, requests, events and rows.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -65,7 +66,10 @@ class ApiClient(models.Model):
     scopes = models.JSONField(default=list)
     reach = models.JSONField(default=dict, blank=True)
     per_minute = models.PositiveIntegerField(
-        "requests a minute", null=True, blank=True, help_text="in each scope; empty: what the installation allows"
+        "at most a minute",
+        null=True,
+        blank=True,
+        help_text="requests, events and rows, in each scope; empty: what the installation allows",
     )
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="api_clients")
     active = models.BooleanField(default=True)

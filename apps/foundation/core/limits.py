@@ -47,10 +47,16 @@ def allowed(*, name: str, who: str, count: int, seconds: int) -> bool:
         return True
 
 
+# What does not fit whole takes nothing, so that a smaller one that comes behind it still may.
 _TALLY = """
-local used = redis.call('INCRBY', KEYS[1], ARGV[1])
-if used == tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return {used, redis.call('PTTL', KEYS[1])}
+local used = tonumber(redis.call('GET', KEYS[1]) or '0')
+local room, taken = ARGV[3] - used, 0
+if room >= tonumber(ARGV[1]) then
+  taken = math.min(room, tonumber(ARGV[2]))
+  redis.call('INCRBY', KEYS[1], taken)
+  if used == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+end
+return {taken, room - taken, redis.call('PTTL', KEYS[1])}
 """
 
 
@@ -81,7 +87,8 @@ _ahead_lock = Lock()
 
 
 def tally(*, name: str, who: str, count: int, seconds: int, weight: int = 1) -> Tally | None:
-    """Count `weight` for `who`, as `allowed` does, and tell what is left. None where Redis is away: nothing is counted.
+    """Count `weight` for `who` where that much is left, else nothing, and tell what is left. None where Redis is away:
+    nothing is counted.
 
     A process takes some ahead where the count is high. So never more than the count gets through; with several
     processes, up to a 200th of it for each may be left unused when others are told that there is no more.
@@ -91,28 +98,29 @@ def tally(*, name: str, who: str, count: int, seconds: int, weight: int = 1) -> 
     key, at = f"limit:{name}:{who}", monotonic()
     with _ahead_lock:
         ahead = _ahead.get(key)
-        if ahead is not None and at < ahead.ends and ahead.taken >= weight:
+        spare = ahead.taken if ahead is not None and at < ahead.ends else 0
+        if ahead is not None and spare >= weight:
             ahead.taken -= weight
             return Tally(True, ahead.left + ahead.taken, max(int(ahead.ends - at) + 1, 1))
-    taken = max(weight, count // _AHEAD)
+        if ahead is not None:
+            ahead.taken = 0  # this one has it; what it doesn't use goes back below
+    asked = weight - spare, max(weight - spare, count // _AHEAD), count, seconds * 1000
     try:
-        used, milliseconds = redis_quick(settings.REDIS_URL, _WAIT_SECONDS).eval(_TALLY, 1, key, taken, seconds * 1000)
+        taken, left, milliseconds = redis_quick(settings.REDIS_URL, _WAIT_SECONDS).eval(_TALLY, 1, key, *asked)
     except redis.RedisError as error:
         logger.warning("requests of %s are not counted: %s", name, type(error).__name__)
         return None
-    left = max(count - used, 0)
-    within = used - taken + weight <= count
-    if taken > weight:
+    left, within = max(left, 0), taken > 0
+    spare += taken - (weight if within else 0)
+    if spare:
         with _ahead_lock:
-            spare = max(min(taken, count - used + taken) - weight, 0)
             before = _ahead.get(key)
-            spare += before.taken if before is not None and at < before.ends else 0
-            _ahead[key] = _Ahead(spare, left, at + milliseconds / 1000)
+            beside = before.taken if before is not None and at < before.ends else 0  # other threads', meanwhile
+            _ahead[key] = _Ahead(spare + beside, left, at + milliseconds / 1000)
             _ahead.move_to_end(key)
             while len(_ahead) > _AHEAD_MOST:
                 _ahead.popitem(last=False)
-            left += spare
-    return Tally(within, left, max(-(-milliseconds // 1000), 1))
+    return Tally(within, left + spare, max(-(-milliseconds // 1000), 1))
 
 
 def visitor_ip(request: HttpRequest) -> str:

@@ -1,7 +1,8 @@
 """Who may ask, for what, and how often: the same for views with DRF and without it.
 
-A limit counts requests of one client in one scope within a minute, in Redis. Without Redis nothing is counted and
-everything allowed: limits keep one client from taking what all need, and without a cache the API must go on.
+A limit counts what one client asks for in one scope within a minute, in Redis: a request as one, and one that holds
+several events, rows or decisions as so many. Without Redis nothing is counted and everything allowed: limits keep one
+client from taking what all need, and without a cache the API must go on.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="Tessera"'}
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a client has left in a scope. counted: None where Redis is away."""
+    """What a client has left in a scope. most: within a minute; counted: None where Redis is away."""
 
     scope: str
     most: int
@@ -69,14 +70,40 @@ def scope_require(caller: Caller, scope: str) -> None:
         raise Problem(403, "scope_missing", detail, more={"scope": scope})
 
 
-def quota_take(caller: Caller, scope: str, *, weight: int = 1) -> Quota:
-    """Count a request. Raises Problem (429) when there were too many within a minute."""
+def quota_take(caller: Caller, scope: str, *, weight: int = 1, whole: int | None = None) -> Quota:
+    """Count a request, or `weight` of what it holds. Raises Problem: 429 when that is more than is left of the minute,
+    and then nothing was counted; 413 when no minute has room for the request.
+
+    whole: what the request comes to, where some of it was counted before.
+    """
     most = caller.per_minute or settings.API_PER_MINUTE_OF.get(scope, settings.API_PER_MINUTE)
+    whole = whole or weight
+    if whole > most:  # to wait would not help
+        detail = f"{whole} at once are more than this client may send or ask for in {scope} within a minute: {most}"
+        raise Problem(413, "more_than_a_minute", f"{detail}. Send less at once, or have the limit raised")
     counted = tally(
         name="api", who=f"{caller.client_id.hex}:{scope}", count=most, seconds=WINDOW_SECONDS, weight=weight
     )
     quota = Quota(scope, most, counted)
     if counted is not None and not counted.within:
-        detail = f"More than {most} requests in the scope {scope} within a minute: wait {counted.resets_in} s"
+        left = f"{counted.left} of the {most} of a minute are left in the scope {scope}"
+        detail = f"This one counts as {whole}, and {left}: wait {counted.resets_in} s"
         raise Problem(429, "too_many_requests", detail, headers=quota.headers())
     return quota
+
+
+class Counting:
+    """One request against its client's limit: counted as one when it comes, and as what it holds once that is known."""
+
+    def __init__(self, caller: Caller, scope: str) -> None:
+        self._caller, self._scope = caller, scope
+        self._quota = quota_take(caller, scope)
+
+    def holds(self, count: int) -> None:
+        """It holds so many events or rows. Raises Problem as `quota_take`: call it before anything is kept."""
+        if count > 1:
+            self._quota = quota_take(self._caller, self._scope, weight=count - 1, whole=count)
+
+    def headers(self) -> dict[str, str]:
+        """Those of what is left now."""
+        return self._quota.headers()

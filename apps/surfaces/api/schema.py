@@ -39,7 +39,7 @@ _ALWAYS: Final = {
     "400": "the request can't be read",
     "401": "no key, or one that opens nothing",
     "403": "the client lacks the scope, or what it asks for is beyond its limits",
-    "429": "too many requests within a minute: see Retry-After",
+    "429": "too much within a minute, requests and what they hold: see Retry-After",
 }
 _WITH_BODY: Final = {"413": "the body is too large", "415": "it is no JSON", "422": "its content is wrong"}
 LIMIT: Final = OpenApiParameter("limit", int, description="rows of a page, 1 to 200; 50 where nothing is said")

@@ -7,7 +7,7 @@ from django.db import transaction
 from rest_framework import serializers
 
 from .problems import Problem, problem_body, problem_of
-from .views import errors_of
+from .views import ApiView, errors_of
 
 T = TypeVar("T")
 
@@ -57,11 +57,14 @@ class BulkResult(serializers.Serializer[Any]):
     failed = serializers.IntegerField(help_text="rows of which nothing was kept")
 
 
-def rows_read(data: Any) -> Sequence[Any]:
-    """The rows of a bulk request, `{"rows": […]}`. Raises Problem."""
+def rows_read(view: ApiView) -> Sequence[Any]:
+    """The rows of a bulk request, `{"rows": […]}`, each of which its client's limit counts. Raises Problem."""
+    data = view.request.data
     rows = data.get("rows") if isinstance(data, Mapping) and set(data) == {"rows"} else None
     if not isinstance(rows, list) or not 1 <= len(rows) <= ROWS_MOST:
         raise Problem(422, "rows_wrong", f'Send {{"rows": […]}} with 1 to {ROWS_MOST} rows')
+    if view.counting is not None:
+        view.counting.holds(len(rows))
     return rows
 
 

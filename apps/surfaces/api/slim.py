@@ -11,17 +11,18 @@ from django.views.decorators.csrf import csrf_exempt
 from apps.foundation.accounts.acting import acting
 from apps.foundation.accounts.contracts import Caller
 
-from .access import caller_require, quota_take, scope_require
+from .access import Counting, caller_require, scope_require
 from .problems import Problem, fault_log, problem_answer, problem_of
 
-SlimView = Callable[Concatenate[HttpRequest, Caller, ...], HttpResponse]
+SlimView = Callable[Concatenate[HttpRequest, Caller, Counting, ...], HttpResponse]
 
 
 def slim(
     *, scope: str, method: str = "POST", write_key: Callable[[HttpRequest], str] | None = None
 ) -> Callable[[SlimView], Callable[..., HttpResponseBase]]:
-    """Make a view of `(request, caller, …)`: one method, of clients with a scope. Any error becomes a problem.
+    """Make a view of `(request, caller, counting, …)`: one method, of clients with a scope. Errors become problems.
 
+    A view of what may hold several tells `counting` how many, before it keeps any.
     write_key: see `access.caller_require`. Describe it for the documentation by `schema.operation_declare`.
     """
 
@@ -35,14 +36,14 @@ def slim(
                     raise Problem(405, "method_not_allowed", detail, headers={"Allow": method})
                 caller = caller_require(request, write_key)
                 scope_require(caller, scope)
-                quota = quota_take(caller, scope)
+                counting = Counting(caller, scope)
                 with acting(caller):
-                    answer = view(request, caller, *args, **kwargs)
+                    answer = view(request, caller, counting, *args, **kwargs)
             except Exception as error:  # noqa: BLE001  # each becomes a problem; our own faults are logged
                 problem = problem_of(error)
                 fault_log(request, error, problem)
                 return problem_answer(problem)
-            for name, value in quota.headers().items():
+            for name, value in counting.headers().items():
                 answer[name] = value
             return answer
 

@@ -20,7 +20,7 @@ from apps.foundation.accounts.models import User
 from apps.foundation.accounts.rights import right_require
 from apps.foundation.core.errors import Conflict
 
-from .access import Quota, caller_require, quota_take, scope_require
+from .access import Counting, caller_require, scope_require
 from .bodies import JsonParser, JsonRenderer, MergePatchParser
 from .etags import changed_meanwhile
 from .idempotency import answer_once, idempotency_key
@@ -65,7 +65,7 @@ class ApiView(APIView):
     parser_classes = [JsonParser]
     renderer_classes = [JsonRenderer]
     content_negotiation_class = _Negotiation
-    quota: Quota | None = None
+    counting: Counting | None = None
 
     @cached_property
     def caller(self) -> Caller:
@@ -92,7 +92,7 @@ class ApiView(APIView):
         acting_begin(self.caller)
         if scope != ANY_CLIENT:
             scope_require(self.caller, scope)
-        self.quota = quota_take(self.caller, scope)
+        self.counting = Counting(self.caller, scope)
         for model in self.sees:
             right_require(self.owner, "view", model, what=f"see {model._meta.verbose_name_plural}")
         if method == "post" and self.makes and (key := idempotency_key(request)):
@@ -109,7 +109,7 @@ class ApiView(APIView):
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
-        for name, value in (self.quota.headers() if self.quota is not None else {}).items():
+        for name, value in (self.counting.headers() if self.counting is not None else {}).items():
             response.setdefault(name, value)
         response["Cache-Control"] = "no-store"
         return response

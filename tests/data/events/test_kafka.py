@@ -21,8 +21,6 @@ from tests.surfaces.api.makers import Asker, make_asker
 
 from .killing import source_kill, source_start, written_down
 
-pytestmark = pytest.mark.django_db
-
 
 class Cluster:
     """A cluster of one broker within the library, and a topic of its own."""
@@ -68,6 +66,7 @@ def source(cluster: Cluster, asker: Asker) -> KafkaSource:
     return KafkaSource(cluster.properties, [cluster.topic], Intake(key=asker.key, shape="own"))
 
 
+@pytest.mark.django_db
 def test_what_was_taken_and_not_committed_comes_again_and_counts_once(cluster: Cluster, settings: Settings) -> None:
     asker = make_asker(kind="event_source")
     cluster.publish([body(number, id=f"own-{number}") for number in range(20)])
@@ -90,6 +89,7 @@ def test_what_was_taken_and_not_committed_comes_again_and_counts_once(cluster: C
     assert cluster.committed() == 62
 
 
+@pytest.mark.django_db
 def test_poison_does_not_hold_a_partition_up(cluster: Cluster) -> None:
     asker = make_asker(kind="event_source")
     cluster.publish([b"no json", body(1), b'{"name": 7}', b""])

@@ -29,7 +29,6 @@ from .killing import source_kill, source_start, written_down
 SERVER = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin:/usr/sbin:/usr/bin")
 NAME = "events"
 pytestmark = [
-    pytest.mark.django_db,
     pytest.mark.xdist_group("rabbitmq"),  # one server for all of them
     pytest.mark.skipif(
         SERVER is None or shutil.which("epmd") is None, reason="Debian's rabbitmq-server is not installed"
@@ -79,7 +78,7 @@ def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def queue(rabbit: str, stream: "redis.Redis") -> Iterator[str]:
+def queue(db: None, rabbit: str, stream: "redis.Redis") -> Iterator[str]:
     """An empty queue; the URL of its server."""
     keys_forget()
     with Connection(rabbit) as connection, connection.channel() as channel:

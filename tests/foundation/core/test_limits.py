@@ -7,7 +7,7 @@ import redis
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from apps.foundation.core.limits import allowed, visitor_ip, visitor_network
+from apps.foundation.core.limits import Tally, allowed, tally, visitor_ip, visitor_network
 
 
 def test_so_many_are_allowed_and_no_more(clean_redis: "redis.Redis") -> None:
@@ -84,3 +84,39 @@ def test_a_household_with_ipv6_counts_as_one() -> None:
     assert network("2001:db8:1:2:3:4:5:6") == network("2001:db8:1:2:ffff::1") == "2001:db8:1:2::"
     assert network("2001:db8:1:3::1") != network("2001:db8:1:2::1")
     assert network("::ffff:192.0.2.7") == network("192.0.2.7") == "192.0.2.7"
+
+
+def take(weight: int, count: int = 10) -> Tally:
+    told = tally(name="tests", who=f"shop-{count}", count=count, seconds=60, weight=weight)
+    assert told is not None
+    return told
+
+
+def test_what_does_not_fit_takes_nothing(clean_redis: "redis.Redis") -> None:
+    tallies = [take(weight) for weight in (7, 4, 3, 1)]
+
+    assert [(one.within, one.left) for one in tallies] == [(True, 3), (False, 3), (True, 0), (False, 0)]
+    assert all(1 <= one.resets_in <= 60 for one in tallies)
+
+
+def test_what_a_process_took_ahead_is_used_up_to_the_last(clean_redis: "redis.Redis") -> None:
+    """Of 2,000 it takes 10 at once: 3 leave 7 in hand, of which a 9 uses all."""
+    tallies = [take(weight, 2_000) for weight in (3, 9, 1_980, 9, 8)]
+
+    assert [(one.within, one.left) for one in tallies] == [
+        (True, 1_997), (True, 1_988), (True, 8), (False, 8), (True, 0),
+    ]  # fmt: skip
+    (key,) = clean_redis.keys("limit:*")
+    assert int(clean_redis.get(key) or 0) == 2_000
+
+
+def test_batches_at_once_come_to_the_limit_and_not_beyond(clean_redis: "redis.Redis") -> None:
+    """Threads of one process, which share what it took ahead."""
+    weights = [1 + number % 97 for number in range(400)]
+    with ThreadPoolExecutor(8) as threads:
+        told = list(threads.map(lambda weight: (weight, take(weight, 5_000).within), weights))
+
+    passed = sum(weight for weight, within in told if within)
+    while take(1, 5_000).within:
+        passed += 1
+    assert passed == 5_000

@@ -107,6 +107,39 @@ def test_a_client_may_have_a_limit_of_its_own() -> None:
     assert [asker.get("items").status_code for _ in range(3)] == [200, 200, 429]
 
 
+@pytest.mark.parametrize("path", ["items/bulk", "promotions/bulk", "tickets/bulk", "profiles/bulk", "identifiers/bulk"])
+def test_a_bulk_request_counts_as_its_rows(path: str) -> None:
+    asker = make_asker(per_minute=10)
+    rows: dict[str, Any] = {"rows": [{}] * 4}
+
+    answers = [asker.post(path, rows) for _ in range(3)]
+    assert [answer["RateLimit"].split(";")[1] for answer in answers] == ["r=6", "r=2", "r=1"]
+    refused = problem(answers[2], 429, "too_many_requests")
+    assert "counts as 4, and 1 of the 10" in refused["detail"]
+    assert 1 <= int(answers[2]["Retry-After"]) <= 60
+    assert asker.post(path, {"rows": [{}]}).status_code == 200  # the refused one took no more than a request
+
+
+def test_choices_of_many_count_by_row_and_what_is_refused_keeps_nothing() -> None:
+    asker = make_asker(per_minute=3)
+
+    rows = [{"sku": f"T-{number}"} for number in range(3)]
+    assert asker.post("items/bulk", {"rows": rows[:2]}).json()["done"] == 2
+    problem(asker.post("items/bulk", {"rows": rows[1:]}), 429, "too_many_requests")
+    assert sorted(Item.objects.values_list("sku", flat=True)) == ["T-0", "T-1"]
+    problem(asker.post("consents/bulk", {"rows": [{}] * 3 + [{}]}), 413, "more_than_a_minute")
+    assert asker.post("consents/bulk", {"rows": [{}] * 2})["RateLimit"].split(";")[1] == "r=0"
+
+
+def test_an_answer_that_is_given_again_holds_nothing() -> None:
+    asker = make_asker(per_minute=10)
+    rows = {"rows": [{"sku": f"T-{number}"} for number in range(4)]}
+
+    answers = [asker.post("items/bulk", rows, Idempotency_Key="k-1") for _ in range(2)]
+    assert [answer["RateLimit"].split(";")[1] for answer in answers] == ["r=6", "r=5"]
+    assert answers[1]["Idempotency-Replayed"] == "true"
+
+
 def test_without_redis_nothing_is_counted_and_the_api_goes_on(settings: Settings) -> None:
     asker = make_asker()
     settings.REDIS_URL, settings.API_PER_MINUTE = "redis://127.0.0.1:1/0", 1

@@ -1,17 +1,20 @@
 """Events in the API's own form: durable when answered, told one by one, pushed back when too much waits."""
 
 import gzip
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
 import pytest
 import redis
 from django.conf import settings as django_settings
+from django.db import connection
 
 from apps.data.events.consuming import Consumer
 from apps.data.events.models import Event
 from apps.data.events.recording import schemas
-from apps.data.events.stream import STREAM, group_ensure
+from apps.data.events.stream import STREAM, group_ensure, stream_look
 from apps.foundation.accounts.api_clients import client_update
 from apps.foundation.accounts.api_keys import keys_forget
 from tests.factories import known_by, make_profile, make_user
@@ -136,6 +139,73 @@ def test_clients_of_one_shop_mean_the_same_person_by_a_number() -> None:
     assert sorted(Event.objects.values_list("profile_id", "source")) == sorted(
         (person.pk, one.client_source) for one in (web, app)
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        ("/api/v1/events", 202, lambda ids: {"events": [{**VIEWED, "id": one} for one in ids]}),
+        ("/api/v1/events", 202, lambda ids: [{**VIEWED, "id": one} for one in ids]),
+        ("/v1/batch", 200, lambda ids: {"batch": [{"event": "a", "userId": "u", "messageId": one} for one in ids]}),
+        ("/v1/import", 200, lambda ids: {"batch": [{"event": "a", "userId": "u", "messageId": one} for one in ids]}),
+    ],
+)
+def test_a_limit_counts_the_events_of_a_batch(
+    stream: "redis.Redis", path: str, status: int, body: Callable[[Sequence[str]], Any]
+) -> None:
+    asker = make_asker("events:write", per_minute=10)
+
+    first = asker.ask("POST", path, body(list("abcdef")))
+    assert (first.status_code, first["RateLimit"].split(";")[1]) == (status, "r=4")
+    refused = asker.ask("POST", path, body(list("ghijk")))
+    said = problem(refused, 429, "too_many_requests")
+    assert "counts as 5, and 3 of the 10" in said["detail"]  # itself it counted as one
+    assert refused["RateLimit-Policy"] == '"events:write";q=10;w=60'
+    assert refused["RateLimit"].split(";")[1] == "r=3"
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert asker.ask("POST", path, body(list("ghi"))).status_code == status
+    assert asker.ask("POST", path, body(["j"])).status_code == 429
+    assert (take().events, Event.objects.count()) == (9, 9)
+
+
+@pytest.mark.parametrize(("path", "name"), [("/api/v1/events", "events"), ("/v1/batch", "batch")])
+def test_what_no_minute_has_room_for_is_not_to_be_sent_again(stream: "redis.Redis", path: str, name: str) -> None:
+    asker = make_asker("events:write", per_minute=3)
+    told = {"name": "a", "event": "a", "userId": "u"} if name == "batch" else VIEWED
+
+    answer = asker.ask("POST", path, {name: [told] * 4})
+    problem(answer, 413, "more_than_a_minute")
+    assert "Retry-After" not in answer
+    assert stream.xlen(STREAM) == 0
+
+
+def test_events_that_are_wrong_count_too() -> None:
+    asker = make_asker("events:write", per_minute=10)
+
+    assert asker.post("events", {"events": [VIEWED, {"name": ""}, 7]})["RateLimit"].split(";")[1] == "r=7"
+    assert asker.post("events", {"events": [{"name": ""}] * 4}).status_code == 422
+    assert asker.post("events", VIEWED)["RateLimit"].split(";")[1] == "r=2"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_batches_at_once_come_to_the_limit_and_not_beyond(stream: "redis.Redis") -> None:
+    asker = make_asker(kind="event_source", per_minute=100)
+    told = [{"event": "a", "userId": "u"}] * 10
+    with ThreadPoolExecutor(6) as threads:
+
+        def send(_: int) -> int:
+            try:
+                return int(as_segment(asker, "batch", {"batch": told}).status_code)
+            finally:
+                connection.close()
+
+        statuses = list(threads.map(send, range(24)))
+
+    accepted = statuses.count(200)
+    assert statuses.count(429) == 24 - accepted
+    # Each that was refused counted as one, so that the tenth may not have fitted any more; an eleventh never does.
+    assert 9 <= accepted <= 10
+    assert stream_look().events == accepted * 10
 
 
 # --- as Segment's libraries send them: test_segment.py has the libraries themselves ---

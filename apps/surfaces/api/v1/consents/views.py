@@ -78,7 +78,7 @@ class ConsentsBulkView(ApiView):
     @extend_schema(operation_id="consents_record_many", request=serializers.ChoiceRows, responses=BulkResult)
     def post(self, request: Request) -> Response:
         """Record up to 500 choices, each by itself and as for one person: 201 where it is news, 200 where it held."""
-        rows = rows_read(request.data)
+        rows = rows_read(self)
 
         def put(row: Any) -> tuple[int, str]:
             said = read(serializers.PersonsChoice, row)

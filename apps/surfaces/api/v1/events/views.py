@@ -16,6 +16,7 @@ from apps.data.events.errors import TooLarge
 from apps.data.events.sources import SCOPE, source_of
 from apps.foundation.accounts.contracts import Caller
 from apps.foundation.core.errors import Invalid
+from apps.surfaces.api.access import Counting
 from apps.surfaces.api.problems import Problem, problem_body
 from apps.surfaces.api.schema import operation_declare
 from apps.surfaces.api.slim import slim
@@ -26,11 +27,11 @@ _TAKEN: Final = {"status": 202}
 
 
 @slim(scope=SCOPE)
-def events_take(request: HttpRequest, caller: Caller) -> HttpResponse:
+def events_take(request: HttpRequest, caller: Caller, counting: Counting) -> HttpResponse:
     """One event, or several as `{"events": […]}`: those that are good are taken, the others told."""
     if (request.content_type or "").lower() != "application/json":
         raise Problem(415, "media_type_wrong", "Send the body as application/json")
-    taken = body_accept(source=source_of(caller), shape="own", body=body_of(request))
+    taken = body_accept(source=source_of(caller), shape="own", body=body_of(request), holds=counting.holds)
     return HttpResponse(_results(taken), status=202, content_type="application/json")
 
 
@@ -45,11 +46,12 @@ def _write_key(request: HttpRequest) -> str:
 
 
 @slim(scope=SCOPE, write_key=_write_key)
-def segment_take(request: HttpRequest, caller: Caller, call: str) -> HttpResponse:
+def segment_take(request: HttpRequest, caller: Caller, counting: Counting, call: str) -> HttpResponse:
     """What Segment's libraries send, answered as Segment does."""
     kind = "" if call in ("batch", "import") else call
     try:
-        body_accept(source=source_of(caller), shape="segment", kind=kind, body=body_of(request))
+        body, source = body_of(request), source_of(caller)
+        body_accept(source=source, shape="segment", kind=kind, body=body, holds=counting.holds)
     except Invalid as error:  # 400 as Segment has it: its libraries send again what gets another answer
         raise Problem(400, error.code, error.message, more={"errors": error.extra.get("problems", [])}) from None
     return HttpResponse(_SUCCESS, content_type="application/json")

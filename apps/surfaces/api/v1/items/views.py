@@ -87,7 +87,7 @@ class ItemsBulkView(ApiView):
             item, new = item_put(sku=fields.pop("sku"), fields=fields)
             return 201 if new else 200, str(item.pk)
 
-        return Response(rows_do(rows_read(request.data), put))
+        return Response(rows_do(rows_read(self), put))
 
 
 class ItemView(PatchView):

@@ -122,7 +122,7 @@ class ProfilesBulkView(ApiView):
             profile_id, new = _tell(row, self.caller)
             return 201 if new else 200, str(profile_id)
 
-        return Response(rows_do(rows_read(request.data), put))
+        return Response(rows_do(rows_read(self), put))
 
 
 class IdentifiersBulkView(ApiView):
@@ -141,7 +141,7 @@ class IdentifiersBulkView(ApiView):
             told = _told(said, self.caller)
             return 201, str(identifier_add(profile_id=profile_id, told=told, source=self.caller.source))
 
-        return Response(rows_do(rows_read(request.data), put))
+        return Response(rows_do(rows_read(self), put))
 
 
 class ProfilesLookupView(ApiView):

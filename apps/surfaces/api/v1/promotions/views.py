@@ -79,7 +79,7 @@ class PromotionsBulkView(ApiView):
             promotion, new = _put(row)
             return 201 if new else 200, str(promotion.pk)
 
-        return Response(rows_do(rows_read(request.data), put))
+        return Response(rows_do(rows_read(self), put))
 
 
 class PromotionView(PatchView):

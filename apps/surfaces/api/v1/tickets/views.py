@@ -76,7 +76,7 @@ class TicketsBulkView(ApiView):
             ticket, new = _put(read(serializers.TicketPut, row), self.caller.source)
             return 201 if new else 200, str(ticket.pk)
 
-        return Response(rows_do(rows_read(request.data), put))
+        return Response(rows_do(rows_read(self), put))
 
 
 def _put(said: dict[str, Any], source: str) -> tuple[models.Ticket, bool]:
