@@ -5,11 +5,11 @@ Outlook reads what stands in conditional comments and others don't, so both read
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import unescape
-from typing import Final
+from typing import Final, NamedTuple
 
 from .links import link_fault
 
@@ -40,6 +40,7 @@ _URLS: Final = frozenset(
 )  # fmt: skip
 _META: Final = frozenset({"content-type", "x-ua-compatible"})
 _RAW: Final = frozenset({"style", "title", "xml"})
+_KNOWN_MAX: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,16 @@ def text_look(text: str, *, hosts: Collection[str] | None, links: Collection[str
     return faults
 
 
+class _Tag(NamedTuple):
+    """A tag as it was read: where it ends, its name, whether it closes and whether something may stand in it."""
+
+    size: int
+    name: str
+    closes: bool
+    holds: bool
+    faults: Sequence[tuple[str, str]]
+
+
 def _read(html: str, looked: Looked, rules: _Rules, reading: str) -> list[str]:
     """Go through the tags of one reading; the text between them."""
 
@@ -95,11 +106,11 @@ def _read(html: str, looked: Looked, rules: _Rules, reading: str) -> list[str]:
         if entry not in looked.faults and (entry[0], mend) not in looked.faults:
             looked.faults.append(entry)
 
+    known = _tags_known(rules)
     words: list[str] = []
     open_: list[str] = []
-    at = 0
+    at, begin = 0, html.find("<")
     while True:
-        begin = html.find("<", at)
         text = html[at:] if begin < 0 else html[at:begin]
         if not open_ or open_[-1] not in _RAW:
             words.append(text)
@@ -108,35 +119,56 @@ def _read(html: str, looked: Looked, rules: _Rules, reading: str) -> list[str]:
                 fault(token, mend)
         if begin < 0:
             break
-        found = _TAG.match(html, begin)
-        if found is None:
-            fault(html[begin : begin + 40], "is no whole tag: the HTML would be broken")
-            at = begin + 1
-            continue
-        at = found.end()
-        comment, close, name, attributes, empty = found.groups()
-        if name:
-            name = name.lower()
-            for token, mend in _tag(name, attributes, rules):
-                fault(token, mend)
-            if name not in _VOID and not empty:
-                open_.append(name)
-        elif close:
-            close = close.lower()
-            if close not in open_:
-                fault(found[0], "closes what is not open: the HTML would be broken")
+        after = html.find("<", begin + 1)
+        piece = html[begin:] if after < 0 else html[begin:after]
+        tag = known.get(piece)
+        if tag is None:
+            found = _TAG.match(html, begin)
+            if found is None:
+                fault(html[begin : begin + 40], "is no whole tag: the HTML would be broken")
+                at, begin = begin + 1, after
                 continue
-            while (inner := open_.pop()) != close:
-                fault(f"<{inner}>", f"is not closed before </{close}>: the HTML would be broken")
-        elif comment and "<!--" in comment:
-            fault("<!--", "stands in another comment")
+            tag = _tag_read(found, rules)
+            if tag.size <= len(piece):  # the rest of the message doesn't matter to it
+                if len(known) >= _KNOWN_MAX:
+                    known.clear()
+                known[piece] = tag
+        at = begin + tag.size
+        opening, begin = begin, after if tag.size <= len(piece) else html.find("<", at)
+        for token, mend in tag.faults:
+            fault(token, mend)
+        if tag.closes:
+            if tag.name not in open_:
+                fault(html[opening:at], "closes what is not open: the HTML would be broken")
+                continue
+            while (inner := open_.pop()) != tag.name:
+                fault(f"<{inner}>", f"is not closed before </{tag.name}>: the HTML would be broken")
+        elif tag.holds:
+            open_.append(tag.name)
     for name in open_:
         fault(f"<{name}>", "is not closed: the HTML would be broken")
     return words
 
 
-@lru_cache(maxsize=8192)  # the same few tags make up most of a message, and of all its trial renders
-def _tag(tag: str, attributes: str, rules: _Rules) -> list[tuple[str, str]]:
+@lru_cache(maxsize=4)
+def _tags_known(rules: _Rules) -> dict[str, _Tag]:
+    """Tags by themselves and what follows up to the next: the same few make up all trial renders of a message."""
+    return {}
+
+
+def _tag_read(found: re.Match[str], rules: _Rules) -> _Tag:
+    comment, close, name, attributes, empty = found.groups()
+    size = found.end() - found.start()
+    if name:
+        name = name.lower()
+        return _Tag(size, name, False, name not in _VOID and not empty, _tag_faults(name, attributes, rules))
+    if close:
+        return _Tag(size, close.lower(), True, False, ())
+    faults = [("<!--", "stands in another comment")] if comment and "<!--" in comment else []
+    return _Tag(size, "", False, False, faults)
+
+
+def _tag_faults(tag: str, attributes: str, rules: _Rules) -> list[tuple[str, str]]:
     faults: list[tuple[str, str]] = []
     if tag in _ACTING:
         faults.append((f"<{tag}>", "may not be in a message"))
