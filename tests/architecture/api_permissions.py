@@ -68,6 +68,7 @@ ENDPOINTS: dict[str, dict[str, str]] = {
     "api/v1/runs/<int:run_id>": {"get": "playbooks:read"},
     "api/v1/runs/<int:run_id>/pause": {"post": "runs:write"},
     "api/v1/runs/<int:run_id>/resume": {"post": "runs:write"},
+    "api/v1/runs/<int:run_id>/pace": {"post": "runs:write"},
     "api/v1/runs/<int:run_id>/cancel": {"post": "runs:write"},
     "api/v1/promotions": {"get": "promotions:read", "post": "promotions:write"},
     "api/v1/promotions/bulk": {"post": "promotions:write"},

@@ -82,7 +82,7 @@ def run_counts(run_id: int) -> RunCounts:
             states[state or State.QUEUED] += count
             if state in GONE_OUT:
                 by_tier[tier] += count
-    dispatch_state = Dispatch.objects.filter(run_id=run_id).values_list("state", flat=True).first()
+    dispatch = Dispatch.objects.filter(run_id=run_id).only("state", "per_minute").first()
     return RunCounts(
         planned=sum(row[4] for row in rows),
         withheld=dict(withheld),
@@ -93,7 +93,8 @@ def run_counts(run_id: int) -> RunCounts:
         uncertain=states[State.UNCERTAIN],
         cancelled=states[State.CANCELLED],
         by_tier=dict(by_tier),
-        state=dispatch_state or "",
+        state=dispatch.state if dispatch else "",
+        per_minute=dispatch.per_minute if dispatch else None,
     )
 
 

@@ -105,6 +105,11 @@ def test_a_run_is_held_and_cancelled() -> None:
     make_message(run)
     assert asker.post(f"runs/{run.pk}/pause").json()["sending"] == "paused"
     assert asker.post(f"runs/{run.pk}/resume").json()["sending"] == "active"
+    assert asker.post(f"runs/{run.pk}/pace", {"per_minute": 600}).json()["per_minute"] == 600
+    problem(asker.post(f"runs/{run.pk}/pace", {"per_minute": 0}), 422, "per_minute")
+    problem(asker.post(f"runs/{run.pk}/pace", {}), 422, "content_wrong")
+    assert asker.get(f"runs/{run.pk}").json()["per_minute"] == Dispatch.objects.get().per_minute == 600
+    assert asker.post(f"runs/{run.pk}/pace", {"per_minute": None}).json()["per_minute"] is None
     told = asker.post(f"runs/{run.pk}/cancel").json()
     assert (told["state"], told["sending"]) == ("cancelled", "cancelled")
     problem(asker.post(f"runs/{run.pk}/resume"), 409, "dispatch_cancelled")
@@ -172,6 +177,7 @@ def test_what_is_beyond_its_brands_is_not_there() -> None:
         problem(asker.get(address), 404, "not_found")
     for order in ("pause", "resume", "cancel"):
         problem(asker.post(f"runs/{hidden.pk}/{order}"), 404, "not_found")
+    problem(asker.post(f"runs/{hidden.pk}/pace", {"per_minute": 1}), 404, "not_found")
     problem(asker.post("runs", {"playbook": others.code, "occasion": "two"}), 404, "playbook_unknown")
     wanted = {"playbook": others.code, "profile": make_profile().pk, "occasion": "x"}
     problem(asker.post("journeys", wanted), 404, "playbook_unknown")

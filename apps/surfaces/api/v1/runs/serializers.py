@@ -47,7 +47,16 @@ class RunWhole(Run):
     """A run with its figures."""
 
     sending = serializers.CharField(help_text="active, paused, cancelled; empty while nothing is to be sent yet")
+    per_minute = serializers.IntegerField(allow_null=True, help_text="its pace; null for as fast as it goes")
     figures = Figures()
+
+
+class Pace(Strict):
+    """How fast a run goes out."""
+
+    per_minute = serializers.IntegerField(
+        allow_null=True, help_text="messages a minute at most, from 1 on; null for as fast as it goes"
+    )
 
 
 class RunPage(serializers.Serializer[object]):

@@ -19,7 +19,7 @@ from apps.surfaces.api.reaching import playbooks_within, run_reached, runs_withi
 from apps.surfaces.api.schema import CURSOR, LIMIT
 from apps.surfaces.api.serializers import read
 from apps.surfaces.api.views import ApiView
-from apps.surfaces.console.services import run_pause, run_resume
+from apps.surfaces.console.services import run_pause, run_resume, run_throttle
 
 from . import serializers
 
@@ -29,6 +29,7 @@ _RUN = OpenApiExample(
 _JOURNEY = OpenApiExample(
     "After an order", value={"playbook": "thanks", "profile": 1, "occasion": "order-1007"}, request_only=True
 )
+_PACE = OpenApiExample("Ten in a second", value={"per_minute": 600}, request_only=True)
 
 
 def _by_code(caller: Caller, code: str) -> models.Playbook:
@@ -50,7 +51,8 @@ def _shown(run: models.Run) -> Response:
         "cancelled": counts.cancelled,
         "tiers": counts.by_tier,
     }
-    return Response({**serializers.Run(run).data, "sending": counts.state, "figures": figures})
+    sending = {"sending": counts.state, "per_minute": counts.per_minute}
+    return Response({**serializers.Run(run).data, **sending, "figures": figures})
 
 
 class RunsView(ApiView):
@@ -144,6 +146,21 @@ class RunResumeView(_OrderView):
     def post(self, request: Request, run_id: int) -> Response:
         """Let a held run go on."""
         return self._done(run_id)
+
+
+class RunPaceView(ApiView):
+    """How fast a run goes out."""
+
+    scopes = {"post": "runs:write"}
+    sees = (models.Run,)
+
+    @extend_schema(operation_id="runs_pace", request=serializers.Pace, responses=serializers.RunWhole, examples=[_PACE])
+    def post(self, request: Request, run_id: int) -> Response:
+        """Let at most so many messages of a run out in a minute, from the next claim on."""
+        said = read(serializers.Pace, request.data)
+        run = run_reached(self.caller, run_id)
+        run_throttle(run_id=run.pk, per_minute=said["per_minute"], by=self.owner)
+        return _shown(run)
 
 
 class RunCancelView(_OrderView):
