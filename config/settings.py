@@ -146,6 +146,7 @@ LANGUAGE_CODE = "en"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGES = languages_read(LOCALE_PATHS[0])
 """Of the customers' pages: English, and each that has a folder in `locale`. Staff's pages are in English."""
+FORMAT_MODULE_PATH = "config.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 

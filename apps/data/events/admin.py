@@ -16,6 +16,7 @@ from apps.foundation.accounts.models import User
 from apps.foundation.accounts.saving import ServiceAdmin, ServiceForm
 from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.errors import DomainError
+from apps.foundation.core.money import price_text
 
 from .models import DeadLetter, Event, EventSchema, Order, OrderLine, UnknownName
 from .replaying import letters_replay
@@ -26,7 +27,7 @@ class OrderLineInline(TabularInline):
     """The lines of an order."""
 
     model = OrderLine
-    fields = ("number", "item", "quantity", "unit_price", "is_purchase")
+    fields = ("number", "item", "quantity", "price_shown", "is_purchase")
     readonly_fields = fields
     ordering = ("number",)
     extra = 0
@@ -34,7 +35,11 @@ class OrderLineInline(TabularInline):
     can_delete = False
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).select_related("item")
+        return super().get_queryset(request).select_related("item", "order")
+
+    @admin.display(description="Unit price")
+    def price_shown(self, line: OrderLine) -> str:
+        return price_text(line.unit_price, line.order.currency)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -47,19 +52,32 @@ class OrderLineInline(TabularInline):
 class OrderAdmin(ReadOnlyAdmin):
     """Orders, newest first."""
 
-    list_display = ("external_id", "source", "status", "profile", "placed_at", "revenue", "currency", "country")
+    empty_text = (
+        "Orders come over the API, from your shop's webhooks, or from a file. Popularity, lifetime value and "
+        "“bought together” are made of them."
+    )
+    list_display = ("external_id", "source", "status", "profile", "placed_at", "revenue_shown", "country")
     list_filter = ("status",)
     list_select_related = ("profile",)
     search_fields = ("=external_id", "=profile__id")
     search_help_text = "order number or profile number"
     ordering = ("-placed_at", "-id")
+    exclude = ("revenue", "currency")
+    readonly_fields = ("revenue_shown",)
     inlines = (OrderLineInline,)
+
+    @admin.display(description="Revenue", ordering="revenue")
+    def revenue_shown(self, order: Order) -> str:
+        return price_text(order.revenue, order.currency)
 
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
     """Events, newest first."""
 
+    empty_text = (
+        "What people do comes in by “POST /api/v1/events”, or from Segment's libraries with only the host changed."
+    )
     list_display = ("name", "profile", "occurred_at", "recorded_at", "source", "faulty", "message_id")
     list_select_related = ("profile",)
     search_fields = ("=message_id", "=profile__id")
@@ -132,6 +150,7 @@ class EventSchemaForm(ServiceForm):
 class EventSchemaAdmin(ServiceAdmin):
     """What events look like, by name."""
 
+    empty_text = "A schema says what an event is called, by which other names it comes, and which properties it has."
     form = EventSchemaForm
     list_display = ("name", "also", "on_fault", "purpose", "owner", "updated_at")
     list_filter = ("on_fault",)
@@ -183,6 +202,10 @@ class EventSchemaAdmin(ServiceAdmin):
 class UnknownNameAdmin(ReadOnlyAdmin):
     """What was sent under names that no schema has."""
 
+    empty_text = (
+        "Names of events that no schema has are kept and counted here, so that you can give them a schema or make "
+        "them another name of one."
+    )
     list_display = ("name", "property_shown", "source", "count", "first_at", "last_at")
     list_filter = ("source",)
     search_fields = ("name", "property")
@@ -197,6 +220,10 @@ class UnknownNameAdmin(ReadOnlyAdmin):
 class DeadLetterAdmin(ReadOnlyAdmin):
     """What could not become an event, and why; never what was in it."""
 
+    empty_text = (
+        "Everything that came in could be written down. What could not would be kept here with its reason, and "
+        "could be tried again."
+    )
     list_display = ("failed_at", "reason", "name", "source", "problem", "tries")
     list_filter = ("reason", "source")
     search_fields = ("=message_id", "=name")

@@ -34,6 +34,10 @@ _TONE = {"done": "finished", "failed": "failed", "stopped": "paused"}
 class ImportAdmin(ModelAdmin):
     """Files that came in."""
 
+    empty_text = (
+        "Bring people in by a file: columns are mapped, every row is checked, and what is wrong with a row is told "
+        "before anything is saved."
+    )
     list_display = ("file_name", "kind", "state_shown", "read", "lines", "created_by", "created_at")
     list_filter = ("state", "kind")
     list_select_related = ("created_by",)

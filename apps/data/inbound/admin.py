@@ -23,6 +23,10 @@ def _may_change(request: HttpRequest) -> bool:
 class InboundSystemAdmin(ReadOnlyAdmin):
     """Who tells us things."""
 
+    empty_text = (
+        "A shop, a help desk or a consent platform that tells Tessera what happens there is set up by “manage.py "
+        "inbound_system”, and its state is seen here."
+    )
     list_display = (
         "code", "standing", "taken", "set_aside", "hit_rate", "good_at", "last_at", "due_at", "last_problem",
     )  # fmt: skip
@@ -72,6 +76,7 @@ class InboundSystemAdmin(ReadOnlyAdmin):
 class InboundLetterAdmin(ReadOnlyAdmin):
     """What other systems told and could not be taken, and why."""
 
+    empty_text = "What a system sent and could not be taken is kept here with the reason, and can be tried again."
     list_display = ("received_at", "system", "topic", "reason", "problem", "tries")
     list_filter = ("system", "reason")
     ordering = ("-received_at",)

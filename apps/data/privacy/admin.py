@@ -50,6 +50,10 @@ class DueFilter(admin.SimpleListFilter):
 class RightsRequestAdmin(ModelAdmin):
     """What people ask of their rights: those whose clock runs first, the most urgent on top."""
 
+    empty_text = (
+        "What people ask for by law is listed here with its deadline: what is known of them, its correction, its "
+        "erasure."
+    )
     list_display = ("what", "person", "due", "state_shown", "asked_by", "asked_at")
     list_display_links = ("what",)
     list_filter = (DueFilter, "kind", "state")

@@ -74,6 +74,7 @@ class ProfileAdmin(ReadOnlyAdmin):
     It comes by POST and leads to numbers, so that no address gets into the address of a page.
     """
 
+    empty_text = "People come in by a file, over the API, by events of your site, or by a sign-up form."
     list_display = ("number", "first_name", "last_name", "country", "language", "source", "updated_at", "page")
     list_display_links = ("number",)
     list_filter = ("language",)

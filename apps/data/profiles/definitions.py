@@ -34,6 +34,10 @@ _MOVING = {
 class AttributeDefinitionAdmin(OwnedAdmin, ServiceAdmin):
     """What is known of people beside name and address: each attribute's type, label and whether it is sensitive."""
 
+    empty_text = (
+        "Define what you know of people beside name and address: its type, what stands where it is missing, "
+        "whether it is sensitive. What comes in undefined is listed above."
+    )
     form = DefinitionForm
     list_display = ("name", "label", "kind", "marks", "came_in", "owner")
     list_select_related = ("owner",)

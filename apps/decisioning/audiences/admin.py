@@ -42,6 +42,10 @@ _KNOWN = ("code", "owner", "created_at", "updated_at")
 class AudienceAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
     """Rules with a name."""
 
+    empty_text = (
+        "An audience is a rule about people: what they bought, did, agreed to. Build one, and see at once how many "
+        "it takes in."
+    )
     form = AudienceForm
     list_display = ("name", "reading", "owner", "updated_at")
     list_select_related = ("owner",)

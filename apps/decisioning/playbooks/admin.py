@@ -123,6 +123,10 @@ def _languages_said(codes: Sequence[str]) -> str:
 class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
     """Playbooks: edited here, and moved on by the buttons above the form."""
 
+    empty_text = (
+        "A playbook says when, to whom and what: its trigger, its audience, its template and blocks. Begin with a "
+        "ready-made one, or with an empty page."
+    )
     form = PlaybookForm
     list_display = ("name", "newest_shown", "published_shown", "trigger", "audience", "owner", "updated_at")
     list_select_related = ("published", "audience", "owner")

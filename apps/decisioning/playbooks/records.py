@@ -22,6 +22,7 @@ from .steps import message_spec, message_steps
 class PlaybookVersionAdmin(ReadOnlyAdmin):
     """Versions as they were handed in: what was agreed to, readable."""
 
+    empty_text = "Each time a playbook is handed in, what it says is put down as a version, which stays as it is."
     list_display = ("__str__", "state_shown", "created_by", "created_at", "published_by", "published_at")
     list_select_related = ("playbook", "created_by", "published_by")
     list_filter = ("state",)
@@ -75,6 +76,10 @@ class PlaybookVersionAdmin(ReadOnlyAdmin):
 class RunAdmin(ReadOnlyAdmin):
     """Runs; the page that shows what came of them is the console's."""
 
+    empty_text = (
+        "A run is one occasion on which a playbook goes out. Publish a playbook, then start it by hand, by its "
+        "schedule or over the API."
+    )
     list_display = ("__str__", "state", "trigger", "people", "started_by", "created_at", "page")
     list_select_related = ("playbook", "started_by")
     list_filter = ("state", "trigger")

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from apps.decisioning.content.admin.saving import FIT, ServiceAdmin
 from apps.foundation.core.clock import now
@@ -18,11 +18,15 @@ from .models import EditorialPicks
 class EditorialPicksAdmin(GovernedAdmin, ServiceAdmin):
     """Items that staff picked: what the source *editorial* of a tier shows."""
 
+    empty_text = (
+        "Pick items by hand, best first: the new season on the home page, gifts in December. In a playbook, give a "
+        "tier the source “editorial”: it shows them wherever enough of them can be shown; else the tier below "
+        "answers."
+    )
     form = PicksForm
     list_display = ("name", "where_shown", "who_shown", "items_counted", "validity_shown", "owner", "updated_at")
     list_select_related = ("owner", "brand")
     list_filter = (("brand", admin.RelatedOnlyFieldListFilter),)
-    list_before_template = "recommendations/picks_none.html"
     search_fields = ("name", "placement", "category")
     search_help_text = "name, place or category"
 
@@ -37,12 +41,6 @@ class EditorialPicksAdmin(GovernedAdmin, ServiceAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: EditorialPicks | None = None) -> Any:
         return ("items_shown",)
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The list; while there is none, what picks are for stands above it."""
-        context = {**(extra_context or {}), "no_picks": not EditorialPicks.objects.exists()}
-        answer: HttpResponse = super().changelist_view(request, context)
-        return answer
 
     @admin.display(description="Where", ordering="placement")
     def where_shown(self, picks: EditorialPicks) -> str:

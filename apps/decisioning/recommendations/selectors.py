@@ -2,7 +2,6 @@
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_HALF_UP, Decimal
 from itertools import islice
 from threading import Lock
 from typing import Any, Final
@@ -11,6 +10,7 @@ from apps.data.catalog.models import Item
 from apps.data.inbound.live import LiveSaid, live_items
 from apps.foundation.core.caches import Cache
 from apps.foundation.core.errors import Invalid, NotFound
+from apps.foundation.core.money import price_text
 from apps.foundation.core.text import is_blank
 
 from .contracts import ANYWHERE, NOT_OFFERED, OUT_OF_STOCK, Candidate, ItemCard, PersonTaste, ShownAt
@@ -19,9 +19,6 @@ from .rankers import RANKERS, Asked, SetInMemory
 
 _SETS_IN_MEMORY = 3
 _SPARE = 4  # candidates kept for each place: some are out of stock
-_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
-_WITHOUT_MINOR = frozenset({"JPY", "KRW", "ISK", "CLP", "VND", "XAF", "XOF"})
-
 
 _sets: OrderedDict[int, SetInMemory] = OrderedDict()
 _sets_lock = Lock()
@@ -103,17 +100,6 @@ def recommendations_for(
         }
         for profile_id, by_source in found.items()
     }
-
-
-def price_text(price: Decimal | None, currency: str) -> str:
-    """A price for people, the same in every locale: "£4.25", "$1,200.00", "12.50 CHF"; "" where none is known."""
-    if price is None:
-        return ""
-    step = Decimal(1) if currency in _WITHOUT_MINOR else Decimal("0.01")
-    text = f"{price.quantize(step, ROUND_HALF_UP):,}"
-    if currency in _SIGNS:
-        return f"{_SIGNS[currency]}{text}"
-    return f"{text} {currency}".strip()
 
 
 def _set_load(set_id: int) -> SetInMemory:

@@ -101,6 +101,10 @@ class MessageEventInline(TabularInline):
 class MessageEventAdmin(ReadOnlyAdmin):
     """What came back of messages, as it was heard, the newest first."""
 
+    empty_text = (
+        "What mail servers and providers report, and what people open and follow, is listed here as it comes back: "
+        "deliveries, bounces, complaints, clicks."
+    )
     list_display = ("occurred_at", "kind", "bounce", "reason", "code", "machine", "link", "message_page")
     list_filter = ("kind", "bounce")
     search_fields = ("id",)
@@ -144,6 +148,10 @@ class MessageEventAdmin(ReadOnlyAdmin):
 class MessageAdmin(ReadOnlyAdmin):
     """The ledger, newest first (ids sort by time)."""
 
+    empty_text = (
+        "Each message of a run appears here with its state, from the moment it is decided until it is sent, "
+        "withheld or failed. Start a run from a published playbook."
+    )
     list_display = ("id", "dispatch", "profile_number", "state", "reason", "attempts", "sending_at", "as_sent")
     list_filter = ("state", ReasonFilter)
     list_select_related = ("dispatch",)
@@ -200,6 +208,9 @@ class MessageAdmin(ReadOnlyAdmin):
 class DispatchAdmin(ReadOnlyAdmin):
     """The runs as delivery knows them, and their orders."""
 
+    empty_text = (
+        "A run whose messages are to be handed over has its controls here. Start a run from a published playbook."
+    )
     list_display = ("label", "state", "purpose", "channel", "not_after", "created_at", "run_page")
     list_filter = ("state", "channel")
     search_fields = ("label",)

@@ -60,6 +60,10 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
 class WebhookEndpointAdmin(ModelAdmin):
     """Where news goes."""
 
+    empty_text = (
+        "An endpoint is an address of another system that is told what happens here: messages sent, consent "
+        "changed, work approved. Each call is signed."
+    )
     form = EndpointForm
     list_display = ("name", "url", "kinds_shown", "standing", "waiting")
     list_filter = ("active",)
@@ -141,6 +145,9 @@ class WebhookEndpointAdmin(ModelAdmin):
 class WebhookDeliveryAdmin(ReadOnlyAdmin):
     """What was told to whom, and what came of it."""
 
+    empty_text = (
+        "Each call to an endpoint is listed here, with its answer and when it is tried again. Add an endpoint first."
+    )
     list_display = ("kind", "endpoint", "created", "state", "attempts", "status", "error", "next_shown")
     list_filter = ("state", "endpoint")
     list_select_related = ("event", "endpoint")

@@ -116,6 +116,7 @@ def _with_scopes(form: type[forms.Form]) -> type[forms.Form]:
 class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Accounts and roles. Nobody can change their own rights here, and no form makes a superuser."""
 
+    empty_text = "Members of staff who may sign in, each with a role."
     form = PersonForm
     add_form = PersonAddForm
     change_password_form = AdminPasswordChangeForm

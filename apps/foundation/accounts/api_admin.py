@@ -97,6 +97,10 @@ def _reach_field(reach: Reach) -> forms.MultipleChoiceField:
 class ApiClientAdmin(ServiceAdmin):
     """Systems that use the API."""
 
+    empty_text = (
+        "A client is another system that may use the API. It gets a key, which is shown once, for what it needs "
+        "and nothing more."
+    )
     list_display = ("name", "code", "kind", "owner", "keys_shown", "last_used", "active")
     list_filter = ("active", "kind")
     list_select_related = ("owner",)

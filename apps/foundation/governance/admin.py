@@ -81,6 +81,7 @@ class WaitsForMe(admin.SimpleListFilter):
 class ReviewAdmin(ReadOnlyAdmin):
     """Reviews, those that wait first."""
 
+    empty_text = "Work that is handed in for approval appears here, with what would go out and who has to agree."
     list_display = ("subject_label", "state_shown", "waits_for", "requested_by", "requested_at")
     list_filter = (WaitsForMe, "state")
     search_fields = ("subject_label", "note", "digest")
@@ -180,6 +181,7 @@ class RequestWanted(admin.SimpleListFilter):
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what. Append-only, in the database too."""
 
+    empty_text = "Who did what, and when, is put down here for good."
     list_display = ("at", "actor", "action", "object_label", "request_shown")
     list_filter = (
         ("at", RangeDateTimeFilter),
@@ -277,6 +279,7 @@ class PathForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run
 class ApprovalPathAdmin(GovernedAdmin, ModelAdmin):
     """Who must agree to what. Reviews that are open keep the path they were asked with."""
 
+    empty_text = "An approval path says who has to agree to what: everything by the brand, offers also by the law."
     form = PathForm
     list_display = ("name", "kind_shown", "tag_shown", "steps_shown", "active", "updated_at")
     list_select_related = ("kind",)

@@ -32,6 +32,7 @@ PLOT_HEIGHT = 96
 class SignUpFormAdmin(ServiceAdmin):
     """What people sign up by."""
 
+    empty_text = "A form by which people sign up on your site: whom it asks for what, and whether they confirm by mail."
     form = SignUpFormForm
     list_display = ("name", "code", "brand", "active", "asked_shown", "done_shown", "share_shown", "updated_at")
     list_filter = ("active",)
@@ -124,6 +125,9 @@ class SignUpFormAdmin(ServiceAdmin):
 class SurveyAdmin(ServiceAdmin):
     """One to three questions after a sign-up, or in a welcome mail."""
 
+    empty_text = (
+        "A survey asks a few questions after somebody signed up; their answers become attributes that rules can read."
+    )
     form = SurveyForm
     list_display = ("name", "code", "questions_shown", "replies_shown", "updated_at")
     search_fields = ("name", "code")
@@ -190,6 +194,7 @@ class SurveyAdmin(ServiceAdmin):
 class SignUpAdmin(ReadOnlyAdmin):
     """Who signed up, and where from. The address is on the profile, for those who may see it."""
 
+    empty_text = "Who signs up by a form appears here, with where they came from and whether they confirmed."
     list_display = ("created_at", "form", "profile", "source_shown", "device", "state", "done_at")
     list_filter = ("state", "form", "device")
     list_select_related = ("form", "profile")

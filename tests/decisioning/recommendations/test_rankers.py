@@ -190,7 +190,7 @@ def test_the_list_teaches_while_there_is_none_and_the_form_makes_one(client: Cli
     make_items("a", "b")
     client.force_login(make_user("publisher"))
     page = client.get("/admin/recommendations/editorialpicks/").content.decode()
-    assert "Nothing is picked yet" in page
+    assert "No editorial picks yet" in page
 
     answer = client.post(
         "/admin/recommendations/editorialpicks/add/",
@@ -202,7 +202,7 @@ def test_the_list_teaches_while_there_is_none_and_the_form_makes_one(client: Cli
     assert (picks.items, picks.category) == (["b", "a"], "Tea")
     assert picks.valid_from == datetime(2026, 11, 1, 10, tzinfo=UTC)
     page = client.get("/admin/recommendations/editorialpicks/").content.decode()
-    assert "Nothing is picked yet" not in page
+    assert "No editorial picks yet" not in page
     assert "buys most of Tea" in page
     refused = client.post(
         f"/admin/recommendations/editorialpicks/{picks.pk}/change/", {"name": "Autumn", "items": "zz"}

@@ -15,7 +15,6 @@ from apps.decisioning.recommendations.models import BestSeller, Neighbour, Recom
 from apps.decisioning.recommendations.rankers import RANKERS
 from apps.decisioning.recommendations.selectors import (
     candidates_for,
-    price_text,
     recommendations_for,
     set_newest,
 )
@@ -143,23 +142,6 @@ def test_wrong_questions_are_refused() -> None:
     unready = RecommendationSet.objects.create(as_of=now())
     with pytest.raises(NotFound, match="does not exist: take the latest"):
         recommendations_for(set_id=unready.pk, people={}, sources=["shop"], count=3)
-
-
-@pytest.mark.parametrize(
-    ("price", "currency", "text"),
-    [
-        ("4.25", "GBP", "£4.25"),
-        ("4.2500", "EUR", "€4.25"),
-        ("1234.5", "USD", "$1,234.50"),
-        ("4.255", "GBP", "£4.26"),
-        ("12.5", "CHF", "12.50 CHF"),
-        ("1200", "JPY", "1,200 JPY"),
-        ("3", "", "3.00"),
-        (None, "GBP", ""),
-    ],
-)
-def test_prices_read_the_same_everywhere(price: str | None, currency: str, text: str) -> None:
-    assert price_text(None if price is None else Decimal(price), currency) == text
 
 
 @pytest.mark.django_db

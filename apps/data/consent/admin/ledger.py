@@ -14,6 +14,9 @@ from apps.foundation.core.admin import ReadOnlyAdmin
 class ConsentRecordAdmin(ReadOnlyAdmin):
     """The ledger, newest first."""
 
+    empty_text = (
+        "Each grant and each withdrawal is put down here for good, with its source, its wording and its evidence."
+    )
     list_display = ("occurred_at", "profile", "purpose", "channel", "action", "method", "source")
     list_filter = ("purpose", "channel", "action", "method")
     search_fields = ("=profile__id", "source")
@@ -28,6 +31,7 @@ class ConsentRecordAdmin(ReadOnlyAdmin):
 class ConsentStateAdmin(ReadOnlyAdmin):
     """What holds now."""
 
+    empty_text = "What somebody has agreed to now, by purpose and channel, as the records say."
     list_display = ("profile", "purpose", "channel", "granted", "changed_at")
     list_filter = ("purpose", "channel", "granted")
     search_fields = ("=profile__id",)

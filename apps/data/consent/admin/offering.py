@@ -91,7 +91,14 @@ class OfferedAdmin(ModelAdmin):
 class TopicAdmin(OfferedAdmin):
     """What messages are about: people switch off what they don't want to hear of."""
 
+    empty_text = "Topics are kinds of messages that people switch on and off for themselves on their page."
+
 
 @admin.register(Interest)
 class InterestAdmin(OfferedAdmin):
     """What people may say that they like."""
+
+    empty_text = (
+        "Interests are what people say they like, on their page or when they sign up. Rules and recommendations "
+        "read them."
+    )

@@ -63,6 +63,10 @@ class PlatformForm(ServiceForm):
 class ConsentPlatformAdmin(ServiceAdmin):
     """Who tells us what people chose elsewhere."""
 
+    empty_text = (
+        "A consent platform, such as a banner on your site, tells Tessera what people agreed to there. Add it, and "
+        "map its categories to purposes."
+    )
     form = PlatformForm
     list_display = ("name", "active", "last_at", "standing")
     actions = ("secret_change",)

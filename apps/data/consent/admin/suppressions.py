@@ -72,6 +72,10 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic
 class SuppressionAdmin(ReadOnlyAdmin):
     """Addresses that get nothing, by digest."""
 
+    empty_text = (
+        "Addresses that get nothing any more, whatever was agreed to: hard bounces, complaints, spam traps, "
+        "whoever left before."
+    )
     list_display = ("created_at", "kind", "reason", "note", "actor")
     list_filter = ("reason", "kind")
     list_select_related = ("actor",)

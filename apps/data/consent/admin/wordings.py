@@ -24,6 +24,9 @@ FIT = "min-w-0"  # of a fieldset, which else grows with its widest part on a pho
 class PurposeAdmin(ServiceAdmin):
     """What consent is asked for, and how."""
 
+    empty_text = (
+        "A purpose is what somebody agrees to, or not: news and offers, being followed, learning from their data."
+    )
     form = PurposeForm
     list_display = ("name", "code", "needs_consent", "double_opt_in", "gpc_opts_out", "description")
 
@@ -41,6 +44,10 @@ class PurposeAdmin(ServiceAdmin):
 class WordingAdmin(GovernedAdmin, ServiceAdmin):
     """What people read before they agree."""
 
+    empty_text = (
+        "The words by which people are asked for consent, in each language and version. Each record of consent "
+        "names the version that was shown."
+    )
     form = WordingForm
     list_display = ("__str__", "newest_shown", "languages_shown", "asks_shown", "updated_at")
     list_filter = ("purpose", "channel")
@@ -151,6 +158,10 @@ def _standing_line(version: WordingVersion, *, live: bool) -> str:
 class PrivacyPolicyAdmin(ServiceAdmin):
     """Versions of the privacy policy; consent records name the one that was in force."""
 
+    empty_text = (
+        "Enter each version of your privacy policy with the day it came into force: records of consent name the "
+        "one that held."
+    )
     form = PrivacyPolicyForm
     list_display = ("version", "in_force_from", "url", "created_by")
     list_select_related = ("created_by",)

@@ -25,6 +25,10 @@ MOST_SHOWN = 100
 class BlockTypeAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
     """Kinds of blocks: their fields, fixed and flexible, and how they look."""
 
+    empty_text = (
+        "A block type says which fields a block has, which of them only the central team changes, and how it is "
+        "laid out. Blocks are made of it."
+    )
     form = BlockTypeForm
 
     class Media:

@@ -33,6 +33,10 @@ from .saving import FIT, LINK, MORE_LANGUAGES, ServiceAdmin, VersionAdmin
 class BlockAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
     """Blocks: a form made from the type, for each language, with the block beside it as people will see it."""
 
+    empty_text = (
+        "A block is one piece of a message: a headline, a picture with words, a row of products. Write one, have "
+        "it approved, and put it into a playbook."
+    )
     list_display = ("name", "type", "tier", "market_shown", "languages_shown", "tags_listed", "owner", "updated_at")
     list_select_related = ("type", "owner", "market")
     actions_detail = ("approval_and_history", "owner_and_sharing")
@@ -202,6 +206,7 @@ class BlockAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
 class BlockVersionAdmin(VersionAdmin):
     """What a block said since a version."""
 
+    empty_text = "Each save of a block makes a version, which stays as it is."
     list_display = ("block", "number", "created_by", "created_at")
     list_select_related = ("block", "created_by")
     search_fields = ("block__name",)

@@ -20,6 +20,10 @@ from .saving import FIT, ServiceAdmin
 class BrandAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
     """Who speaks."""
 
+    empty_text = (
+        "A brand holds what every message of it shares: its sender, its postal address, its colours, and the hosts "
+        "that links may go to."
+    )
     form = BrandForm
     list_display = ("name", "code", "from_email", "default_language", "owner", "updated_at")
     list_select_related = ("owner",)

@@ -16,6 +16,9 @@ from .saving import FIT, ServiceAdmin
 class MarketAdmin(ServiceAdmin):
     """Parts of the business with content of their own."""
 
+    empty_text = (
+        "A market is a group of countries with its own languages. Local editors write the blocks of their markets."
+    )
     form = MarketForm
     list_display = ("name", "code", "languages_listed", "blocks_counted")
     search_fields = ("name", "code")

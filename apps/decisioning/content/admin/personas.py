@@ -15,6 +15,10 @@ from .saving import FIT, ServiceAdmin
 class PersonaAdmin(ServiceAdmin):
     """Invented people to look at messages as. Never real customers: of those nothing is kept here."""
 
+    empty_text = (
+        "A persona is somebody made up, of whom certain things are known. Template tests show what a message would "
+        "look like for them."
+    )
     form = PersonaForm
     list_display = ("name", "description", "known_shown", "owner", "updated_at")
     list_select_related = ("owner",)

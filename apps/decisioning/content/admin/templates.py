@@ -32,6 +32,10 @@ from .template_tests import TemplateTestsPages
 class TemplateAdmin(OwnedAdmin, GovernedAdmin, TemplateTestsPages):
     """Layout and logic, owned by engineers."""
 
+    empty_text = (
+        "A template is the frame of a message, with slots that blocks fill. Engineers write it; it is published "
+        "when nothing in it can be blank."
+    )
     form = TemplateForm
     change_form_template = "content/template_form.html"
 
@@ -150,6 +154,7 @@ class TemplateAdmin(OwnedAdmin, GovernedAdmin, TemplateTestsPages):
 class TemplateVersionAdmin(VersionAdmin):
     """The sources of a template since a version."""
 
+    empty_text = "Each save of a template makes a version, which stays as it is."
     list_display = ("template", "number", "created_by", "created_at")
     list_select_related = ("template", "created_by")
     search_fields = ("template__name", "template__code")
@@ -189,6 +194,7 @@ class TemplateVersionAdmin(VersionAdmin):
 class CompiledTemplateAdmin(VersionAdmin):
     """What a published message is rendered from."""
 
+    empty_text = "Publishing a playbook compiles its template with its blocks, once for each language."
     list_display = ("digest_short", "language", "size_shown", "created_at")
     list_filter = ("language",)
     ordering = ("-id",)

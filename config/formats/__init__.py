@@ -1,0 +1,1 @@
+"""How dates and times are written, for each language where Django's own way is not ours."""
