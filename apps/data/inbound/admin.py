@@ -24,8 +24,8 @@ class InboundSystemAdmin(ReadOnlyAdmin):
     """Who tells us things."""
 
     empty_text = (
-        "A shop, a help desk or a consent platform that tells Tessera what happens there is set up by “manage.py "
-        "inbound_system”, and its state is seen here."
+        "A shop or a help desk that tells Tessera what happens there is named in the setting INBOUND_SYSTEMS, and its "
+        "state is seen here."
     )
     list_display = (
         "code", "standing", "taken", "set_aside", "hit_rate", "good_at", "last_at", "due_at", "last_problem",
