@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -177,8 +178,8 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
         verdicts = {one.profile_id: one.verdict for one in made}
         _digests_follow(plan, rows, verdicts, deadline=occasion.deadline, at=decided_at)
         cursor.execute("UPDATE playbooks_runbatch SET decided_at = %s WHERE id = %s", [decided_at, batch_id])
-        first_id = min((row[0] for row in rows), default=None)
-        transaction.on_commit(lambda: _decisions_tell(occasion.run_id, first_id))
+        ids = [row[0] for row in rows]
+        transaction.on_commit(lambda: _decisions_tell(occasion.run_id, ids))
     run_finish(run_id=occasion.run_id)
     caches_tell()
     return len(rows)
@@ -262,10 +263,10 @@ def _quiet_sort(
     return ready, late
 
 
-def _decisions_tell(run_id: int, first_id: Any) -> None:
+def _decisions_tell(run_id: int, ids: Sequence[UUID]) -> None:
     live_publish(f"run-{run_id}")
-    if first_id is not None:
-        decisions_made.send(Decision, run_id=run_id, first_id=first_id)
+    if ids:
+        decisions_made.send(Decision, run_id=run_id, first_id=min(ids), last_id=max(ids))
 
 
 def _row(vault: Vault, occasion: _Occasion, made: _Made, set_id: int | None, decided_at: datetime) -> tuple[Any, ...]:

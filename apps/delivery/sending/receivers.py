@@ -17,10 +17,12 @@ logger = logging.getLogger(__name__)
 
 
 @receiver(decisions_made, dispatch_uid="sending")
-def decisions_become_messages(*, run_id: int, first_id: UUID | None = None, **kwargs: Any) -> None:
+def decisions_become_messages(
+    *, run_id: int, first_id: UUID | None = None, last_id: UUID | None = None, **kwargs: Any
+) -> None:
     """New decisions are taken up at once, and a sender is woken. What fails here, the sweep does."""
     try:
-        taken = dispatch_take_up(run_id=run_id, first_id=first_id)
+        taken = dispatch_take_up(run_id=run_id, first_id=first_id, last_id=last_id)
     except AnyDatabaseError as error:  # the decisions are committed; their worker is not to fail for us
         logger.warning("decisions of run %s wait for the sweep (%s)", run_id, type(error).__name__)
         return

@@ -27,33 +27,41 @@ CANCEL_AT_ONCE: Final = 5000
 """Messages that a cancellation moves itself; the sweep moves the rest. None of them can be claimed any more."""
 
 # One statement for all decisions of a batch. Who comes first to an address gets the message; the others are withheld.
+# No plan of it reads more than these rows, whatever PostgreSQL believes of a run that began after it last counted:
+# decisions are found by their ids, what belongs to each by a subquery of its own (which is no join), and whether an
+# address is taken by the unique index itself.
 _TAKE_UP = """
-WITH fresh AS (
-  SELECT decision.id, decision.profile_id, decision.compiled_id, address.digest,
-         row_number() OVER (PARTITION BY address.digest ORDER BY decision.id) AS turn
+WITH fresh AS MATERIALIZED (
+  SELECT decision.id, decision.profile_id, decision.compiled_id,
+         (SELECT address.digest FROM profiles_identifier AS address
+          WHERE address.profile_id = decision.profile_id AND address.kind = %(kind)s AND address.main) AS digest
   FROM decisions_decision AS decision
-  LEFT JOIN profiles_identifier AS address
-         ON address.profile_id = decision.profile_id AND address.kind = %(kind)s AND address.main
-  WHERE decision.run_id = %(run)s AND decision.outcome = 'send'
-    AND (%(first)s::uuid IS NULL OR decision.id >= %(first)s::uuid)
-    AND NOT EXISTS (SELECT FROM sending_message AS message WHERE message.id = decision.id)),
-judged AS (
-  SELECT fresh.*, fresh.digest IS NOT NULL AND (
-           fresh.turn > 1
-           OR EXISTS (SELECT FROM sending_message AS other
-                      WHERE other.dispatch_id = %(dispatch)s AND other.address_digest = fresh.digest
-                        AND NOT other.state = 'withheld')) AS doubled
-  FROM fresh)
-INSERT INTO sending_message (id, dispatch_id, profile_id, purpose, channel, compiled_id, state, reason,
-  address_digest, attempts, fence, not_before, key_id, content_digest, created_at, finished_at)
-SELECT id, %(dispatch)s, profile_id, %(purpose)s, %(channel)s, compiled_id,
-  CASE WHEN doubled THEN 'withheld' WHEN %(cancelled)s THEN 'cancelled' ELSE 'queued' END,
-  CASE WHEN doubled THEN 'duplicate_address' ELSE '' END,
-  digest, 0, 0, clock_timestamp(), '', '', clock_timestamp(),
-  CASE WHEN doubled OR %(cancelled)s THEN clock_timestamp() END
-FROM judged ORDER BY id
-ON CONFLICT DO NOTHING
+  WHERE {which} AND decision.outcome = 'send'
+    AND (SELECT message.id FROM sending_message AS message WHERE message.id = decision.id) IS NULL),
+alone AS (
+  INSERT INTO sending_message ({columns}, state, reason, finished_at)
+  SELECT {values},
+    CASE WHEN %(cancelled)s THEN 'cancelled' ELSE 'queued' END, '', CASE WHEN %(cancelled)s THEN clock_timestamp() END
+  FROM fresh ORDER BY id
+  ON CONFLICT DO NOTHING RETURNING id),
+doubled AS (
+  INSERT INTO sending_message ({columns}, state, reason, finished_at)
+  SELECT {values}, 'withheld', 'duplicate_address', clock_timestamp()
+  FROM fresh WHERE id NOT IN (SELECT id FROM alone) AND digest IS NOT NULL
+  ON CONFLICT DO NOTHING RETURNING id)
+SELECT (SELECT count(*) FROM alone) + (SELECT count(*) FROM doubled)
 """
+_FRESH: Final = {
+    "columns": "id, dispatch_id, profile_id, purpose, channel, compiled_id, address_digest, attempts, fence,"
+    " not_before, key_id, content_digest, created_at",
+    "values": "id, %(dispatch)s, profile_id, %(purpose)s, %(channel)s, compiled_id, digest, 0, 0,"
+    " clock_timestamp(), '', '', clock_timestamp()",
+}
+_TAKE_UP_RUN = _TAKE_UP.format(which="decision.run_id = %(run)s", **_FRESH)
+_TAKE_UP_SOME = _TAKE_UP.format(
+    which="decision.id BETWEEN %(first)s::uuid AND %(last)s::uuid AND decision.run_id + 0 = %(run)s", **_FRESH
+)
+_LAST: Final = UUID(int=2**128 - 1)
 
 _CANCEL = f"""
 WITH waiting AS (
@@ -71,16 +79,17 @@ WHERE message.id = held.id AND {AMONG.format("%(from)s")}
 # As the two indexes of live messages find them: a cancelled run is looked at again by every sweep.
 
 
-def dispatch_take_up(*, run_id: int, first_id: UUID | None = None) -> int:
+def dispatch_take_up(*, run_id: int, first_id: UUID | None = None, last_id: UUID | None = None) -> int:
     """Make a message of each decision to send that has none yet. Returns how many messages were made.
 
-    first_id: only decisions with this id or a higher one. Done twice, or by several at once, it makes nothing twice.
+    first_id, last_id: only decisions with these ids and between; last_id counts only with a first_id. Done twice, or by
+    several at once, it makes nothing twice.
     Raises NotFound for an unknown run, Conflict `occasion_taken` when another run has this occasion.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         dispatch = _dispatch_locked(run_id)
         cursor.execute(
-            _TAKE_UP,
+            _TAKE_UP_RUN if first_id is None else _TAKE_UP_SOME,
             {
                 # a mail that goes elsewhere gets its address at the gate
                 "kind": ""
@@ -88,13 +97,14 @@ def dispatch_take_up(*, run_id: int, first_id: UUID | None = None) -> int:
                 else ADDRESS_KIND.get(Channel(dispatch.channel), ""),
                 "run": run_id,
                 "first": first_id,
+                "last": last_id or _LAST,
                 "dispatch": dispatch.pk,
                 "purpose": dispatch.purpose,
                 "channel": dispatch.channel,
                 "cancelled": dispatch.state == Dispatch.State.CANCELLED,
             },
         )
-        taken = int(cursor.rowcount)
+        taken = int(cursor.fetchone()[0])
         if taken:
             transaction.on_commit(lambda: live_publish(f"run-{run_id}"))
     return taken

@@ -5,8 +5,9 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.registry import message_counters
 from apps.decisioning.decisions.signals import decisions_made
 from apps.decisioning.playbooks.models import Run
@@ -52,6 +53,33 @@ def test_take_ups_at_once_make_each_message_once() -> None:
     assert Dispatch.objects.count() == 1
     assert Message.objects.filter(state=State.QUEUED).count() == 201
     assert Message.objects.get(state=State.WITHHELD).reason == "duplicate_address"
+
+
+def test_a_take_up_reads_what_it_takes_and_not_its_whole_run() -> None:
+    # given a ledger whose figures were taken after a first run, and a second of which most was taken up since
+    first, second, compiled = make_run(), make_run(), make_compiled()
+    people = make_people(300)
+    make_decisions(first, people, compiled)
+    dispatch_take_up(run_id=first.pk)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ANALYZE sending_message, decisions_decision, profiles_identifier")
+        make_decisions(second, people[:250], compiled)
+        assert dispatch_take_up(run_id=second.pk) == 250
+        make_decisions(second, people[250:], compiled)
+        ids = sorted(Decision.objects.filter(run=second, profile_id__in=people[250:]).values_list("pk", flat=True))
+        read = (
+            "SELECT relname, seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+            " WHERE relname IN ('sending_message', 'decisions_decision', 'profiles_identifier')"
+        )
+        cursor.execute(read)
+        before = dict(cursor.fetchall())
+        # when the 50 that were decided last are taken up
+        assert dispatch_take_up(run_id=second.pk, first_id=ids[0], last_id=ids[-1]) == 50
+        # then their decisions and addresses were read, and nothing of the 250 (planning looks at the ends of an index)
+        cursor.execute(read)
+        found = {name: rows - before[name] for name, rows in cursor.fetchall()}
+    assert (found["sending_message"], found["profiles_identifier"]) == (0, 50)
+    assert 50 <= found["decisions_decision"] < 60
 
 
 def test_the_news_of_decisions_takes_them_up() -> None:
