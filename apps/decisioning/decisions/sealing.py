@@ -24,6 +24,10 @@ ANSWERS: Final = "decisions_answer"
 _LEVEL: Final = 1
 _RAW: Final = -15
 """Deflate without a header or a checksum (RFC 1951): the seal shows any change already."""
+_WINDOW: Final = -13
+_MEMORY: Final = 6
+"""What is written looks 8 kB back, more than a decision has as a rule; it is read like anything else. With the defaults
+zlib asks the system for 256 kB and clears them, each time: four times as long as the work itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Kept:
 
 def decision_seal(vault: Vault, *, decision_id: UUID, profile_id: int, kept: Kept, table: str = TABLE) -> bytes:
     """`kept`, so that only the person's key opens it, and only in this row. Raises Erased."""
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW)
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY)
     whole = [kept.inputs, kept.reasons] if kept.seen is None else [kept.inputs, kept.reasons, kept.seen]
     plain = packer.compress(orjson.dumps(whole)) + packer.flush()
     return vault.seal(profile_id, Place(table, COLUMN, str(decision_id)), plain)
