@@ -1,7 +1,7 @@
 """A whole run, from its start to the last commit, to Postfix's smtp-sink; beside the leanest loop that does such work.
 
-usage: bin/bench send [--messages N] [--repeats N] [--workers N] [--connections N] [--dkim rsa|ed25519 …] [--floor FILE]
-                      [--profile FILE]
+usage: bin/bench send [--messages N] [--repeats N] [--workers N …] [--connections N] [--precomputed]
+                      [--dkim rsa|ed25519 …] [--floor FILE] [--profile FILE]
 needs: smtp-sink (Debian's postfix)
 
 People with an address, consent to marketing and to being followed; a playbook of the sample shop (a hero by country and
@@ -13,7 +13,10 @@ result is committed.
 In turns with it runs --floor: by default `../shared/bench/lean_send.py`, not part of the project. It makes no decision,
 keeps no states, signs no links, has no text. Without that file there is no ratio.
 
-With --dkim each repeat also sends all of it signed (RSA-2048, Ed25519), in turns with the unsigned send.
+--workers may be given several times: each repeat goes through these numbers, each beside the loop with as many workers.
+The first one gives the figures; `by_workers` has all. With --precomputed each repeat also sends after `manage.py
+precompute`'s work was done, which is not timed; before the others Redis is emptied. With --dkim each also sends all of
+it signed (RSA-2048, Ed25519). All in turns.
 
 Last comes a run of some thousands in this process alone, for the CPU by stage. It leaves its rows in the database.
 """
@@ -28,8 +31,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -50,7 +53,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.data.catalog.models import Item
 from apps.data.consent.models import Channel, ConsentRecord
@@ -59,6 +62,7 @@ from apps.data.events.models import Order, OrderLine
 from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.decisions import services as deciding
+from apps.decisioning.decisions.ahead import audience_precompute
 from apps.decisioning.playbooks.models import Playbook, Run, RunBatch
 from apps.decisioning.playbooks.services import (
     BATCH,
@@ -90,10 +94,16 @@ CHUNK = 5_000
 STAGED = 4_000
 """Messages of the run that is looked at by stage."""
 PATIENCE = 1_200.0
-OPEN = ["queued", "claimed", "sending", "retry"]
+ANY_OPEN = """
+SELECT EXISTS (SELECT FROM sending_message WHERE state IN ('queued', 'retry') AND dispatch_id = dispatch.id)
+    OR EXISTS (SELECT FROM sending_message WHERE state IN ('claimed', 'sending') AND dispatch_id = dispatch.id)
+FROM sending_dispatch AS dispatch WHERE dispatch.run_id = %s
+"""
 TARGETS = {"messages_per_second": 2_778, "ratio_to_floor": 0.4}
 SIGNED_TARGET = 0.6
 """Of the unsigned rate, with --dkim."""
+PRECOMPUTED = "precomputed"
+COMPARED = ("messages_per_second", "floor_messages_per_second", "ratio_to_floor")
 KINDS = {"workers": "celery", "postgres": "postgres", "redis": "redis", "sink": "smtp-sink"}
 """Kinds of processes, and what their command lines have in them."""
 TICK = os.sysconf("SC_CLK_TCK")
@@ -263,6 +273,16 @@ def workers_open(number: int, smtp_url: str, more: dict[str, str] | None = None)
         process.wait(120)
 
 
+def anything_open(run_id: int) -> bool:
+    """Whether a message of a run is not at its end. By the indexes of such messages: it is asked ten times a second,
+    and a look through the ledger each time would be a good part of what is measured."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute(ANY_OPEN, [run_id])
+        found = cursor.fetchone()
+    return found is None or bool(found[0])
+
+
 def run_timed(playbook: Playbook, size: int) -> float:
     """Seconds from the start of a run to the moment the last of its results is committed."""
     began = time.perf_counter()
@@ -270,10 +290,9 @@ def run_timed(playbook: Playbook, size: int) -> float:
     while time.perf_counter() - began < PATIENCE:
         time.sleep(0.1)
         run.refresh_from_db()
-        messages = Message.objects.filter(dispatch__run_id=run.pk)
-        if run.state == Run.State.DECIDED and not messages.filter(state__in=OPEN).exists():
+        if run.state == Run.State.DECIDED and not anything_open(run.pk):
             seconds = time.perf_counter() - began
-            if messages.filter(state="sent").count() >= size:
+            if Message.objects.filter(dispatch__run_id=run.pk, state="sent").count() >= size:
                 return seconds
     states = Counter(Message.objects.filter(dispatch__run_id=run.pk).values_list("state", flat=True))
     raise SystemExit(f"of {size} messages not all were sent: {dict(states)}")
@@ -357,12 +376,27 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench send")
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, action="append", help="2 unless given; may be given several times")
     parser.add_argument("--connections", type=int, default=0)
+    parser.add_argument("--precomputed", action="store_true", help="also send after precomputing")
     parser.add_argument("--dkim", action="append", choices=("rsa", "ed25519"), default=[], help="also send it signed")
     parser.add_argument("--floor", type=Path, default=FLOOR)
     parser.add_argument("--profile", default="", help="write what cProfile saw of one run into this file")
     return parser.parse_args()
+
+
+def compared(
+    rates: Mapping[tuple[int, str], Sequence[float]], floors: Sequence[float], workers: int, kinds: Iterable[str]
+) -> dict[str, Any]:
+    """What so many workers came to: medians, each run of the plain send, and the other kinds beside it."""
+    plain = median(rates[workers, "plain"])
+    return {
+        "messages_per_second": round(plain),
+        "floor_messages_per_second": round(median(floors)) if floors else None,
+        "ratio_to_floor": round(plain / median(floors), 3) if floors else None,
+        "runs": [round(rate) for rate in rates[workers, "plain"]],
+        **{f"{kind}_to_plain": round(median(rates[workers, kind]) / plain, 3) for kind in kinds if kind != "plain"},
+    }
 
 
 def main() -> None:
@@ -377,49 +411,54 @@ def main() -> None:
     port = free_port()
     url = f"smtp://127.0.0.1:{port}" + (f"?connections={asked.connections}" if asked.connections else "")
     settings.SMTP_URL = url
-    rates: list[float] = []
-    floors: list[float] = []
+    several = asked.workers or [2]
+    first = several[0]
+    rates: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
+    floors: defaultdict[int, list[float]] = defaultdict(list)
     costs: list[dict[str, float]] = []
     memory = 0
     domain = playbook.brand.from_email.rpartition("@")[2]
-    signing = {kind: dkim_key(kind, domain) for kind in asked.dkim}
-    signed: dict[str, list[float]] = {kind: [] for kind in signing}
+    kinds: dict[str, dict[str, str]] = {"plain": {}}
+    kinds |= {PRECOMPUTED: {}} if asked.precomputed else {}
+    kinds |= {kind: dkim_key(kind, domain) for kind in asked.dkim}
     with sink_open(port):
         for number in range(asked.repeats):
-            if asked.floor.is_file():
-                floors.append(floor_timed(asked.floor, asked.messages, asked.workers))
-            redis.Redis.from_url(settings.CELERY_BROKER_URL).flushdb()
-            with workers_open(asked.workers, url) as workers:
-                before = processor_seconds()
-                rates.append(asked.messages / run_timed(playbook, asked.messages))
-                after = processor_seconds()
-                memory = max(memory, peak_megabytes(workers.pid))
-            costs.append({kind: after[kind] - before[kind] for kind in KINDS})
-            for kind, keys in signing.items():
-                with workers_open(asked.workers, url, keys):
-                    signed[kind].append(asked.messages / run_timed(playbook, asked.messages))
-            told(f"{number + 1}: {rates[-1]:.0f} a second" + (f", the floor {floors[-1]:.0f}" if floors else ""))
+            for workers in several:
+                if asked.floor.is_file():
+                    floors[workers].append(floor_timed(asked.floor, asked.messages, workers))
+                for kind, environment in kinds.items():
+                    redis.Redis.from_url(settings.CELERY_BROKER_URL).flushdb()
+                    if kind == PRECOMPUTED:
+                        audience_precompute(playbook=playbook.code)
+                    with workers_open(workers, url, environment) as group:
+                        before = processor_seconds()
+                        rates[workers, kind].append(asked.messages / run_timed(playbook, asked.messages))
+                        after = processor_seconds()
+                        if (workers, kind) == (first, "plain"):
+                            memory = max(memory, peak_megabytes(group.pid))
+                            costs.append({name: after[name] - before[name] for name in KINDS})
+                    told(f"{number + 1}, {workers} workers, {kind}: {rates[workers, kind][-1]:.0f} a second")
+                if floors[workers]:
+                    told(f"{number + 1}, {workers} workers, the floor: {floors[workers][-1]:.0f} a second")
         stages = stages_show(playbook, asked.profile)
+    by_workers = {workers: compared(rates, floors[workers], workers, kinds) for workers in several if asked.repeats}
     figures: dict[str, Any] = {
         "messages": asked.messages,
-        "workers": asked.workers,
-        "messages_per_second": round(median(rates)) if rates else None,
-        "floor_messages_per_second": round(median(floors)) if floors else None,
-        "ratio_to_floor": round(median(rates) / median(floors), 3) if floors else None,
+        "workers": first,
+        **{name: by_workers.get(first, {}).get(name) for name in COMPARED},
+        "by_workers": by_workers,
         "cpu_us_by_process": {
             kind: round(median(cost[kind] for cost in costs) / asked.messages * 1e6) for kind in KINDS if costs
         },
         "cpu_us_by_stage": stages,
-        "signed_to_unsigned": {
-            kind: round(median(some) / median(rates), 3) for kind, some in signed.items() if some and rates
-        },
+        "signed_to_unsigned": {kind: by_workers[first][f"{kind}_to_plain"] for kind in asked.dkim if by_workers},
         "peak_mb": memory,
         "load": os.getloadavg()[0],
         "database": urlsplit(os.environ["DATABASE_URL"]).hostname,
     }
-    targets: dict[str, Any] = {**TARGETS, **({"signed_to_unsigned": SIGNED_TARGET} if signing else {})}
+    targets: dict[str, Any] = {**TARGETS, **({"signed_to_unsigned": SIGNED_TARGET} if asked.dkim else {})}
     met = {name: (figures[name] or 0) >= target for name, target in TARGETS.items()}
-    if signing:
+    if asked.dkim:
         met["signed_to_unsigned"] = all(ratio >= SIGNED_TARGET for ratio in figures["signed_to_unsigned"].values())
     print(json.dumps({"name": "send", "figures": figures, "targets": targets, "met": met}))
 
