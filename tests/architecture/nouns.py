@@ -76,6 +76,7 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "surfaces/api": {
         "access.py": "who may ask, for what, and how often",
+        "v1/events/describing.py": "what the document says of events, which have no DRF",
         "v1/decisions/asking.py": "asking for decisions, without DRF",
         "approvals.py": "versions of content on their way through approval",
         "bodies.py": "JSON in and out",

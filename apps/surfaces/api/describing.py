@@ -108,6 +108,8 @@ def _examples(body: dict[str, Any] | None) -> list[dict[str, str]]:
 def _fields(told: dict[str, Any], schema: dict[str, Any], depth: int = 0) -> list[dict[str, Any]]:
     """The fields of a schema, those inside others behind them, one step further in."""
     schema = _resolved(told, schema)
+    if several := schema.get("oneOf"):  # the first is the plain one
+        return _fields(told, several[0], depth)
     if schema.get("type") == "array":
         return _fields(told, schema.get("items", {}), depth)
     required, found = schema.get("required", []), []

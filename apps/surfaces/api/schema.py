@@ -1,5 +1,6 @@
 """The API's description, OpenAPI 3.1, made of the views; and what drf-spectacular can't see by itself."""
 
+from collections.abc import Collection
 from typing import Any, Final, cast
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -107,18 +108,37 @@ def _problem(words: str) -> dict[str, Any]:
     return {"description": words, "content": {"application/problem+json": {"schema": schema}}}
 
 
+_WRITE_KEY: Final = {
+    "type": "http",
+    "scheme": "basic",
+    "description": "Of sources of events: the key as the user name, with an empty password, as Segment has it.",
+}
 _declared: Final[dict[tuple[str, str], dict[str, Any]]] = {}
 
 
-def operation_declare(path: str, method: str, *, scope: str, operation: dict[str, Any], makes: bool = False) -> None:
-    """Describe an endpoint without DRF (`slim.py`): its operation object as OpenAPI has it, without security."""
+def operation_declare(
+    path: str,
+    method: str,
+    *,
+    scope: str,
+    operation: dict[str, Any],
+    makes: bool = False,
+    unlike: Collection[str] = (),
+) -> None:
+    """Describe an endpoint without DRF (`slim.py`): its operation object as OpenAPI has it.
+
+    Without security it takes a key as all do. unlike: statuses that others answer, and it never does.
+    """
     full = {"security": [{"key": []}], "parameters": [], "responses": {}, **operation}
-    _declared[path, method.lower()] = operation_complete(full, method=method.lower(), scope=scope, makes=makes)
+    told = operation_complete(full, method=method.lower(), scope=scope, makes=makes)
+    told["responses"] = {status: said for status, said in told["responses"].items() if status not in unlike}
+    _declared[path, method.lower()] = told
 
 
 def document_complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """drf-spectacular's hook behind the document: adds the problem, and endpoints without DRF."""
+    """drf-spectacular's hook behind the document: adds what all have, and endpoints without DRF."""
     result["components"].setdefault("schemas", {})["Problem"] = PROBLEM
+    result["components"].setdefault("securitySchemes", {})["write_key"] = _WRITE_KEY
     for (path, method), operation in _declared.items():
         result["paths"].setdefault(path, {})[method] = operation
     result["paths"] = dict(sorted(result["paths"].items()))

@@ -4,10 +4,27 @@ import re
 from typing import Any
 
 import pytest
+import redis
 from django.test import Client
 
+from apps.data.events.consuming import Consumer
+from apps.data.events.models import Event
+from apps.data.events.recording import schemas
+from apps.data.events.stream import group_ensure, stream_look
+from apps.foundation.accounts.api_keys import keys_forget
 from apps.foundation.accounts.api_scopes import SCOPE_BY_CODE
 from apps.surfaces.api.describing import document
+from tests.architecture.api_permissions import ANY, ENDPOINTS
+
+from .makers import make_asker
+
+
+@pytest.fixture
+def stream(db: None, clean_redis: "redis.Redis") -> "redis.Redis":
+    keys_forget()
+    group_ensure()
+    schemas.forget()
+    return clean_redis
 
 
 def operations() -> list[tuple[str, str, dict[str, Any]]]:
@@ -45,10 +62,35 @@ def test_every_operation_says_what_it_does_and_what_it_asks_for() -> None:
         where = f"{method} {path}"
         assert operation.get("description", "").replace("Scope:", "").strip(), where
         assert operation.get("x-scope", "items:read") in SCOPE_BY_CODE, where
-        assert operation["security"] == [{"key": []}], where
+        keys = [{"key": []}, {"write_key": []}, {}] if path.startswith("/v1/") else [{"key": []}]
+        assert operation["security"] == keys, where
         assert {"401", "403", "429"} <= operation["responses"].keys(), where
         good = [status for status in operation["responses"] if status < "300"]
         assert good, where
+
+
+def test_every_endpoint_is_in_the_document_with_its_scope() -> None:
+    told = {(path, method): operation.get("x-scope", ANY) for path, method, operation in operations()}
+
+    assert told == {
+        (re.sub(r"<\w+:(\w+)>", r"{\1}", f"/{route}"), method): scope
+        for route, methods in ENDPOINTS.items()
+        for method, scope in methods.items()
+    }
+
+
+def test_every_call_of_segments_has_an_example_that_is_taken(stream: "redis.Redis") -> None:
+    source = make_asker(kind="event_source")
+    calls = [(path, operation) for path, _, operation in operations() if path.startswith("/v1/")]
+
+    for path, operation in calls:
+        for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
+            assert source.ask("POST", path, example["value"]).json() == {"success": True}, path
+    consumer = Consumer(seconds=0.0)
+    while stream_look().entries:
+        consumer.turn()
+    assert (consumer.done.events, consumer.done.dead) == (8, 0)  # batch and import tell of the same two
+    assert not Event.objects.exclude(faults=None).exists()
 
 
 def test_every_reference_leads_somewhere() -> None:

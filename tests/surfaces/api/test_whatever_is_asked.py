@@ -17,9 +17,11 @@ from django.core.handlers.wsgi import WSGIHandler
 from hypothesis import HealthCheck, Phase
 from schemathesis.config import GenerationConfig, SchemathesisConfig
 
+from apps.data.events.stream import group_ensure
 from apps.foundation.accounts.api_keys import keys_forget
 from apps.foundation.accounts.api_scopes import KIND_OF_CLIENT
 from apps.foundation.accounts.models import User
+from tests.architecture.api_permissions import ENDPOINTS
 from tests.factories import make_profile, make_published
 
 from .makers import Asker, make_asker
@@ -91,6 +93,36 @@ def walk(kind: str, settings: hypothesis.settings) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_after_another_nothing_is_our_fault(kind: str) -> None:
     walk(kind, bounds(2, 8))
+
+
+def segment_ask(path: str, examples: int) -> None:
+    """Send an address of Segment's whatever its document allows, and what it doesn't."""
+    group_ensure()
+    source, stranger = make_asker(kind="event_source", per_minute=1_000_000), make_asker("items:read")
+
+    @bounds(examples, 1)
+    @hypothesis.given(hypothesis.strategies.data())
+    def ask(data: Any) -> None:
+        operation = loaded()[path]["POST"]
+        mode = data.draw(hypothesis.strategies.sampled_from(list(schemathesis.GenerationMode)))
+        case = data.draw(operation.as_strategy(generation_mode=mode))
+        for asker, statuses in ((source, {200, 400, 413, 415}), (stranger, {403})):
+            answer = case.call(headers={"Authorization": f"Bearer {asker.key}"})
+            judge(asker, case, answer)
+            assert answer.status_code in statuses, answer.text
+
+    ask()
+
+
+@pytest.mark.parametrize("path", ["/v1/batch", "/v1/identify"])
+def test_whatever_segments_addresses_are_sent_nothing_is_our_fault(path: str) -> None:
+    segment_ask(path, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(f"/{route}" for route in ENDPOINTS if route.startswith("v1/")))
+def test_nothing_of_segments_is_our_fault_for_long(path: str) -> None:
+    segment_ask(path, int(os.environ.get("WALKS", "100")))
 
 
 @pytest.mark.slow

@@ -18,7 +18,6 @@ from apps.foundation.accounts.contracts import Caller
 from apps.foundation.core.errors import Invalid
 from apps.surfaces.api.access import Counting
 from apps.surfaces.api.problems import Problem, problem_body
-from apps.surfaces.api.schema import operation_declare
 from apps.surfaces.api.slim import slim
 
 SEGMENT_CALLS: Final = ("track", "identify", "page", "screen", "group", "alias", "batch", "import")
@@ -85,86 +84,3 @@ def _results(taken: Accepted) -> bytes:
         problem = Problem(422, "event_invalid", "It was not taken: each error says where", more={"errors": problems})
         results[number] = {"index": number, "status": 422, "problem": problem_body(problem)}
     return orjson.dumps({"results": results, "done": taken.events, "failed": len(taken.refused)})
-
-
-_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 120}
-EVENT: Final[dict[str, Any]] = {
-    "type": "object",
-    "description": "Something that somebody did",
-    "properties": {
-        "name": {**_TEXT, "description": "what happened, such as Product Viewed"},
-        "id": {**_TEXT, "description": "the same id within seven days is the same event: sent again, it counts once"},
-        "occurred_at": {"type": "string", "format": "date-time", "description": "when; now where nothing is said"},
-        "user_id": {**_TEXT, "description": "the customer number, as your system knows it"},
-        "anonymous_id": {**_TEXT, "description": "of the device or cookie, for people who are not known (yet)"},
-        "profile_id": {"type": "integer", "minimum": 1, "description": "id of the person, where you know it"},
-        "properties": {"type": "object", "additionalProperties": True, "description": "what its schema says, and more"},
-        "context": {"type": "object", "additionalProperties": True, "description": "page, campaign, app, locale …"},
-    },
-    "required": ["name"],
-    "additionalProperties": False,
-}
-_EXAMPLE: Final = {
-    "id": "order-4711",
-    "name": "Order Completed",
-    "occurred_at": "2026-11-28T20:15:00Z",
-    "user_id": "17850",
-    "properties": {"order_id": "4711", "revenue": 42.5, "currency": "EUR"},
-}
-_RESULTS: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "results": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "index": {"type": "integer", "description": "place in the request, from 0"},
-                    "status": {"type": "integer", "description": "202 taken, 422 not"},
-                    "problem": {"type": "object", "description": "RFC 9457, where it was not taken"},
-                },
-                "required": ["index", "status"],
-            },
-        },
-        "done": {"type": "integer"},
-        "failed": {"type": "integer"},
-    },
-    "required": ["results", "done", "failed"],
-}
-
-
-def operations_declare() -> None:
-    """Describe what has no DRF to describe it."""
-    several = {"type": "object", "properties": {"events": {"type": "array", "items": EVENT, "maxItems": 1000}}}
-    operation_declare(
-        "/api/v1/events",
-        "post",
-        scope=SCOPE,
-        operation={
-            "operationId": "events_send",
-            "tags": ["events"],
-            "summary": "Send events",
-            "description": (
-                'One event, or up to 1,000 as `{"events": […]}`, plain or packed with gzip. What is answered with 202 '
-                "is not lost any more, and is written down within a second. Events that are wrong are told by their "
-                "place, and the others taken. Give each an `id`, and sending again is safe."
-            ),
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "application/json": {
-                        "schema": {"oneOf": [EVENT, {**several, "required": ["events"]}]},
-                        "examples": {"order": {"summary": "An order", "value": _EXAMPLE}},
-                    }
-                },
-            },
-            "responses": {
-                "202": {"description": "taken", "content": {"application/json": {"schema": _RESULTS}}},
-                "503": {
-                    "description": "too much waits to be written down: see Retry-After",
-                    "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}},
-                    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-                },
-            },
-        },
-    )
