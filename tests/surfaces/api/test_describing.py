@@ -62,7 +62,9 @@ def test_every_operation_says_what_it_does_and_what_it_asks_for() -> None:
         where = f"{method} {path}"
         assert operation.get("description", "").replace("Scope:", "").strip(), where
         assert operation.get("x-scope", "items:read") in SCOPE_BY_CODE, where
-        keys = [{"key": []}, {"write_key": []}, {}] if path.startswith("/v1/") else [{"key": []}]
+        keys: list[dict[str, list[str]]] = [{"key": []}]
+        if path.startswith("/v1/"):
+            keys += [{"write_key": []}, {}]
         assert operation["security"] == keys, where
         assert {"401", "403", "429"} <= operation["responses"].keys(), where
         good = [status for status in operation["responses"] if status < "300"]
