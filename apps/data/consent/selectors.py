@@ -7,9 +7,10 @@ from typing import Any, Final, TypeVar
 
 from django.db import connection
 
+from apps.data.profiles.attributes import PROFILE
 from apps.foundation.core.caches import Cache
 from apps.foundation.core.clock import now
-from apps.foundation.core.postgres import Part, people_select
+from apps.foundation.core.postgres import Part, looked_up, people_select
 from apps.foundation.core.signing import address_digests
 from apps.foundation.core.wall_clock import Quiet
 
@@ -28,24 +29,26 @@ EXISTS (SELECT FROM consent_awaitedwithdrawal AS awaited
         WHERE held.profile_id = {state}.profile_id AND awaited.purpose_id = {state}.purpose_id
           AND awaited.channel = {state}.channel AND awaited.occurred_at >= {state}.changed_at)
 """
-_PROFILE = "JOIN profiles_profile AS profile ON profile.id = person.id"
-_PREFERENCE = "LEFT JOIN consent_preference AS preference ON preference.profile_id = person.id"
+_STATE = "profile_id = person.id AND purpose_id = %(purpose)s AND channel = %(channel)s"
+_PREFERENCE = looked_up("consent_preference", "preference", "profile_id = person.id")
 
 GATE: Final = Part(
     withs=(f"new_meaning AS ({NEW_MEANING.format(purpose='%(purpose)s', channel='%(channel)s', now='%(at)s')})",),
     joins=(
         "CROSS JOIN new_meaning",
-        _PROFILE,
+        PROFILE,
         _PREFERENCE,
-        "LEFT JOIN consent_consentstate AS state"
-        " ON state.profile_id = person.id AND state.purpose_id = %(purpose)s AND state.channel = %(channel)s",
-        "LEFT JOIN consent_consentrecord AS record"
-        " ON record.id = state.record_id AND state.granted AND new_meaning.at IS NOT NULL",
-        "LEFT JOIN profiles_identifier AS address"
-        " ON address.profile_id = person.id AND address.kind = %(kind)s AND address.main",
-        "LEFT JOIN consent_suppression AS suppression ON suppression.digest = address.digest",
-        "LEFT JOIN consent_addressverdict AS verdict ON verdict.digest = address.digest"
-        " AND verdict.verdict = 'refuse' AND verdict.good_until > %(at)s",
+        looked_up("consent_consentstate", "state", _STATE),
+        looked_up(
+            "consent_consentrecord", "record", "id = state.record_id AND state.granted AND new_meaning.at IS NOT NULL"
+        ),
+        looked_up("profiles_identifier", "address", "profile_id = person.id AND kind = %(kind)s AND main"),
+        looked_up("consent_suppression", "suppression", "digest = address.digest"),
+        looked_up(
+            "consent_addressverdict",
+            "verdict",
+            "digest = address.digest AND verdict = 'refuse' AND good_until > %(at)s",
+        ),
     ),
     columns=(
         "state.granted",
@@ -81,12 +84,12 @@ coalesce(followed.granted AND profile.restricted_at IS NULL
 
 _GRANTED = f"""
 WITH new_meaning AS ({NEW_MEANING.format(purpose="%(purpose)s", channel="%(channel)s", now="%(at)s")})
-SELECT state.profile_id
-FROM consent_consentstate AS state CROSS JOIN new_meaning
-JOIN profiles_profile AS profile ON profile.id = state.profile_id AND profile.restricted_at IS NULL
-LEFT JOIN consent_consentrecord AS record ON record.id = state.record_id AND new_meaning.at IS NOT NULL
-WHERE state.profile_id = ANY(%(people)s) AND state.purpose_id = %(purpose)s AND state.channel = %(channel)s
-  AND state.granted AND ({AGREED_AT.format(state="state", record="record")} < new_meaning.at) IS NOT TRUE
+SELECT person.id
+FROM unnest(%(people)s::bigint[]) AS person(id) CROSS JOIN new_meaning
+{looked_up("consent_consentstate", "state", _STATE + " AND granted", must=True)}
+{looked_up("profiles_profile", "profile", "id = person.id AND restricted_at IS NULL", must=True)}
+{looked_up("consent_consentrecord", "record", "id = state.record_id AND new_meaning.at IS NOT NULL")}
+WHERE ({AGREED_AT.format(state="state", record="record")} < new_meaning.at) IS NOT TRUE
   AND NOT {_LEFT_ELSEWHERE.format(state="state")}
 """  # noqa: S608  # texts of our own
 
@@ -98,11 +101,15 @@ TRACKED: Final = Part(
     withs=(f"followed_meaning AS ({NEW_MEANING.format(purpose=_FOLLOWED, channel='%(channel)s', now='%(at)s')})",),
     joins=(
         "CROSS JOIN followed_meaning",
-        _PROFILE,
-        "LEFT JOIN consent_consentstate AS followed"
-        f" ON followed.profile_id = person.id AND followed.purpose_id = {_FOLLOWED} AND followed.channel = %(channel)s",
-        "LEFT JOIN consent_consentrecord AS followed_record"
-        " ON followed_record.id = followed.record_id AND followed_meaning.at IS NOT NULL",
+        PROFILE,
+        looked_up(
+            "consent_consentstate",
+            "followed",
+            f"profile_id = person.id AND purpose_id = {_FOLLOWED} AND channel = %(channel)s",
+        ),
+        looked_up(
+            "consent_consentrecord", "followed_record", "id = followed.record_id AND followed_meaning.at IS NOT NULL"
+        ),
     ),
     columns=(_TRACKING_HOLDS,),
 )

@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from apps.foundation.core.caches import Cache
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
-from apps.foundation.core.postgres import Part, people_select
+from apps.foundation.core.postgres import Part, looked_up, people_select
 from apps.foundation.core.signing import address_digests
 
 from .attribute_values import is_known, reader_of, token_of
@@ -48,7 +48,8 @@ LEFT JOIN (
   WHERE value.profile_id = ANY(%(people)s) AND definition.name = ANY(%(names)s) GROUP BY value.profile_id
 ) AS held ON held.profile_id = person.id
 """
-_PROFILE: Final = "JOIN profiles_profile AS profile ON profile.id = person.id"
+PROFILE: Final = looked_up("profiles_profile", "profile", "id = person.id", must=True)
+"""Joins a person's profile, in a statement about people."""
 _CLEAR_WRITE: Final = """
 UPDATE profiles_profile AS p SET updated_at = statement_timestamp(), attributes =
   (p.attributes - ARRAY(SELECT jsonb_array_elements_text(new.gone))) || new.put
@@ -157,7 +158,7 @@ def _held_part(names: tuple[str, ...], columns: tuple[str, ...]) -> Part:
         place = "(profile.attributes -> (%(names)s::text[])[{}])::text"
         read += [place.format(number) for number in range(1, len(names) + 1)]
         read += ["held.names", "held.ids", "held.digests", "held.sealed"]
-    return Part(tuple(read) or ("NULL",), (_PROFILE, _HELD) if names else (_PROFILE,))
+    return Part(tuple(read) or ("NULL",), (PROFILE, _HELD) if names else (PROFILE,))
 
 
 def held_part(names: Sequence[str], columns: Sequence[str] = ()) -> Part:

@@ -135,6 +135,16 @@ class Part:
     withs: tuple[str, ...] = ()
 
 
+def looked_up(table: str, alias: str, where: str, *, must: bool = False) -> str:
+    """A join with the one row of a table that `where` finds by an index, looked up for each row that stands before it.
+
+    must: who has none is left out. As an ordinary join of some hundreds of people PostgreSQL would read all of the
+    table and hash it, each time, or go by figures of a table that is not any more what it was when it was counted.
+    """
+    kind, on = ("CROSS JOIN", "") if must else ("LEFT JOIN", " ON TRUE")
+    return f"{kind} LATERAL (SELECT * FROM {table} WHERE {where} LIMIT 1) AS {alias}{on}"  # noqa: S608  # our own texts
+
+
 @lru_cache(maxsize=256)
 def _people_statement(parts: tuple[Part, ...]) -> tuple[str, tuple[slice, ...]]:
     withs = dict.fromkeys(one for part in parts for one in part.withs)

@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from apps.data.consent.models import Channel, ConsentRecord, PreferenceChange, Suppression, Topic
 from apps.data.consent.preferences import preference_change
+from apps.data.consent.selectors import gate_read
 from apps.data.consent.services import consent_withdraw, consents_grant_new, gate_lock, suppression_add
 from apps.data.profiles.addresses import addresses_read, identifier_put
 from apps.data.profiles.errors import MasterKeyMissing
@@ -533,3 +534,20 @@ def test_who_stops_being_followed_before_the_gate_is_not_followed(relay: Relay, 
         still = gate_ask_again(sender_id=sender.id, items=passed)
         assert {one.prepared.claimed.profile_id for one in still} == {people[0], people[2]}
         assert Message.objects.get(profile_id=people[1]).state == State.QUEUED
+
+
+def test_what_the_gate_reads_of_people_is_theirs_however_many_there_are() -> None:
+    people = make_people(400)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ANALYZE consent_consentstate, profiles_identifier, profiles_profile")
+        read = (
+            "SELECT relname, seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+            " WHERE relname IN ('consent_consentstate', 'profiles_identifier', 'profiles_profile')"
+        )
+        cursor.execute(read)
+        before = dict(cursor.fetchall())
+        answers = gate_read(profile_ids=people[:150], purpose="marketing", channel=Channel.EMAIL)
+        cursor.execute(read)
+        after = dict(cursor.fetchall())
+    assert [answer.allowed for answer in answers.values()] == [True] * 150
+    assert {name: after[name] - before[name] for name in after} == dict.fromkeys(after, 150)
