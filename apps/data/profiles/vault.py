@@ -148,6 +148,12 @@ class Vault:
         self._newest[profile_id] = version
         self._ciphers[profile_id, version] = cipher
 
+    def join(self, other: "Vault") -> None:
+        """Take in the keys of another."""
+        self._wrapped |= other._wrapped
+        self._newest |= other._newest
+        self._ciphers |= other._ciphers
+
     def __contains__(self, profile_id: int) -> bool:
         """Whether the person has a key."""
         return profile_id in self._newest

@@ -1,10 +1,11 @@
 """Decisions that are asked for: by place or by playbook, for one person or up to a hundred, by the same reading and the
 same engine as a run's.
 
-What is answered is kept before it is given (`Answer`), one statement for all of a request.
+What is answered is kept before it is given (`Answer`), in one statement. What many ask for at the same moment is
+decided together, as the people of a batch are; each gets what they would have got alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
+from django.db import Error as AnyDatabaseError
 from django.db import connection
 
 from apps.data.profiles.vault import Vault, vault_complete, vault_of
@@ -44,19 +46,25 @@ MOST: Final = 100
 _ADD: Final = """
 INSERT INTO decisions_answer
   (id, version_id, profile_id, placement, client, outcome, compiled_id, tier, sealed, decided_at)
-SELECT new.id, new.version_id, new.profile_id, new.placement, %(client)s::text, new.outcome, new.compiled_id, new.tier,
+SELECT new.id, new.version_id, new.profile_id, new.placement, new.client, new.outcome, new.compiled_id, new.tier,
   new.sealed, %(at)s::timestamptz
-FROM unnest(%(ids)s::uuid[], %(versions)s::bigint[], %(people)s::bigint[], %(placements)s::text[], %(outcomes)s::text[],
-            %(compiled)s::bigint[], %(tiers)s::text[], %(sealed)s::bytea[])
-  AS new(id, version_id, profile_id, placement, outcome, compiled_id, tier, sealed)
+FROM unnest(%(ids)s::uuid[], %(versions)s::bigint[], %(people)s::bigint[], %(placements)s::text[], %(clients)s::text[],
+            %(outcomes)s::text[], %(compiled)s::bigint[], %(tiers)s::text[], %(sealed)s::bytea[])
+  AS new(id, version_id, profile_id, placement, client, outcome, compiled_id, tier, sealed)
 """
-_NAMES: Final = ("ids", "versions", "people", "placements", "outcomes", "compiled", "tiers", "sealed")
+_NAMES: Final = ("ids", "versions", "people", "placements", "clients", "outcomes", "compiled", "tiers", "sealed")
+_FEW: Final = 10
+"""Answers of a request that is decided together with others: one of many would have them wait."""
+
+Confirm = Callable[[Mapping[str, str]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is asked for: places, or one playbook by its code. profiles: people, none where nobody is known; deadline:
-    on the clock of `time.monotonic`, after which nothing is kept any more; None for no end."""
+    on the clock of `time.monotonic`, after which nothing is kept any more; None for no end; confirm: called with the
+    stamps that were read, before anything is kept or told: whoever asked by what is kept in memory raises there if it
+    does not hold any more."""
 
     placements: tuple[str, ...] = ()
     playbook: str = ""
@@ -64,6 +72,17 @@ class Wish:
     language: str = ""
     client: str = ""
     deadline: float | None = None
+    confirm: Confirm | None = field(default=None, compare=False)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where; one without a name for a playbook by its code."""
+        return self.placements or ("",)
+
+    @property
+    def size(self) -> int:
+        """How many answers it gets."""
+        return len(self.places) * max(len(self.profiles), 1)
 
 
 @dataclass(slots=True)
@@ -104,63 +123,126 @@ class TooLate(Exception):
     """Whoever asked does not wait any more."""
 
 
-def decisions_make(
-    wish: Wish, *, at: datetime | None = None, confirm: Callable[[Mapping[str, str]], None] | None = None
-) -> list[AnswerGiven]:
+def decisions_make(wish: Wish, *, at: datetime | None = None) -> list[AnswerGiven]:
     """Decide what is asked for, keep it, and say what to show; in the order of places, then of people.
 
     Of several playbooks at a place, the most important that has something for the person answers. Somebody unknown gets
-    what everybody may see. confirm: called with the stamps that were read, before anything is kept or told; whoever
-    asked by what is kept in memory raises there if it does not hold any more. Raises Invalid, NotFound for a place or
-    playbook that is not there, or a person; TooLate.
+    what everybody may see. Raises Invalid, NotFound for a place or playbook that is not there, or a person; Conflict
+    for somebody who was erased; TooLate; and what `wish.confirm` raises.
     """
+    [said] = wishes_decide([wish], at=at)
+    if isinstance(said, Exception):
+        raise said
+    return said
+
+
+def wishes_decide(wishes: Sequence[Wish], *, at: datetime | None = None) -> list[list[AnswerGiven] | Exception]:
+    """The same for several who ask at once: one read for all who are asked about with the same playbooks, one statement
+    that keeps all. For each wish its answers, or what `decisions_make` would raise. Raises what is nobody's own: then
+    nothing is kept of any."""
     moment = at or now()
-    places = wish.placements or ("",)
-    if len(places) * max(len(wish.profiles), 1) > MOST:
-        raise Invalid("too_many", f"At most {MOST} answers at once: people times places")
-    offers, vault = offers_remembered(), vault_of(())
+    said: list[list[AnswerGiven] | Exception] = [
+        Invalid("too_many", f"At most {MOST} answers at once: people times places") if one.size > MOST else []
+        for one in wishes
+    ]
+    asked = [one for one, fault in zip(wishes, said, strict=True) if not isinstance(fault, Exception)]
+    offers = offers_remembered()
     while True:
-        found = {place: offers_for(offers, placement=place, playbook=wish.playbook) for place in places}
-        chosen: dict[str, _Choice] = {}
-        if wish.profiles and all(found.values()):
-            try:
-                chosen = {place: _choose(found[place], wish.profiles, moment) for place in places}
-            except ObjectDoesNotExist:  # of a version that was there when this process looked
-                if (current := offers_known(stamps_read())) == offers:
-                    raise
-                offers = current
-                continue
+        wanted = _wanted(asked, offers)
+        try:
+            chosen = {some: _choose(some, list(people), moment) for some, people in wanted.items()}
+        except ObjectDoesNotExist:  # of a version that was there when this process looked
+            if (current := offers_known(stamps_read())) == offers:
+                raise
+            offers = current
+            continue
         read = next((one.stamps for one in chosen.values() if one.stamps is not None), None)
         stamps = stamps_read() if read is None else read
-        if confirm is not None:
-            confirm(stamps)
         if (current := offers_known(stamps)) == offers:
             break
         offers = current  # something was published since this process looked
-    for place in places:
+    vault = vault_of(())
+    for choice in chosen.values():
+        vault.join(choice.vault)
+    vault = vault_complete(vault, list({person: None for choice in chosen.values() for person in choice.by_person}))
+    rows: list[tuple[Any, ...]] = []
+    for place, wish in enumerate(wishes):
+        if isinstance(said[place], Exception):
+            continue
+        try:
+            if wish.confirm is not None:
+                wish.confirm(stamps)
+            said[place], kept = _wish_answered(wish, offers, chosen, vault, moment)
+            rows += kept
+        except AnyDatabaseError:  # of a connection that all of them share
+            raise
+        except Exception as error:  # noqa: BLE001  # theirs alone
+            said[place] = error
+    if rows:
+        with connection.cursor() as cursor:
+            columns = dict(zip(_NAMES, map(list, zip(*rows, strict=True)), strict=True))
+            planned_execute(cursor, _ADD, {**columns, "at": moment})
+    return said
+
+
+def offers_warm() -> None:
+    """Read what is published, and all that deciding by it needs of its versions, before anybody asks."""
+    for offer in offers_known(stamps_read()):
+        _ready(offer.version_id, offer.digest)
+
+
+def is_shared(wish: Wish) -> bool:
+    """Whether a wish is decided with those of others at the same moment. Not what takes long for reasons of its own:
+    many answers, live sources, a digest's pieces; nor what this process does not know yet."""
+    if wish.size > _FEW or not wish.profiles:
+        return False
+    offers = offers_remembered()
+    found = [offers_for(offers, placement=place, playbook=wish.playbook) for place in wish.places]
+    return all(found) and all(_is_quick(offer) for some in found for offer in some)
+
+
+@lru_cache(maxsize=512)
+def _is_quick(offer: Offer) -> bool:
+    plan, _, _ = _ready(offer.version_id, offer.digest)
+    return not plan.transactional and not plan.collects
+
+
+def _wanted(wishes: Iterable[Wish], offers: Sequence[Offer]) -> dict[tuple[Offer, ...], dict[int, None]]:
+    """About whom is to be decided, by the offers of a place; each person once."""
+    wanted: dict[tuple[Offer, ...], dict[int, None]] = {}
+    for wish in wishes:
+        found = [offers_for(offers, placement=place, playbook=wish.playbook) for place in wish.places]
+        if wish.profiles and all(found):
+            for some in found:
+                wanted.setdefault(tuple(some), {}).update(dict.fromkeys(wish.profiles))
+    return wanted
+
+
+def _wish_answered(
+    wish: Wish, offers: Sequence[Offer], chosen: Mapping[tuple[Offer, ...], _Choice], vault: Vault, at: datetime
+) -> tuple[list[AnswerGiven], list[tuple[Any, ...]]]:
+    """What is answered to a wish, and the rows that keep it. Raises NotFound, Conflict, TooLate."""
+    found = {place: tuple(offers_for(offers, placement=place, playbook=wish.playbook)) for place in wish.places}
+    for place in wish.places:
         if not found[place]:
             what = f"shown at {place}" if place else f"called {wish.playbook}"
             raise NotFound("nothing_published", f"Nothing is published that can be asked for and is {what}")
     if not wish.profiles:
-        return [generic_answer(found[place][0], wish, place, None) for place in places]
-    for choice in chosen.values():
-        if missing := [one for one in wish.profiles if one not in choice.by_person]:
+        return [generic_answer(found[place][0], wish, place, None) for place in wish.places], []
+    for some in found.values():
+        if missing := [one for one in wish.profiles if one not in chosen[some].by_person]:
             raise NotFound("profile_unknown", f"There is no person {missing[0]}")
-        vault = choice.vault
-    vault = vault_complete(vault, wish.profiles)
     answers: list[AnswerGiven] = []
     rows: list[tuple[Any, ...]] = []
-    for place in places:
+    for place in wish.places:
+        by_person = chosen[found[place]].by_person
         for profile_id in wish.profiles:
-            answer, row = _answered(chosen[place].by_person[profile_id], vault, wish, place, profile_id, moment)
+            answer, row = _answered(by_person[profile_id], vault, wish, place, profile_id, at)
             answers.append(answer)
             rows.append(row)
     if wish.deadline is not None and monotonic() > wish.deadline:
         raise TooLate
-    with connection.cursor() as cursor:
-        columns = dict(zip(_NAMES, map(list, zip(*rows, strict=True)), strict=True))
-        planned_execute(cursor, _ADD, {**columns, "client": wish.client, "at": moment})
-    return answers
+    return answers, rows
 
 
 def decision_make(
@@ -247,6 +329,7 @@ def _answered(
         offer.version_id,
         profile_id,
         placement,
+        wish.client,
         verdict.outcome,
         verdict.compiled,
         verdict.tier,

@@ -125,14 +125,14 @@ class _Pool:
                 self._wanted -= 1
         raise Late
 
-    def give(self, held: _Held) -> None:
+    def give(self, held: _Held, weight: int) -> None:
         good = not held.cut and _usable(held.wrapper)
         with self._changed:
             if good:
                 self._faults = 0
                 self._free.append(held)
             else:
-                self._faults += held.cut
+                self._faults += weight * held.cut
                 self._drop([held])
                 if not held.cut or self._faults >= FAULTS:  # those that lie here were lost as well
                     self._drop(self._free)
@@ -217,9 +217,10 @@ def _connected(watch: _Watch) -> _Held:
 
 
 @contextmanager
-def timely(deadline: float) -> Iterator[None]:
+def timely(deadline: float, *, weight: int = 1) -> Iterator[None]:
     """Inside, `connection` is one whose work ends by the deadline (of `time.monotonic`): what is late fails with an
-    OperationalError. Raises Late where none can be had.
+    OperationalError. Raises Late where none can be had. weight: for how many it is done at once, who are all late if it
+    is.
 
     Within a transaction of the caller it is the caller's: another would not see what it did.
     """
@@ -236,7 +237,7 @@ def timely(deadline: float) -> Iterator[None]:
     finally:
         pool.watch.end(held)
         connections[DEFAULT_DB_ALIAS] = own
-        pool.give(held)
+        pool.give(held, weight)
 
 
 def timely_close() -> None:

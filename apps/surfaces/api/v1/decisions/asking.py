@@ -1,24 +1,40 @@
-"""Asking for decisions: the hot endpoint, without DRF. An answer in time, whatever is away."""
+"""Asking for decisions: the hot endpoint, without DRF. An answer in time, whatever is away.
+
+What is asked while others are being decided about is decided with them, by the thread of one (`core.gathering`).
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 from typing import Any, Final
 
 import orjson
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.decisioning.decisions.asking import MOST, AnswerGiven, TooLate, Wish, decisions_make, generic_answer
+from apps.decisioning.decisions.asking import (
+    MOST,
+    AnswerGiven,
+    Confirm,
+    TooLate,
+    Wish,
+    decisions_make,
+    generic_answer,
+    is_shared,
+    offers_warm,
+    wishes_decide,
+)
 from apps.decisioning.decisions.generic import PULLED, offers_for, offers_remembered, pinned
-from apps.foundation.accounts.acting import acting
 from apps.foundation.accounts.api_keys import key_confirm, key_remembered, request_key
 from apps.foundation.accounts.contracts import Caller
 from apps.foundation.core.caches import caches_tell
+from apps.foundation.core.gathering import GatheredLate, Gathering
 from apps.foundation.core.timely import Late, timely
-from apps.surfaces.api.access import caller_require, quota_take, scope_require
+from apps.surfaces.api.access import Quota, caller_require, quota_take, scope_require
 from apps.surfaces.api.bodies import body_read
 from apps.surfaces.api.problems import Problem, fault_log, pointer, problem_answer, problem_of
 from apps.surfaces.api.schema import operation_declare
@@ -31,6 +47,7 @@ _SHARE: Final = 0.8
 _KEYS: Final = frozenset({"placements", "playbook", "profiles", "language"})
 _LONGEST: Final = 65_536
 _LONGEST_NAME: Final = 60
+_WARM_SECONDS: Final = 3.0
 
 
 @csrf_exempt
@@ -43,9 +60,8 @@ def decisions_ask(request: HttpRequest) -> HttpResponse:
     deadline = monotonic() + settings.ANSWER_SECONDS * _SHARE
     try:
         try:
-            with timely(deadline):
-                return _decided(request, deadline)
-        except (Late, TooLate, OperationalError, InterfaceError) as error:
+            return _decided(request, deadline)
+        except (Late, GatheredLate, TooLate, OperationalError, InterfaceError) as error:
             return _generic(request, error)
     except Exception as error:  # noqa: BLE001  # each becomes a problem; our own faults are logged
         problem = problem_of(error)
@@ -57,25 +73,73 @@ decisions_ask.scopes = {"post": SCOPE}  # type: ignore[attr-defined]  # for the 
 
 
 def _decided(request: HttpRequest, deadline: float) -> HttpResponse:
+    """What is decided: by a client that this process knows together with others, else alone."""
     given = request_key(request)
     remembered = key_remembered(given[0]) if given is not None and not given[1] else None
-    caller = remembered or caller_require(request)
-    scope_require(caller, SCOPE)
-    wish = _wish_read(request)
-    quota = quota_take(caller, SCOPE, weight=max(len(wish.placements), 1) * max(len(wish.profiles), 1))
+    if remembered is None:
+        with timely(deadline):
+            caller = caller_require(request)
+            wish, quota = _asked(request, caller, deadline, None)
+            answers = decisions_make(wish)
+        return _said(answers, quota)
 
     def confirm(stamps: Mapping[str, str]) -> None:
         """Whom the memory knew by this key is still who asks, and still may."""
-        if remembered is not None and given is not None and key_confirm(given[0], stamps) is not remembered:
+        if given is not None and key_confirm(given[0], stamps) is not remembered:
             scope_require(caller_require(request), SCOPE)
 
-    with acting(caller):
-        asked = Wish(wish.placements, wish.playbook, wish.profiles, wish.language, caller.code, deadline)
-        response = _response(decisions_make(asked, confirm=confirm))
+    wish, quota = _asked(request, remembered, deadline, confirm)
+    if is_shared(wish):
+        with suppress(_Alone):
+            return _said(_shared.done(wish, deadline=deadline, weight=wish.size), quota)
+    with timely(deadline):
+        answers = decisions_make(wish)
+    return _said(answers, quota)
+
+
+class _Alone(Exception):
+    """What went wrong with some together may be the fault of one: each is decided alone."""
+
+
+def _together(wishes: Sequence[Wish], deadline: float) -> list[list[AnswerGiven] | Exception]:
+    """Decide what several ask for at the same moment. Raises _Alone."""
+    try:
+        with timely(deadline, weight=len(wishes)):
+            return wishes_decide(wishes)
+    except (Late, OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        if len(wishes) == 1:
+            raise
+        logger.warning("%s wishes are decided one by one: %s", len(wishes), type(error).__name__)
+        raise _Alone from error
+
+
+_shared: Final = Gathering[Wish, list[AnswerGiven]](_together)
+
+
+def _asked(request: HttpRequest, caller: Caller, deadline: float, confirm: Confirm | None) -> tuple[Wish, Quota]:
+    """What a client asks for, counted. Raises Problem."""
+    scope_require(caller, SCOPE)
+    wish = replace(_wish_read(request), client=caller.code, deadline=deadline, confirm=confirm)
+    return wish, quota_take(caller, SCOPE, weight=wish.size)
+
+
+def _said(answers: list[AnswerGiven], quota: Quota) -> HttpResponse:
+    response = _response(answers)
     for name, value in quota.headers().items():
         response[name] = value
     caches_tell()
     return response
+
+
+def answers_warm() -> None:
+    """Make a process ready before it takes requests: connect, and read what is published. The database away: later."""
+    try:
+        with timely(monotonic() + _WARM_SECONDS):
+            offers_warm()
+    except (Late, OperationalError, InterfaceError, ProgrammingError) as error:
+        logger.warning("what is published is not read yet: %s", type(error).__name__)
 
 
 def _generic(request: HttpRequest, error: Exception) -> HttpResponse:
