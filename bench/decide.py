@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -183,18 +184,35 @@ def shop_make() -> None:
     playbook_publish(version_id=approve(playbook_submit(playbook_id=playbook.pk, by=publisher)).pk, by=publisher)
 
 
+def workers_wait(above: int, count: int) -> None:
+    """Wait until the workers below a process have loaded what they serve: the port is open before, and half a server
+    would be measured. Then they use no processor any more."""
+    used: dict[str, int] = {}
+    for _ in range(240):
+        time.sleep(0.5)
+        before, used = used, {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = stat.read_text().rpartition(")")[2].split()
+                if int(fields[1]) == above:
+                    used[stat.parent.name] = int(fields[11]) + int(fields[12])
+        if sum(one > 50 for one in used.values()) >= count and used == before:
+            return
+    raise SystemExit("the web workers did not get ready")
+
+
 @contextmanager
 def web(port: int, workers: int, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Web workers, until the block ends; the process above them."""
     command = [sys.executable, "-m", "granian", "--host", "127.0.0.1", "--port", str(port), "--interface", "wsgi"]
-    command += ["--workers", str(workers), "--blocking-threads", "8", "--no-ws", "--log-level", "error"]
+    command += ["--workers", str(workers), "--blocking-threads", "64", "--no-ws", "--log-level", "error"]
     process = subprocess.Popen([*command, "config.wsgi:application"], cwd=ROOT, env={**os.environ, **environment})
     try:
         for _ in range(300):
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             time.sleep(0.1)
-        time.sleep(2)
+        workers_wait(process.pid, workers)
         yield process
     finally:
         process.terminate()

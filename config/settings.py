@@ -98,7 +98,6 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "apps.foundation.core.middleware.RequestIdMiddleware",
-    "apps.foundation.core.middleware.StraightMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -108,7 +107,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
-# Addresses that are asked a thousand times a second, by programs.
+# Addresses that are asked a thousand times a second, by programs: see `core.straight`.
 STRAIGHT = {"POST /api/v1/decisions": "apps.surfaces.api.v1.decisions.asking.decisions_ask"}
 
 ROOT_URLCONF = "config.urls"

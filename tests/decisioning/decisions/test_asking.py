@@ -106,7 +106,7 @@ def test_wishes_that_are_decided_together_get_what_each_would_alone(seed: int) -
     at = now()
     together = wishes_decide(wishes, at=at)
     kept = {str(row.pk): (row.client, row.profile_id, row.placement, row.outcome) for row in Answer.objects.all()}
-    told = {}
+    told: dict[str, tuple[str, int | None, str, str]] = {}
     for wish, answers in zip(wishes, together, strict=True):
         alone = _alone(wish, at)
         if isinstance(alone, DomainError):

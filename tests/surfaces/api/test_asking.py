@@ -1,20 +1,26 @@
 """Asking for decisions: the same engine, kept before it is given, and an answer in time whatever is away."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from threading import Event
+from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
+import orjson
 import pytest
+from django.core.wsgi import get_wsgi_application
 from django.db import connection, connections
+from django.test import Client, RequestFactory
 
 from apps.data.consent.models import Channel, ConsentRecord
 from apps.data.consent.services import consent_withdraw, consents_grant_new
 from apps.data.profiles.models import Profile
 from apps.data.profiles.vault import key_destroy
-from apps.decisioning.decisions.asking import decision_make
+from apps.decisioning.decisions import generic, services
+from apps.decisioning.decisions.asking import Wish, decision_make, is_shared
+from apps.decisioning.decisions.engine import decide as decide_alone
 from apps.decisioning.decisions.models import Answer
 from apps.decisioning.decisions.replay import answer_replay
 from apps.decisioning.playbooks.models import Playbook
@@ -22,6 +28,9 @@ from apps.decisioning.playbooks.services import playbook_publish, playbook_submi
 from apps.foundation.accounts.models import ApiClient, ApiKey
 from apps.foundation.core import limits, quick, timely
 from apps.foundation.core.clock import now
+from apps.foundation.core.gathering import Gathering
+from apps.foundation.core.straight import Straight
+from apps.surfaces.api.v1.decisions import asking
 from tests.factories import approve, make_profile, make_published
 from tests.surfaces.api.makers import Asker, make_asker
 from tests.wires import Wire
@@ -264,19 +273,226 @@ def test_what_changes_elsewhere_holds_for_the_next_answer() -> None:
     assert _ask(asker, person)[0]["playbook"] == newer.code
 
 
-def test_the_short_way_to_the_endpoint_keeps_what_holds_for_all_addresses() -> None:
+def _straight(way: Straight, asker: Asker, body: Any, **environ: str) -> tuple[int, dict[str, str], Any]:
+    """What is answered by the short way: status, headers and content."""
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    said: list[Any] = []
+    whole = {
+        **RequestFactory().generic("POST", "/api/v1/decisions", raw, content_type="application/json").environ,
+        "HTTP_AUTHORIZATION": f"Bearer {asker.key}",
+        **environ,
+    }
+    content = b"".join(way(whole, lambda *told: said.append(told)))
+    [(status, headers)] = said
+    assert len(dict(headers)) == len(headers)
+    return int(status.split()[0]), dict(headers), orjson.loads(content) if content.startswith(b"{") else content
+
+
+_OWN = {"id", "instance", "X-Request-Id", "RateLimit", "Content-Length"}
+
+
+def _shared_by_all(value: Any) -> Any:
+    """An answer without what differs each time."""
+    if isinstance(value, dict):
+        return {name: _shared_by_all(one) for name, one in value.items() if name not in _OWN}
+    return list(map(_shared_by_all, value)) if isinstance(value, list) else value
+
+
+def test_the_short_way_says_what_the_long_way_says() -> None:
+    _shown()
+    way = Straight(get_wsgi_application())
+    asker, person, low = make_asker("decisions:make"), _person(), make_asker("decisions:read")
+    wish = _of(person.pk)
+    cases: list[tuple[Asker, Any, dict[str, str]]] = [
+        (asker, wish, {}),
+        (asker, {"placements": ["home-hero"]}, {}),
+        (asker, {"placements": []}, {}),
+        (asker, b"{", {}),
+        (asker, b" " * 70_000, {}),
+        (asker, _of(2**60), {}),
+        (low, wish, {}),
+        (asker, wish, {"HTTP_AUTHORIZATION": "Bearer nothing"}),
+        (asker, wish, {"HTTP_HOST": "elsewhere.example"}),
+        (asker, wish, {"REQUEST_METHOD": "PUT"}),
+        (asker, wish, {"QUERY_STRING": f"key={asker.key}", "HTTP_AUTHORIZATION": ""}),
+        (asker, wish, {"CONTENT_TYPE": "text/plain"}),
+    ]
+    statuses = []
+    for client, body, environ in cases:
+        status, headers, content = _straight(way, client, body, **environ)
+        long = Client(raise_request_exception=False).generic(
+            "POST",
+            "/api/v1/decisions",
+            body if isinstance(body, bytes) else orjson.dumps(body),
+            **cast(Any, {"CONTENT_TYPE": "application/json", "HTTP_AUTHORIZATION": f"Bearer {client.key}", **environ}),
+        )
+        long_content = orjson.loads(long.content) if long.content.startswith(b"{") else long.content
+        assert (status, _shared_by_all(content)) == (long.status_code, _shared_by_all(long_content))
+        assert _shared_by_all(headers) == _shared_by_all(dict(long.headers))
+        statuses.append(status)
+    assert statuses == [200, 200, 422, 400, 413, 404, 403, 401, 400, 405, 400, 415]
+
+
+def test_the_short_way_keeps_what_holds_for_all_addresses(settings: Any) -> None:
     _shown()
     asker, person = make_asker("decisions:make"), _person()
-    wish = {"placements": ["home-hero"], "profiles": [person.pk]}
-    answer = asker.post("decisions", wish)
-    assert answer.headers.items() >= {
+    status, headers, content = _straight(Straight(get_wsgi_application()), asker, _of(person.pk))
+    assert (status, content["answers"][0]["outcome"]) == (200, "send")
+    assert headers.items() >= {
         ("X-Frame-Options", "DENY"),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "same-origin"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
     }
-    assert answer["Content-Length"] == str(len(answer.content))
-    assert UUID(answer["X-Request-Id"]).version == 7
-    assert answer["RateLimit"].startswith('"decisions:make";')
-    assert asker.post("decisions", wish, Host="elsewhere.example").status_code == 400
-    assert asker.ask("PUT", "decisions", wish).status_code == 405
+    assert headers["Content-Length"] == str(len(orjson.dumps(content)))
+    assert UUID(headers["X-Request-Id"]).version == 7
+    assert headers["RateLimit"].startswith('"decisions:make";')
+    # where only HTTPS is spoken, nothing is answered without it
+    settings.SECURE_SSL_REDIRECT, settings.SECURE_HSTS_SECONDS = True, 60
+    way = Straight(get_wsgi_application())
+    status, headers, _ = _straight(way, asker, _of(person.pk))
+    assert (status, headers["Location"]) == (301, "https://testserver/api/v1/decisions")
     assert Answer.objects.count() == 1
+    status, headers, _ = _straight(way, asker, _of(person.pk), **{"wsgi.url_scheme": "https"})
+    assert (status, headers["Strict-Transport-Security"][:10]) == (200, "max-age=60")
+    assert _straight(way, asker, _of(person.pk), HTTP_HOST="other.example", **{"wsgi.url_scheme": "https"})[0] == 400
+    assert Answer.objects.count() == 2
+
+
+def test_a_process_is_ready_before_it_is_asked(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    _shown()
+    generic._offers.clear()
+    asking.answers_warm()
+    assert is_shared(Wish(("home-hero",), profiles=(1,)))
+    generic._offers.clear()
+    wire = _wire("postgres", settings, monkeypatch)
+    wire.cut()
+    timely.timely_close()
+    monkeypatch.setattr(asking, "_WARM_SECONDS", 0.2)
+    asking.answers_warm()  # and it starts all the same
+    assert not generic.offers_remembered()
+    wire.close()
+
+
+def _at_once(
+    wishes: Sequence[tuple[Asker, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch, *, before: Callable[[], Any]
+) -> tuple[list[Any], list[int]]:
+    """What each is answered when all come while one answer, the first, is being decided; and the sizes of batches.
+
+    before: done when all the others wait.
+    """
+    monkeypatch.setattr(asking, "_shared", Gathering(asking._together))
+    sizes: list[int] = []
+    decide = asking._shared.do
+    begun = Event()
+
+    def held_up(some: Sequence[Wish], deadline: float) -> Any:
+        sizes.append(len(some))
+        if len(sizes) == 1:
+            begun.set()
+            _until(lambda: len(asking._shared._waiting) == len(wishes) - 1)
+            before()
+        return decide(some, deadline)
+
+    def ask(asker: Asker, wish: dict[str, Any]) -> Any:
+        try:
+            return asker.post("decisions", wish)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(asking._shared, "do", held_up)
+    with ThreadPoolExecutor(len(wishes)) as threads:
+        first = threads.submit(ask, *wishes[0])
+        assert begun.wait(60)
+        rest = [threads.submit(ask, *one) for one in wishes[1:]]
+        return [one.result(60) for one in (first, *rest)], sizes
+
+
+def _until(met: Callable[[], bool]) -> None:
+    for _ in range(1_000):
+        if met():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come")
+
+
+def _of(*people: int) -> dict[str, Any]:
+    return {"placements": ["home-hero"], "profiles": list(people)}
+
+
+def test_what_many_ask_at_once_is_decided_together_and_each_gets_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given many clients that this process knows, of which one is switched off when all wait
+    _shown()
+    shop, app, revoked = (make_asker("decisions:make") for _ in range(3))
+    people = [_person(country=country, language="de").pk for country in ("DE", "FR", "AT", "IT", "GB")]
+    for asker in (shop, app, revoked):
+        assert asker.post("decisions", _of(people[0])).status_code == 200
+    before = Answer.objects.count()
+    wishes = [(one, _of(*some)) for some in ([people[0]], people[1:3], people[2:], [2**60]) for one in (shop, app)]
+    wishes.append((revoked, _of(people[0])))
+
+    def change() -> None:
+        ApiClient.objects.filter(pk=revoked.client.pk).update(active=False)
+        consent_withdraw(
+            profile_id=people[1], purpose="marketing", channel="web", method=ConsentRecord.Method.STAFF, source="test"
+        )
+
+    # when they ask while one answer is under way
+    answers, sizes = _at_once(wishes, monkeypatch, before=lambda: _elsewhere(change))
+    # then all of them are one batch
+    assert sizes == [1, len(wishes) - 1]
+    assert [one.status_code for one in answers] == [200] * 6 + [404] * 2 + [401]
+    told = [(wish[0].client.code, one) for wish, some in zip(wishes, answers, strict=True)
+            if some.status_code == 200 for one in some.json()["answers"]]  # fmt: skip
+    rows = {str(row.pk): row for row in Answer.objects.order_by("decided_at")[before:]}
+    assert sorted((one["id"], code, one["profile"]) for code, one in told) == sorted(
+        (pk, row.client, row.profile_id) for pk, row in rows.items()
+    )
+    assert {one["outcome"] for _, one in told if one["profile"] == people[1]} == {"withdrawn"}  # read fresh
+    alone = {pk: decision_make(profile_id=pk, placement="home-hero") for pk in people}
+    for _, one in told:
+        same = alone[one["profile"]]
+        assert (one["outcome"], one["tier"], one["slots"]) == (same.outcome, same.tier, same.slots)
+    assert {answer_replay(pk).state for pk in rows} == {"same"}
+
+
+def test_one_person_who_breaks_deciding_breaks_it_for_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    _shown()
+    asker = make_asker("decisions:make")
+    people = [_person(country="DE").pk for _ in range(5)]
+    assert asker.post("decisions", _of(people[0])).status_code == 200
+    engine = decide_alone
+
+    def decide(plan: Any, person: Any, at: Any) -> Any:
+        if person.seed == people[3]:
+            raise ZeroDivisionError
+        return engine(plan, person, at)
+
+    monkeypatch.setattr(services, "decide", decide)
+    answers, sizes = _at_once([(asker, _of(one)) for one in people], monkeypatch, before=lambda: None)
+    assert sizes == [1, 4]
+    assert [one.status_code for one in answers] == [200, 200, 200, 500, 200]
+    assert {one.json()["answers"][0]["outcome"] for one in answers if one.status_code == 200} == {"send"}
+
+
+def test_who_waits_for_others_gets_what_everybody_may_see_when_the_database_hangs(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    playbook, person = _shown(), _person(country="DE", language="de")
+    asker = make_asker("decisions:make")
+    wire = _wire("postgres", settings, monkeypatch)
+    assert _ask(asker, person)[0]["outcome"] == "send"
+    before = Answer.objects.count()
+    settings.ANSWER_SECONDS = 1.0
+    answers, sizes = _at_once([(asker, _of(person.pk))] * 12, monkeypatch, before=wire.silent.set)
+    assert [one.json()["answers"][0]["generic"] for one in answers] == [True] * 12
+    assert asker.post("decisions", {"playbook": playbook.code, "profiles": [person.pk]}).status_code == 503
+    assert sizes[0] == 1
+    assert len(sizes) < 12  # not one after the other
+    # nobody is held up any more, and once it is back, answers are decided again
+    assert (asking._shared._busy, len(asking._shared._waiting)) == (0, 0)
+    settings.ANSWER_SECONDS = 5.0
+    wire.silent.clear()
+    assert _until_decided(asker, person)["outcome"] == "send"
+    assert Answer.objects.count() == before + 1
+    wire.close()
