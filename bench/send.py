@@ -421,6 +421,8 @@ def main() -> None:
     kinds: dict[str, dict[str, str]] = {"plain": {}}
     kinds |= {PRECOMPUTED: {}} if asked.precomputed else {}
     kinds |= {kind: dkim_key(kind, domain) for kind in asked.dkim}
+    if not asked.floor.is_file():
+        told(f"no ratio: there is no {asked.floor}")
     with sink_open(port):
         for number in range(asked.repeats):
             for workers in several:
