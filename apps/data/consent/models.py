@@ -188,7 +188,8 @@ class Gate(models.Model):
 class Suppression(models.Model):
     """An address that gets nothing, whoever holds it. It outlives the profile; no import lifts it.
 
-    One row for each live version of the lookup key. carried: it stands under the newest version too.
+    One row for each live version of the lookup key. carried: it stands under the newest version too. Of the kind
+    DOMAIN, a whole domain of spam traps: it speaks against addresses when they are next looked at (`verdicts`).
     """
 
     class Reason(models.TextChoices):
@@ -198,6 +199,8 @@ class Suppression(models.Model):
         ERASURE = "erasure", "erased"
         MANUAL = "manual", "by staff"
         SPAM_TRAP = "spam_trap", "known spam trap"
+
+    DOMAIN = "domain"
 
     digest = models.BinaryField(max_length=33, unique=True)
     carried = models.BooleanField(default=False, db_default=False, editable=False)

@@ -5,8 +5,11 @@ from datetime import datetime
 from typing import Final
 
 from django.db import connection
+from django.db.models import Max
 
+from apps.data.profiles.address_check import domains_above
 from apps.data.profiles.rules import Judged
+from apps.foundation.core.signing import address_digests
 
 from .models import AddressVerdict, Suppression
 
@@ -41,8 +44,14 @@ def verdicts_keep(found: Mapping[bytes, Judged], *, at: datetime) -> None:
 
 
 def verdicts_read(digests: Sequence[bytes], *, good_at: datetime) -> dict[bytes, str]:
-    """What is held of those of these addresses whose verdict is good at a moment: `verdict:code`."""
+    """What is held of those of these addresses whose verdict is good at a moment: `verdict:code`.
+
+    What was found before a domain of traps came to be known is not good any more.
+    """
     rows = AddressVerdict.objects.filter(digest__in=list(digests), good_until__gt=good_at)
+    newest = Suppression.objects.filter(kind=Suppression.DOMAIN).aggregate(Max("created_at"))["created_at__max"]
+    if newest is not None:
+        rows = rows.filter(looked_at__gt=newest)
     return {
         bytes(digest): f"{verdict}:{code}" for digest, verdict, code in rows.values_list("digest", "verdict", "code")
     }
@@ -53,6 +62,19 @@ def addresses_gone(digests: Collection[bytes]) -> dict[bytes, str]:
     reasons = (Suppression.Reason.BOUNCE, Suppression.Reason.SPAM_TRAP)
     rows = Suppression.objects.filter(digest__in=list(digests), reason__in=reasons)
     return {bytes(digest): reason for digest, reason in rows.values_list("digest", "reason")}
+
+
+def traps_among(domains: Collection[str]) -> set[str]:
+    """Which of these domains are of spam traps, by themselves or by one above them."""
+    by_digest: dict[bytes, str] = {}
+    below: dict[str, set[str]] = {}
+    for domain in domains:
+        for one in domains_above(domain):
+            below.setdefault(one, set()).add(domain)
+    for one in below:
+        by_digest |= dict.fromkeys(address_digests(Suppression.DOMAIN, one), one)
+    rows = Suppression.objects.filter(digest__in=list(by_digest), reason=Suppression.Reason.SPAM_TRAP)
+    return {domain for digest in rows.values_list("digest", flat=True) for domain in below[by_digest[bytes(digest)]]}
 
 
 def verdicts_forget(before: datetime, limit: int) -> int:

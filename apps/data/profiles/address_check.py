@@ -69,8 +69,13 @@ def disposable_domain(domain: str) -> bool:
 
     Services that forward to a mailbox somebody keeps (duck.com, mozmail.com) are none.
     """
+    return any(one in blocklist for one in domains_above(domain))
+
+
+def domains_above(domain: str) -> list[str]:
+    """A domain and those above it, but for the last: a.b.example, b.example."""
     labels = domain.split(".")
-    return any(".".join(labels[place:]) in blocklist for place in range(len(labels) - 1))
+    return [".".join(labels[place:]) for place in range(len(labels) - 1)]
 
 
 def address_facts(address: str) -> AddressFacts:

@@ -69,6 +69,15 @@ def email_normalize(text: str) -> str:
     return address.ascii_email.lower()
 
 
+def domain_normalize(text: str) -> str:
+    """A domain as addresses below it have it; an @ before it may stand. Raises Invalid (`domain_invalid`)."""
+    bare = text.strip().removeprefix("@").removesuffix(".")
+    try:
+        return email_normalize(f"somebody@{bare}").rpartition("@")[2]
+    except Invalid:
+        raise Invalid("domain_invalid", f"{bare[:80]} is no domain: write one such as shop.example") from None
+
+
 def phone_normalize(text: str, country: str = "") -> str:
     """A phone number in E.164 (`+436601234567`).
 

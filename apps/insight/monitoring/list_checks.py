@@ -19,7 +19,7 @@ from django.db import connection, transaction
 
 from apps.data.consent.models import AddressVerdict, Channel, Purpose, Suppression
 from apps.data.consent.selectors import TRACKING
-from apps.data.consent.verdicts import addresses_gone, verdicts_keep, verdicts_read
+from apps.data.consent.verdicts import addresses_gone, traps_among, verdicts_keep, verdicts_read
 from apps.data.features.selectors import last_seen_read
 from apps.data.profiles.address_check import address_facts
 from apps.data.profiles.addresses import addresses_open
@@ -188,13 +188,14 @@ def _digests(held: Mapping[int, tuple[bytes, bytes]]) -> list[bytes]:
 def _judged(addresses: Mapping[bytes, str], at: datetime) -> dict[bytes, Judged]:
     """What is held of addresses, by digest. DNS is asked only of those that nothing else speaks against."""
     gone = addresses_gone(list(addresses))
+    traps = traps_among({address.rpartition("@")[2] for address in addresses.values()})
     silences = _silences(list(addresses), at)
     facts: dict[bytes, AddressFacts] = {}
     for digest, address in addresses.items():
         facts[digest] = replace(
             address_facts(address),
             bounced=gone.get(digest) == Suppression.Reason.BOUNCE,
-            trap=gone.get(digest) == Suppression.Reason.SPAM_TRAP,
+            trap=gone.get(digest) == Suppression.Reason.SPAM_TRAP or address.rpartition("@")[2] in traps,
             silent_for=silences.get(digest),
         )
     domains = {

@@ -7,6 +7,7 @@ from django.test import Client
 
 from apps.data.consent.models import PrivacyPolicy, Purpose, Suppression, Wording, WordingText
 from apps.data.consent.selectors import gate_read
+from apps.data.consent.verdicts import traps_among
 from apps.foundation.accounts.models import User
 from apps.foundation.governance.models import AuditEntry
 from tests.factories import make_paths, make_profile, make_purposes, make_user
@@ -128,6 +129,19 @@ def test_an_administrator_says_how_a_purpose_is_asked_for() -> None:
     client = signed_in(make_user("administrator"))
     answer = client.post("/admin/consent/purpose/transactional/change/", values)
     assert "needs no consent" in answer.content.decode()
+
+
+def test_a_list_of_traps_may_name_domains_and_no_other_list() -> None:
+    client = signed_in(make_user("administrator"))
+    values = {"address": "trap@example.com\n@Traps.Example.COM\nb\u00fccher.example.net\n", "note": ""}
+
+    answer = client.post("/admin/consent/suppression/add/", {**values, "reason": "manual"})
+    assert "there is no address on line 2, 3" in answer.content.decode()
+    assert not Suppression.objects.exists()
+    assert client.post("/admin/consent/suppression/add/", {**values, "reason": "spam_trap"}).status_code == 302
+    assert sorted(Suppression.objects.values_list("kind", flat=True)) == ["domain", "domain", "email"]
+    among = {"traps.example.com", "deep.traps.example.com", "xn--bcher-kva.example.net", "example.com"}
+    assert traps_among(among) == among - {"example.com"}
 
 
 @pytest.mark.parametrize(("text", "kind"), [("Carla@Example.com", "email"), ("+43 660 1234567", "phone")])

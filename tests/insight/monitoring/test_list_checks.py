@@ -110,6 +110,25 @@ def test_each_kind_is_found_hours_ahead_and_gets_nothing_with_its_reason(server:
     assert not gate_read(profile_ids=[gone.pk], purpose="marketing", channel="email")[gone.pk].allowed
 
 
+def test_a_domain_of_traps_speaks_against_what_was_good_and_lies_below_it(server: NameServer) -> None:
+    at, below, beside = person("a@shop.net"), person("b@mail.shop.net"), person("c@workshop.net")
+    scheduled(20)
+    lists_look(at=now())
+    terms: dict[str, Any] = {"profile_ids": [at.pk, below.pk, beside.pk], "purpose": "marketing", "channel": "email"}
+    held = {pk: one.held_up_by for pk, one in gate_read(**terms).items()}
+    assert held[at.pk] == ""
+
+    suppressions_add(kind=Suppression.DOMAIN, values=["shop.net"], reason=Suppression.Reason.SPAM_TRAP)
+    ListCheck.objects.all().delete()
+    assert lists_look(at=now()) == 3, "what was found before the domain was known is looked at anew"
+
+    said = {pk: one.held_up_by for pk, one in gate_read(**terms).items()}
+    assert said == {
+        at.pk: "invalid_address:spam_trap", below.pk: "invalid_address:spam_trap", beside.pk: held[beside.pk],
+    }  # fmt: skip
+    assert lists_look(at=now()) == 0
+
+
 def test_what_was_found_holds_no_longer_than_it_is_good(server: NameServer) -> None:
     gone = person("a@gone.net")
     scheduled(20)

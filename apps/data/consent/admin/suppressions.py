@@ -10,7 +10,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from apps.data.consent.models import Suppression
 from apps.data.consent.services import suppressions_add
 from apps.data.profiles.models import Identifier
-from apps.data.profiles.normalize import email_normalize, phone_normalize
+from apps.data.profiles.normalize import domain_normalize, email_normalize, phone_normalize
 from apps.foundation.accounts.models import User
 from apps.foundation.core.admin import ReadOnlyAdmin
 from apps.foundation.core.errors import Invalid
@@ -21,14 +21,14 @@ MOST: Final = 20_000
 
 
 class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """Takes addresses, one or a list such as one of spam traps; keeps their digests only."""
+    """Takes addresses, one or a list such as one of spam traps and their domains; keeps their digests only."""
 
     address = forms.CharField(
         required=False,
         max_length=MOST * 330,
         widget=UnfoldAdminTextareaWidget,
-        help_text="An e-mail address, or a phone number with its country (+43…); or several, one on each line. "
-        "Kept only as keyed digests: they can't be read back.",
+        help_text="An e-mail address, or a phone number with its country (+43…); or several, one on each line. Among "
+        "spam traps also domains. Kept only as keyed digests: they can't be read back.",
     )
     file = forms.FileField(
         required=False, help_text=f"or a text file with one address on each line, {MOST:,} at most, such as spam traps"
@@ -51,11 +51,7 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic
         faults: list[int] = []
         for number, line in lines:
             try:
-                kind, value = (
-                    (Identifier.Kind.EMAIL, email_normalize(line))
-                    if "@" in line
-                    else (Identifier.Kind.PHONE, phone_normalize(line))
-                )
+                kind, value = _read(line, domains=cleaned.get("reason") == Suppression.Reason.SPAM_TRAP)
             except Invalid as problem:
                 if len(lines) == 1:
                     raise forms.ValidationError({"address": problem.message}) from None
@@ -66,6 +62,15 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic
             named = ", ".join(map(str, faults[:10])) + (" and others" if len(faults) > 10 else "")
             raise forms.ValidationError(f"Nothing was taken: there is no address on line {named}")
         return cleaned
+
+
+def _read(line: str, *, domains: bool) -> tuple[str, str]:
+    """What a line names: its kind, and the value normalized. domains: whether they are taken. Raises Invalid."""
+    if "@" in line.lstrip("@"):
+        return Identifier.Kind.EMAIL, email_normalize(line)
+    if domains and any(letter.isalpha() for letter in line):
+        return Suppression.DOMAIN, domain_normalize(line)
+    return Identifier.Kind.PHONE, phone_normalize(line)
 
 
 @admin.register(Suppression)
