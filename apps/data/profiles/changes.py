@@ -1,4 +1,4 @@
-"""The feed of changes: what changed of people and their consent, in one order, with none missing.
+"""The feed of changes: what changed of people, consent and preferences, in one order, with none missing.
 
 Triggers write down that somebody changed (`ChangePending`), in the transaction of the change, whoever makes it. Once
 it has committed, one process at a time moves what is there into the feed and gives it its place (`changes_order`). So

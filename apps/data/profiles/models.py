@@ -343,7 +343,7 @@ class ChangePending(models.Model):
     version: None where it is read when it gets its place.
     """
 
-    kind = models.CharField(max_length=8)
+    kind = models.CharField(max_length=12)
     profile_id = models.BigIntegerField()
     purpose = models.CharField(max_length=32, blank=True, default="", db_default="")
     channel = models.CharField(max_length=8, blank=True, default="", db_default="")
@@ -360,16 +360,17 @@ class ChangePending(models.Model):
 class Change(models.Model):
     """A place in the feed of changes: whom it is about, and no value. at: when it came into the feed.
 
-    version: of a person, as in their ETag; of consent, the record that settled it. granted: None for a person, and
-    where nothing is on record any more.
+    version: of a person, as in their ETag; of consent, the record that settled it; of preferences, the moment in
+    microseconds. granted: of consent, None where nothing is on record any more.
     """
 
     class Kind(models.TextChoices):
         PROFILE = "profile", "what is known of a person"
         CONSENT = "consent", "what a person agreed to"
+        PREFERENCE = "preference", "what a person chose beside it"
 
     position = models.BigIntegerField(primary_key=True)
-    kind = models.CharField(max_length=8, choices=Kind.choices)
+    kind = models.CharField(max_length=12, choices=Kind.choices)
     profile_id = models.BigIntegerField()
     purpose = models.CharField(max_length=32, blank=True)
     channel = models.CharField(max_length=8, blank=True)

@@ -2,9 +2,11 @@
 
 import pytest
 
+from apps.data.consent.models import Preference
 from apps.data.profiles.changes import changes_forget
 from apps.data.profiles.models import Profile
 from apps.foundation.core.clock import now
+from tests.factories import make_profile
 
 from .makers import make_asker, problem
 
@@ -29,6 +31,22 @@ def test_who_follows_the_feed_reads_each_change_once() -> None:
     assert asker.get(f"changes?after={rest['after']}").json() == {"items": [], "after": 3, "more": False}
     assert asker.get("changes?kind=consent").json() == {"items": [], "after": 3, "more": False}
     assert "ada" not in str(part)
+
+
+def test_what_somebody_prefers_is_in_the_feed_whoever_changes_it() -> None:
+    asker = make_asker("changes:read", "preferences:read", "preferences:write")
+    person = make_profile()
+    begin = asker.get("changes?after=latest").json()["after"]
+
+    assert asker.patch(f"profiles/{person.pk}/preferences", {"frequency": "weekly"}).status_code == 200
+    [first] = asker.get(f"changes?after={begin}&kind=preference").json()["items"]
+    assert (first["profile"], first["purpose"], first["granted"]) == (person.pk, "", None)
+    assert asker.patch(f"profiles/{person.pk}/preferences", {"frequency": "weekly"}).status_code == 200  # no news
+    assert asker.get(f"changes?after={first['position']}").json()["items"] == []
+    Preference.objects.filter(pk=person.pk).delete()
+    [second] = asker.get(f"changes?after={first['position']}").json()["items"]
+    assert (second["kind"], second["profile"]) == ("preference", person.pk)
+    assert second["version"] > first["version"]
 
 
 def test_where_the_feed_does_not_lead_on_it_says_so() -> None:

@@ -4,13 +4,14 @@ from rest_framework import serializers
 
 
 class Change(serializers.Serializer[object]):
-    """That a person changed, or what they agreed to. What it is now is read of the person."""
+    """That a person changed, what they agreed to, or what they prefer. What it is now is read of the person."""
 
     position = serializers.IntegerField(help_text="its place in the feed")
-    kind = serializers.CharField(help_text="profile or consent")
+    kind = serializers.CharField(help_text="profile, consent or preference")
     profile = serializers.IntegerField(source="profile_id")
     version = serializers.IntegerField(
-        help_text="of a profile, as its ETag says it; of consent, its record, as in webhooks. A newer one is higher"
+        help_text="of a profile, as its ETag says it; of consent, its record, as in webhooks; of preferences, when it "
+        "was, in microseconds. A newer one is higher"
     )
     purpose = serializers.CharField(help_text="of consent")
     channel = serializers.CharField(help_text="of consent")

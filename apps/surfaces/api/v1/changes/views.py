@@ -1,4 +1,4 @@
-"""The feed of changes of people and their consent."""
+"""The feed of changes of people, their consent and their preferences."""
 
 from typing import Final
 
@@ -34,7 +34,7 @@ class ChangesView(ApiView):
         responses={200: serializers.Feed, 410: GONE},
     )
     def get(self, request: Request) -> Response:
-        """Every change of people and consent that was committed, in order, with none missing.
+        """Every change of people, consent and preferences that was committed, in order, with none missing.
 
         To begin: ask for `after=latest`, read all people, then go on from there. What changed twice in short order
         may come once. It tells who changed and no value. Who was away for longer than the feed goes back gets 410.
