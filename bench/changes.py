@@ -2,7 +2,7 @@
 
 usage: bin/bench changes [people] [rounds]
 
-As an import writes them: one statement for people, one for their addresses, one that changes the people again, in one
+As an import writes them: one statement for people, one for the address and one for the phone of each, in one
 transaction; with the triggers that note who changed and with them switched off, in turns, medians over rounds. Then
 what it costs to give these changes their places, and to read the whole feed in parts of 1,000.
 """
@@ -34,10 +34,9 @@ FROM generate_series(1, %s)
 """
 _ADDRESSES = """
 INSERT INTO profiles_identifier (profile_id, kind, sealed, digest, verified, main, source, created_at)
-SELECT id, 'email', sha256(id::text::bytea), sha256(('a' || id)::bytea), false, true, 'bench', statement_timestamp()
+SELECT id, %s, sha256(id::text::bytea), sha256(('a' || id)::bytea), false, true, 'bench', statement_timestamp()
 FROM profiles_profile
 """
-_AGAIN = "UPDATE profiles_profile SET last_name = 'Byron', updated_at = statement_timestamp()"
 
 
 def written(people: int, *, triggers: bool) -> float:
@@ -49,8 +48,8 @@ def written(people: int, *, triggers: bool) -> float:
         begun = time.perf_counter()
         with transaction.atomic():
             cursor.execute(_PEOPLE, [people])
-            cursor.execute(_ADDRESSES)
-            cursor.execute(_AGAIN)
+            cursor.execute(_ADDRESSES, ["email"])
+            cursor.execute(_ADDRESSES, ["phone"])
         return time.perf_counter() - begun
 
 

@@ -64,11 +64,12 @@ class Changes:
 def changes_order(*, batches: int = _BATCHES_AT_ONCE) -> int:
     """Give what was committed its place in the feed, and tell of people that changed. Returns how many were ordered.
 
-    Whoever finds another at it leaves the work to that one, or to beat.
+    Whoever finds another at it leaves the work to that one, or to beat. In no transaction: what one notes of a person
+    counts for all that it writes of them (`0018_changes_noted_once`).
     """
     ordered = past = 0
     for _ in range(batches):
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transaction.atomic(durable=True), connection.cursor() as cursor:
             cursor.execute(_MARK)
             if (mark := cursor.fetchone()) is None:
                 return ordered

@@ -43,7 +43,7 @@ def _closing(work: Callable[[], object]) -> None:
         connection.close()
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_whatever_changes_a_person_is_told_with_the_version_that_reading_gives() -> None:
     make_purposes()
     profile = Profile.objects.create(first_name="Ada")
@@ -92,6 +92,35 @@ def test_what_changed_twice_is_told_once_at_its_last_place() -> None:
 
     assert [whom for _, whom, _ in told()] == [second.pk, first.pk]
     assert not ChangePending.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_made_or_changed_with_addresses_in_one_transaction_is_noted_once() -> None:
+    with transaction.atomic():
+        profile = Profile.objects.create()
+        for kind, value in (("email", "ada@example.com"), ("phone", "+436601234567")):
+            identifier_put(profile_id=profile.pk, kind=kind, value=value)
+    assert list(ChangePending.objects.values_list("profile_id", flat=True)) == [profile.pk]
+    place = told() and changes_reached()
+
+    with transaction.atomic():
+        Profile.objects.filter(pk=profile.pk).update(country="GB", updated_at=now())
+        Identifier.objects.filter(kind="phone").delete()
+    assert ChangePending.objects.count() == 1
+    assert [whom for _, whom, _ in told(place)] == [profile.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_address_is_noted_although_a_change_of_its_person_was_taken_back() -> None:
+    profile = Profile.objects.create()
+    told()
+    with transaction.atomic():
+        with transaction.atomic():
+            Profile.objects.filter(pk=profile.pk).update(country="GB", updated_at=now())
+            transaction.set_rollback(True)
+        identifier_put(profile_id=profile.pk, kind="email", value="ada@example.com")
+
+    assert set(ChangePending.objects.values_list("profile_id", flat=True)) == {profile.pk}
 
 
 @pytest.mark.django_db(transaction=True)
