@@ -52,6 +52,12 @@ _BEFORE = (
     "CASE WHEN g.{last} >= %s THEN (SELECT {what} FROM features_eventday d WHERE d.profile_id = g.profile_id"
     " AND d.name_id = ANY(%s) AND d.day <= %s) ELSE g.{column} END AS {column}"
 )
+# The same by a function, where one row is one person's: several processes share the count then. Where rows are grouped,
+# each of them would group all.
+_BEFORE_ONCE = (
+    "CASE WHEN g.{last} >= %s THEN features_{take}_until(g.profile_id, %s::bigint[], %s) ELSE g.{column} END"
+    " AS {column}"
+)
 _DAYS = """
 LEFT JOIN (
     SELECT {grouped} AS profile_id, {columns} FROM features_eventday t
@@ -260,7 +266,8 @@ class FeatureSql:
             if tally.take != "last":
                 last = f"{column}_last"
                 group("last", some, last)
-            columns.append(_BEFORE.format(last=last, column=column, what=of_days[tally.take]))
+            before = _BEFORE_ONCE if once else _BEFORE
+            columns.append(before.format(last=last, column=column, what=of_days[tally.take], take=tally.take))
             outer += [end, some, day]
         if self._next:
             group("last", names, "newest")

@@ -46,8 +46,7 @@ _OF_DAY = """CASE WHEN t.first_at >= {start} AND t.last_at <= {end} THEN t.numbe
      ELSE (SELECT count(*)::int FROM events_event e WHERE e.profile_id = t.profile_id AND e.name = {name}
            AND e.occurred_at BETWEEN {start} AND {end} AND (e.occurred_at AT TIME ZONE 'UTC')::date = t.day) END"""
 _EVER = """CASE WHEN t.last_at <= {end} THEN t.number WHEN t.first_at > {end} THEN 0
-     ELSE (SELECT count(*)::int FROM events_event e WHERE e.profile_id = t.profile_id AND e.name = {name}
-           AND e.occurred_at <= {end}) END"""
+     ELSE features_counted_until(t.profile_id, {name}, {end}) END"""
 _KINDS = {"number": "numeric", "amount": "numeric", "moment": "timestamptz", "text": "text", "flag": "boolean"}
 
 
