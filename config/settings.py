@@ -4,6 +4,7 @@ A missing or malformed variable stops the start with a message that names it.
 Defaults are those of production; the demo and the tests change values, never code.
 """
 
+from os import cpu_count
 from pathlib import Path
 
 from celery.schedules import crontab
@@ -368,6 +369,8 @@ INBOUND_MARK_KEEP_DAYS = env.int("INBOUND_MARK_KEEP_DAYS", 400)
 """Days for which it is known how new what we know of an order, cart, ticket or customer of theirs is."""
 
 # --- imports ---
+IMPORT_PROCESSES = env.int("IMPORT_PROCESSES", min(4, cpu_count() or 1))
+"""Processes that read a large file of people, beside the one that imports it; 0 for none."""
 IMPORT_UPLOAD_LIMIT = env.int("IMPORT_UPLOAD_LIMIT", 2_000_000_000)
 """Bytes of a file that may be brought in through the admin; the commands take any size."""
 

@@ -220,10 +220,12 @@ NOUNS: dict[str, dict[str, str]] = {
     "data/imports": {
         "privacy.py": "what it tells of the personal data it holds",
         "faults.py": "the errors file",
+        "forks.py": "processes that read chunks of a file",
         "lines.py": "lines of a CSV file as they come off the disk",
         "mapping.py": "which column is what",
         "merge.py": "from staging into the tables, in SQL",
         "presets.py": "mappings for the files of well-known tools",
+        "reading.py": "a chunk of records to rows for staging; pure",
         "rows.py": "from a record's fields to rows for staging; pure",
         "sealing.py": "identifiers between a file and their people",
         "staging.py": "reading a file into the staging tables",

@@ -66,12 +66,14 @@ class StagedPerson(models.Model):
     """A person as a line of a file tells of them, until the import merges it. Unlogged: lost in a crash, read again.
 
     `key` is the digest of the first of customer number, address and phone that the line has; they themselves are
-    sealed with the import's key (`sealing.py`), and so are sensitive attributes, all of a line together.
+    sealed for the profile of the number `drawn` (`sealing.py`), sensitive attributes, all of a line together, with the
+    import's key.
     """
 
     import_id = models.BigIntegerField()
     line = models.BigIntegerField()
     key = models.BinaryField(max_length=32)
+    drawn = models.BigIntegerField(null=True, help_text="the number of their profile, should they be new")
     external_id = models.BinaryField(null=True)
     external_digest = models.BinaryField(max_length=33, null=True)
     email = models.BinaryField(null=True)

@@ -1,20 +1,20 @@
 """From the fields of a record to rows for staging. Pure: no database, so hot that it makes no object for a line.
 
-Identifiers and sensitive attributes leave here sealed (`Sealer`: digest and value to what may be stored).
+Identifiers and sensitive attributes leave here sealed (`Sealer`).
 
 A `Fault` with `whole_line` costs the line; any other costs the value only. What many lines share (an order's number,
 date and customer) is read once for each run of lines that say the same.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 from operator import itemgetter
-from typing import Any
+from typing import Any, Protocol
 
 from apps.data.profiles.attribute_values import reader_of
 from apps.data.profiles.contracts import AttributeShape
@@ -40,8 +40,8 @@ TITLE_LIMIT = 300
 NUMBER_LIMIT = 80
 
 PERSON_COLUMNS = (
-    "import_id", "line", "key", "external_id", "external_digest", "email", "email_digest", "email_made", "phone",
-    "phone_digest", "first_name", "last_name", "country", "language", "time_zone", "attributes", "sensitive",
+    "import_id", "line", "key", "drawn", "external_id", "external_digest", "email", "email_digest", "email_made",
+    "phone", "phone_digest", "first_name", "last_name", "country", "language", "time_zone", "attributes", "sensitive",
     "agreed", "declined", "agreed_at", "seen_at",
 )  # fmt: skip
 LINE_COLUMNS = (
@@ -76,7 +76,16 @@ def _getter(places: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ...]]
     return itemgetter(*places)
 
 
-Sealer = Callable[[bytes, str], bytes]
+class Sealer(Protocol):
+    """What seals (`sealing.StagingKey`)."""
+
+    def seal(self, digest: bytes, value: str) -> bytes:
+        """A value of a line, bound to a digest."""
+
+    def person_sealer(self, drawn: int) -> Callable[[str, bytes, str], bytes]:
+        """What seals identifiers for a profile of this number: kind, digest and value to what may be stored."""
+
+
 Shapes = MappingABC[str, AttributeShape]
 SENSITIVE = b"sensitive"
 """Goes before a person's key where their sensitive attributes are sealed."""
@@ -85,11 +94,12 @@ SENSITIVE = b"sensitive"
 class PersonReader:
     """Reads the person of a record."""
 
-    def __init__(self, mapping: Mapping, binding: Binding, import_id: int, seal: Sealer, shapes: Shapes) -> None:
+    def __init__(self, mapping: Mapping, binding: Binding, import_id: int, sealer: Sealer, shapes: Shapes) -> None:
         self._mapping = mapping
         self._binding = binding
         self._import_id = import_id
-        self._seal = seal
+        self._sealer = sealer
+        self._numbers: Iterator[int] = iter(())
         self.defined(shapes)
         self._used = {name: places for name, places in binding.fields.items() if name in PERSON_FIELDS}
         self.places = sorted(
@@ -110,6 +120,10 @@ class PersonReader:
             ))
             for name, place in self._binding.attributes.items()
         ]  # fmt: skip
+
+    def numbered(self, numbers: Iterator[int]) -> None:
+        """Give people these numbers of profiles from now on, should they be new: one for each record at most."""
+        self._numbers = numbers
 
     def _text(self, fields: Sequence[str], name: str) -> str:
         for place in self._used.get(name, ()):
@@ -185,17 +199,19 @@ class PersonReader:
         agreed, declined, agreed_at = self._consent(fields, faults)
         key = external_digest or email_digest or phone_digest or b""
         clear, sensitive = self._attributes(fields, faults)
-        row: list[Any] = [
-            key, self._sealed(external_digest, external), external_digest,
-            self._sealed(email_digest, email), email_digest, made, self._sealed(phone_digest, phone),
-            phone_digest, first_name, last_name, country, language_tag(self._text(fields, "language")),
-            time_zone_name(self._text(fields, "time_zone")), clear,
-            None if sensitive is None else self._seal(SENSITIVE + key, sensitive), agreed, declined, agreed_at,
-        ]  # fmt: skip
-        return key, "\t".join(map(copy_value, row)), faults
-
-    def _sealed(self, digest: bytes | None, value: str) -> bytes | None:
-        return None if digest is None else self._seal(digest, value)
+        drawn = next(self._numbers)
+        seal = self._sealer.person_sealer(drawn)
+        row = (
+            _hex(key), str(drawn),
+            _hex(external_digest and seal("external_id", external_digest, external)), _hex(external_digest),
+            _hex(email_digest and seal("email", email_digest, email)), _hex(email_digest), "t" if made else "f",
+            _hex(phone_digest and seal("phone", phone_digest, phone)), _hex(phone_digest),
+            copy_value(first_name), copy_value(last_name), country,
+            copy_value(language_tag(self._text(fields, "language"))),
+            time_zone_name(self._text(fields, "time_zone")), copy_value(clear),
+            _hex(sensitive and self._sealer.seal(SENSITIVE + key, sensitive)), agreed, declined, copy_value(agreed_at),
+        )  # fmt: skip
+        return key, "\t".join(row), faults
 
     def _attributes(self, fields: Sequence[str], faults: list[Fault]) -> tuple[dict[str, Any], str | None]:
         """What may be stored in clear, and the sensitive ones as JSON, None without any."""
@@ -237,6 +253,11 @@ class PersonReader:
         return "{" + ",".join(agreed) + "}", "{" + ",".join(declined) + "}", at
 
 
+def _hex(value: bytes | str | None) -> str:
+    """Bytes as COPY takes them; what is empty is none."""
+    return f"\\\\x{value.hex()}" if isinstance(value, bytes) else "\\N"
+
+
 def _external_id(text: str) -> str:
     return external_id_normalize(text.lstrip("'"))  # Shopify writes '123 so that spreadsheets keep its digits
 
@@ -244,8 +265,9 @@ def _external_id(text: str) -> str:
 class ProfileRows:
     """Records of a file of people."""
 
-    def __init__(self, mapping: Mapping, binding: Binding, import_id: int, seal: Sealer, shapes: Shapes) -> None:
-        self._person = PersonReader(mapping, binding, import_id, seal, shapes)
+    def __init__(self, mapping: Mapping, binding: Binding, import_id: int, sealer: Sealer, shapes: Shapes) -> None:
+        self._person = PersonReader(mapping, binding, import_id, sealer, shapes)
+        self.numbered = self._person.numbered
 
     def defined(self, shapes: Shapes) -> None:
         """Read attributes by these definitions from now on."""
@@ -271,14 +293,15 @@ class OrderRows:
         mapping: Mapping,
         binding: Binding,
         import_id: int,
-        seal: Sealer,
+        sealer: Sealer,
         shapes: Shapes,
         carried: dict[str, str] | None = None,
     ) -> None:
         self._mapping = mapping
         self._binding = binding
         self._import_id = import_id
-        self._person = PersonReader(mapping, binding, import_id, seal, shapes)
+        self._person = PersonReader(mapping, binding, import_id, sealer, shapes)
+        self.numbered = self._person.numbered
         get = binding.fields.get
         self._order = get("order", ())[0]
         head = {place for name in ORDER_FIELDS for place in get(name, ())} | set(self._person.places)
@@ -397,11 +420,11 @@ def rows_reader(
     mapping: Mapping,
     binding: Binding,
     import_id: int,
-    seal: Sealer,
+    sealer: Sealer,
     shapes: Shapes,
     carried: dict[str, str] | None = None,
 ) -> ProfileRows | OrderRows:
     """What reads the records of an import. shapes: of the attributes that are defined; `defined` gives newer ones."""
     if mapping.kind == "orders":
-        return OrderRows(mapping, binding, import_id, seal, shapes, carried)
-    return ProfileRows(mapping, binding, import_id, seal, shapes)
+        return OrderRows(mapping, binding, import_id, sealer, shapes, carried)
+    return ProfileRows(mapping, binding, import_id, sealer, shapes)

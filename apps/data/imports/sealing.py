@@ -1,8 +1,11 @@
-"""Identifiers and sensitive attributes between a file and the people they belong to: sealed with a key of the import
-while they are staged.
+"""Identifiers and sensitive attributes between a file and the people they belong to: sealed from the line on.
 
-The key is made when reading begins, kept wrapped with the import's progress, and forgotten with the merge. So no value
-is in the database in the clear, not for a moment, and what deleted rows leave in its files can't be read.
+An import has a key, made when reading begins, kept wrapped with the import's progress, and forgotten with the merge.
+Sensitive attributes are sealed with it while they are staged. For identifiers each line's person has a key that is
+derived from it, and the number of a profile that was drawn for them: whoever turns out to be new becomes the profile of
+that number, with that key, and the identifiers stay sealed as they are. Those of people who are there already, or in
+several lines, are opened in the merge and sealed with the person's own key. So no value is in the database in the
+clear, not for a moment, and what deleted rows leave in its files can't be read.
 """
 
 import json
@@ -21,9 +24,18 @@ from apps.data.profiles.addresses import COLUMNS
 from apps.data.profiles.attributes import attributes_write, sealed_write
 from apps.data.profiles.contracts import AttributeShape
 from apps.data.profiles.lookup import digests_came_in, identifiers_redigest, place_of
-from apps.data.profiles.vault import Vault, master_unwrap, master_wrap, vault_make
+from apps.data.profiles.vault import (
+    KEY_COLUMNS,
+    Vault,
+    first_opened,
+    first_sealed,
+    key_row,
+    master_unwrap,
+    master_wrap,
+    vault_make,
+)
 from apps.foundation.core.clock import now
-from apps.foundation.core.crypto import binding, key_make, seal, unseal
+from apps.foundation.core.crypto import binding, digest_keyed, key_make, seal, unseal
 from apps.foundation.core.postgres import copy_batches
 from apps.foundation.core.signing import address_digests
 
@@ -32,26 +44,47 @@ from .rows import SENSITIVE
 BATCH: Final = 5_000
 """Identifiers at a time, so that memory stays flat however many a file brings."""
 
-# What nobody is known by yet. An address becomes the main one at once where the person has none of its kind.
+# What nobody is known by yet, and is not sealed for them. An address becomes the main one at once where the person has
+# none of its kind.
 _NEW: Final = """
-SELECT profile_id, 'external_id', external_id, external_digest, false FROM merge_people AS told
-WHERE external_digest IS NOT NULL AND NOT EXISTS (
+SELECT profile_id, 'external_id', external_id, external_digest, false, external_drawn FROM merge_people AS told
+WHERE external_digest IS NOT NULL AND (external_drawn <> profile_id OR %(all)s) AND NOT EXISTS (
   SELECT FROM profiles_identifier AS known WHERE known.kind = 'external_id' AND known.digest = told.external_digest)
 UNION ALL
 SELECT told.profile_id, told.kind, told.value, told.digest, NOT EXISTS (
   SELECT FROM profiles_identifier AS known
-  WHERE known.profile_id = told.profile_id AND known.kind = told.kind AND known.main)
-FROM (SELECT profile_id, 'email' AS kind, value, digest FROM merge_email
-      UNION ALL SELECT profile_id, 'phone', value, digest FROM merge_phone) AS told
-WHERE NOT EXISTS (
+  WHERE known.profile_id = told.profile_id AND known.kind = told.kind AND known.main), told.drawn
+FROM (SELECT profile_id, 'email' AS kind, value, digest, drawn FROM merge_email
+      UNION ALL SELECT profile_id, 'phone', value, digest, drawn FROM merge_phone) AS told
+WHERE (told.drawn <> told.profile_id OR %(all)s) AND NOT EXISTS (
   SELECT FROM profiles_identifier AS known
   WHERE known.profile_id = told.profile_id AND known.kind = told.kind AND known.digest = told.digest)
 ORDER BY 1
 """
+# What is sealed for whom it belongs to: only who is new has a number that was drawn, so nothing of them is there yet.
+_SEALED: Final = (
+    """
+    INSERT INTO profiles_identifier (profile_id, kind, sealed, digest, verified, main, source, created_at)
+    SELECT profile_id, 'external_id', external_id, external_digest, false, false, %(source)s, statement_timestamp()
+    FROM merge_people WHERE external_digest IS NOT NULL AND external_drawn = profile_id ORDER BY profile_id
+    """,
+    *(
+        f"""
+        INSERT INTO profiles_identifier (profile_id, kind, sealed, digest, verified, main, source, created_at)
+        SELECT profile_id, '{kind}', value, digest, false, true, %(source)s, statement_timestamp()
+        FROM merge_{kind} WHERE drawn = profile_id ORDER BY profile_id
+        """  # noqa: S608  # names of our own
+        for kind in ("email", "phone")
+    ),
+)
+_MADE: Final = "SELECT profile_id FROM merge_people WHERE is_new ORDER BY profile_id"
 _TOLD: Final = " UNION ALL ".join(
-    f"SELECT '{kind}', {column}_digest, {column} FROM merge_people WHERE {column}_digest IS NOT NULL"  # noqa: S608
-    for kind, column in (("external_id", "external"), ("email", "email"), ("phone", "phone"))
-).replace("external_digest, external FROM", "external_digest, external_id FROM")
+    f"SELECT '{kind}', {column}_digest, {value}, {column}_drawn FROM merge_people"  # noqa: S608
+    f" WHERE {column}_digest IS NOT NULL"
+    for kind, column, value in (
+        ("external_id", "external", "external_id"), ("email", "email", "email"), ("phone", "phone", "phone")
+    )
+)  # fmt: skip
 
 
 # What lines say of sensitive attributes, the latest last; in clear what was staged before one became sensitive.
@@ -65,7 +98,11 @@ WHERE staged.import_id = %(import)s AND profile.restricted_at IS NULL
   AND (staged.sensitive IS NOT NULL OR jsonb_exists_any(staged.attributes, %(names)s))
 ORDER BY people.profile_id, staged.seen_at NULLS FIRST, staged.line
 """
-_CHANGED: Final = "UPDATE profiles_profile SET updated_at = statement_timestamp() WHERE id = ANY(%s)"
+# Who was made or changed by the merge itself is of this moment already.
+_CHANGED: Final = """
+UPDATE profiles_profile SET updated_at = statement_timestamp()
+WHERE id = ANY(%s) AND (xmin <> pg_current_xact_id()::xid OR updated_at < transaction_timestamp())
+"""
 
 
 class StagingKey:
@@ -74,6 +111,7 @@ class StagingKey:
     def __init__(self, import_id: int, key: bytes, text: str) -> None:
         self._import_id = import_id
         self._cipher = AESGCM(key)
+        self._people = digest_keyed(key, b"keys of people")
         self.text = text
 
     @classmethod
@@ -102,23 +140,53 @@ class StagingKey:
     def _bound(self, digest: bytes) -> bytes:
         return binding("imports_stagedperson", self._import_id, digest.hex())
 
+    def person_key(self, drawn: int) -> bytes:
+        """The data key of whom a number of a profile was drawn for (NIST SP 800-108, in its shortest form)."""
+        return digest_keyed(self._people, drawn.to_bytes(8, "big"))
+
+    def person_sealer(self, drawn: int) -> Callable[[str, bytes, str], bytes]:
+        """What seals this person's identifiers, each by kind, digest and value, as they stay if the person is new."""
+        cipher = AESGCM(self.person_key(drawn))
+        return lambda kind, digest, value: first_sealed(cipher, drawn, place_of(kind, digest), value.encode())
+
+    def identifier_open(self, drawn: int, kind: str, digest: bytes, sealed: bytes) -> bytes:
+        """What `person_sealer` sealed. Raises Tampered."""
+        return first_opened(AESGCM(self.person_key(drawn)), drawn, place_of(kind, digest), sealed)
+
 
 def identifiers_write(cursor: CursorWrapper, *, key: StagingKey, source: str) -> None:
-    """Add the identifiers of the merge that are new, each sealed with the key of its person, in the caller's
-    transaction. Hot: some microseconds each.
+    """Add the keys of people whom the merge made, and the identifiers that are new, in the caller's transaction.
+    Hot: some microseconds each.
 
     Raises django.db.IntegrityError where somebody else added one meanwhile, Tampered.
     """
+    with connection.chunked_cursor() as made:
+        made.execute(_MADE)
+        copy_batches(cursor, "profiles_profilekey", KEY_COLUMNS, _keys(made, key))
+    anew = len(settings.LOOKUP_KEYS) > 1  # then others must hear of each value
     with connection.chunked_cursor() as found:
-        found.execute(_NEW)
+        found.execute(_NEW, {"all": anew})
         copy_batches(cursor, "profiles_identifier", COLUMNS, _batches(found, key, source))
+    if not anew:
+        for statement in _SEALED:
+            cursor.execute(statement, {"source": source})
+
+
+def _keys(made: CursorWrapper, key: StagingKey) -> Iterator[Callable[[], list[Sequence[object]]]]:
+    at = now().isoformat()
+    while rows := made.fetchmany(BATCH):
+        yield partial(_keys_of, rows, key, at)
+
+
+def _keys_of(rows: Sequence[tuple[int]], key: StagingKey, at: str) -> list[Sequence[object]]:
+    return [key_row(profile_id, key.person_key(profile_id), at) for (profile_id,) in rows]
 
 
 def _batches(found: CursorWrapper, key: StagingKey, source: str) -> Iterator[Callable[[], list[Sequence[object]]]]:
     while rows := found.fetchmany(BATCH):
         vault, at = vault_make(row[0] for row in rows), now()
         if len(settings.LOOKUP_KEYS) > 1:
-            digests_came_in([(*row[:2], key.open(bytes(row[3]), bytes(row[2]))) for row in rows])
+            digests_came_in([(*row[:2], _opened(key, row).decode()) for row in rows])
         yield partial(_sealed, rows, vault, key, source, at)
 
 
@@ -177,9 +245,15 @@ def identifiers_renew(*, key: StagingKey) -> None:
         told.execute(_TOLD)
         while rows := told.fetchmany(BATCH):
             older: list[bytes] = []
-            for kind, stored, staged in rows:
-                older += address_digests(kind, key.open(bytes(stored), bytes(staged)))[1:]
+            for kind, stored, staged, drawn in rows:
+                value = key.identifier_open(drawn, kind, bytes(stored), bytes(staged)).decode()
+                older += address_digests(kind, value)[1:]
             identifiers_redigest(older)
+
+
+def _opened(key: StagingKey, row: tuple[Any, ...]) -> bytes:
+    _, kind, staged, stored, _, drawn = row
+    return key.identifier_open(drawn, kind, bytes(stored), bytes(staged))
 
 
 def _sealed(
@@ -187,9 +261,9 @@ def _sealed(
 ) -> list[Sequence[object]]:
     """Rows of identifiers. Uses no connection: the one of the transaction is busy meanwhile."""
     made: list[Sequence[object]] = []
-    for profile_id, kind, staged, stored, main in rows:
+    for row in rows:
+        profile_id, kind, _, stored, main, _ = row
         digest = bytes(stored)
-        value = key.open(digest, bytes(staged))
-        sealed = vault.seal(profile_id, place_of(kind, digest), value.encode())
+        sealed = vault.seal(profile_id, place_of(kind, digest), _opened(key, row))
         made.append((profile_id, kind, sealed, digest, False, main, source, at))
     return made

@@ -24,6 +24,7 @@ from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.core.live import live_publish
 from apps.foundation.governance.services import audit_record
 
+from .forks import ForkDied
 from .mapping import Mapping, mapping_parse
 from .merge import import_merge
 from .models import Import
@@ -163,8 +164,10 @@ def import_run(*, import_id: int, told: Callable[[Import], None] | None = None) 
             raise
         except Invalid as error:
             _finish(job, Import.State.FAILED, problem=error.message)
-        except (OperationalError, InterfaceError, Conflict):
-            raise  # the database is away, or somebody else has it now: nothing is lost, it is taken up again
+        except (OperationalError, InterfaceError, Conflict, ForkDied):
+            # the database is away, somebody else has it now, or what read was killed: nothing is lost, it is taken up
+            # again
+            raise
         except Exception as error:
             # whatever it is, it would come again at every try: let people see it and stop trying
             _finish(job, Import.State.FAILED, problem=f"Something unforeseen stopped it: {type(error).__name__}.")

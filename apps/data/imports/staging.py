@@ -1,13 +1,16 @@
 """Reading a file into the staging tables, a chunk at a time, each committed together with how far it came."""
 
 import json
-from collections.abc import Callable, Iterator
+import pickle
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from io import StringIO
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from django.conf import settings
 from django.db import DataError, connection, transaction
 from django.db.models import Q
 
@@ -18,16 +21,21 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.core.live import live_publish
 
-from .faults import FaultFile, line_mask
+from .faults import FaultFile
+from .forks import Fork, Forks
 from .lines import Bad, FileDamaged, LineFile, Record, records_read
 from .mapping import Binding, Mapping, header_bind, mapping_fits
 from .models import Import, StagedLine, StagedPerson
-from .rows import LINE_COLUMNS, PERSON_COLUMNS, Fault, LineLost, OrderRows, ProfileRows, rows_reader
+from .reading import Line, Read, chunk_read
+from .rows import LINE_COLUMNS, PERSON_COLUMNS, Fault, OrderRows, ProfileRows, rows_reader
 from .sealing import StagingKey
 
 CHUNK = 10_000
 """Lines in one transaction. A stop loses at most so many lines of work."""
 _CARRIED = b"carried"
+_APART_FROM: Final = 2_000_000
+"""Bytes of a file from which on processes of their own read it."""
+_DRAW: Final = "SELECT nextval(pg_get_serial_sequence('profiles_profile', 'id')) FROM generate_series(1, %s)"
 DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -114,7 +122,9 @@ def file_stage(job: Import, mapping: Mapping, *, told: Callable[[Import], None])
     if progress.complete:
         return progress
     carried = json.loads(key.open(_CARRIED, bytes.fromhex(progress.carried))) if progress.carried else {}
-    reader = rows_reader(mapping, binding, job.pk, key.seal, {}, carried)
+    reader = rows_reader(mapping, binding, job.pk, key, {}, carried)
+    # an order goes on from line to line, so that one after the other must read them
+    apart = settings.IMPORT_PROCESSES if mapping.kind == "profiles" and file.size >= _APART_FROM else 0
     with FaultFile(Path(job.errors_path), size=progress.errors_size) as faults:
         stage = _Stage(job, file, progress, reader, faults, told, key, binding)
         records = records_read(
@@ -125,12 +135,7 @@ def file_stage(job: Import, mapping: Mapping, *, told: Callable[[Import], None])
             delimiter=delimiter,
             encoding=mapping.encoding,
         )
-        try:
-            stage.take(records)
-        except FileDamaged as damage:
-            progress.damage = f"{damage}. What could be read, up to line {stage.line}, was taken over."
-        progress.complete = True
-        stage.commit()
+        stage.take(records, apart)
     return progress
 
 
@@ -142,8 +147,19 @@ def _key(import_id: int, text: str) -> StagingKey | None:
         return None
 
 
+@dataclass(slots=True)
+class _Chunk:
+    """Records, and where they end: offset and line; position: how far the file on disk was read."""
+
+    lines: list[Line]
+    offset: int
+    line: int
+    position: int
+    last: bool = False
+
+
 class _Stage:
-    """The chunk that is being filled."""
+    """What brings chunks into the staging tables, one after the other."""
 
     def __init__(
         self,
@@ -162,13 +178,12 @@ class _Stage:
         self._reader = reader
         self._faults = faults
         self._told = told
-        self._people = StringIO()
-        self._lines = StringIO()
         self._key = key
         self._attributes = binding.attributes
         self._masked: set[int] = set()
         self._shapes: dict[str, AttributeShape] = {}
-        self.line = progress.line
+        self._numbers: list[int] = []
+        self._damage = ""
         self._define()
 
     def _define(self) -> None:
@@ -180,60 +195,102 @@ class _Stage:
         self._reader.defined(shapes)
         self._masked = {place for name, place in self._attributes.items() if name in shapes and shapes[name].sensitive}
 
-    def take(self, records: Iterator[Record]) -> None:
-        """Stage the records, committing each full chunk. Hot: some microseconds for a line."""
-        progress, read, errors = self._progress, self._reader.read, self._faults
-        people, lines = self._people, self._lines
-        found: list[Fault] = []
-        filled = 0
-        for number, end, raw, fields in records:
-            self.line = number
-            progress.records += 1
-            if isinstance(fields, Bad):
-                progress.bad += 1
-                errors.add(number, Fault("", fields.reason, True), line_mask(None, self._masked, raw))
-            else:
-                try:
-                    person_row, line_row = read(fields, number, found)
-                except LineLost as lost:
-                    progress.bad += 1
-                    errors.add(number, lost.fault, line_mask(fields, self._masked, raw))
-                else:
-                    if person_row:
-                        people.write(person_row)
-                        progress.people += 1
-                    if line_row:
-                        lines.write(line_row)
-                        progress.lines += 1
-                if found:
-                    shown = line_mask(fields, self._masked, raw)
-                    for fault in found:
-                        errors.add(number, fault, shown)
-                    progress.faults += len(found)
-                    found.clear()
-            filled += 1
-            if filled == CHUNK:
-                # a quoted field may have run over several lines
-                progress.offset, progress.line = end, number + raw.count(b"\n")
-                self.commit()
-                people, lines = self._people, self._lines
-                filled = 0
+    def take(self, records: Iterator[Record], apart: int) -> None:
+        """Stage the records, committing each full chunk. apart: how many processes read them; 0: this one."""
+        chunks = self._chunks(records)
+        with closing(self._read_apart(chunks, apart) if apart else self._read(chunks)) as reads:
+            for chunk, read in reads:
+                self.commit(chunk, read)
 
-    def commit(self) -> None:
+    def _chunks(self, records: Iterator[Record]) -> Iterator[_Chunk]:
+        offset, line = self._progress.offset, self._progress.line
+        lines: list[Line] = []
+        try:
+            for number, end, raw, fields in records:
+                lines.append(
+                    (number, raw, None, fields.reason) if isinstance(fields, Bad) else (number, raw, fields, "")
+                )
+                # a quoted field may have run over several lines
+                offset, line = end, number + raw.count(b"\n")
+                if len(lines) == CHUNK:
+                    yield _Chunk(lines, offset, line, self._file.position)
+                    lines = []
+        except FileDamaged as damage:
+            self._damage = f"{damage}. What could be read, up to line {line}, was taken over."
+        yield _Chunk(lines, offset, line, self._file.size, last=True)
+
+    def _read(self, chunks: Iterator[_Chunk]) -> Generator[tuple[_Chunk, Read]]:
+        for chunk in chunks:
+            yield chunk, chunk_read(self._reader, chunk.lines, self._draw(len(chunk.lines)), self._masked)
+
+    def _read_apart(self, chunks: Iterator[_Chunk], count: int) -> Generator[tuple[_Chunk, Read]]:
+        """The same by processes of their own: each has a chunk, while another's is committed here.
+
+        What became sensitive meanwhile is told with the next chunk of each.
+        """
+
+        def work(task: tuple[bytes, list[Line], list[int], set[int]]) -> tuple[Any, ...]:
+            shapes, lines, numbers, masked = task
+            if shapes:
+                self._reader.defined(pickle.loads(shapes))  # noqa: S301  # written by ourselves, a few lines on
+            return chunk_read(self._reader, lines, numbers, masked).plain()
+
+        with Forks(count, work) as forks:
+            known = dict.fromkeys(forks.all, self._shapes)
+            free = deque(forks.all)
+            busy: deque[tuple[Fork, _Chunk]] = deque()
+            for chunk in chunks:
+                done: tuple[_Chunk, Read] | None = None
+                if not free:
+                    fork, before = busy.popleft()
+                    done = before, Read(*fork.receive())
+                    free.append(fork)
+                fork = free.popleft()
+                shapes = b"" if known[fork] == self._shapes else pickle.dumps(self._shapes)
+                known[fork] = self._shapes
+                fork.send((shapes, chunk.lines, self._draw(len(chunk.lines)), self._masked))
+                chunk.lines = []  # it is there now
+                busy.append((fork, chunk))
+                if done:
+                    yield done
+            for fork, chunk in busy:
+                yield chunk, Read(*fork.receive())
+
+    def _draw(self, count: int) -> list[int]:
+        """Numbers of profiles that nobody has: each for one who turns out to be new. The others are never given."""
+        if len(self._numbers) < count:
+            with connection.cursor() as cursor:
+                cursor.execute(_DRAW, [count - len(self._numbers)])
+                self._numbers += [row[0] for row in cursor.fetchall()]
+        drawn, self._numbers = self._numbers[:count], self._numbers[count:]
+        return drawn
+
+    def commit(self, chunk: _Chunk, read: Read) -> None:
         """COPY the chunk and record how far reading came, in one transaction."""
         job, progress = self._job, self._progress
+        self._numbers = read.left + self._numbers
+        for line, column, reason, whole, shown in read.errors:
+            self._faults.add(line, Fault(column, reason, whole), shown)
+        progress.records += read.records
+        progress.bad += read.bad
+        progress.faults += read.faults
+        progress.people += read.people_count
+        progress.lines += read.lines_count
+        progress.offset, progress.line = chunk.offset, chunk.line
+        if chunk.last:
+            progress.complete, progress.damage = True, self._damage
         carried = self._reader.carried()
         progress.carried = self._key.seal(_CARRIED, json.dumps(carried)).hex() if carried else ""
         before = job.progress
         job.lines_done = progress.records
-        job.bytes_done = self._file.size if progress.complete else self._file.position
+        job.bytes_done = chunk.position
         job.updated_at = now()
         with transaction.atomic():
-            for table, columns, buffer in (
-                ("imports_stagedperson", PERSON_COLUMNS, self._people),
-                ("imports_stagedline", LINE_COLUMNS, self._lines),
+            for table, columns, rows in (
+                ("imports_stagedperson", PERSON_COLUMNS, read.people),
+                ("imports_stagedline", LINE_COLUMNS, read.lines),
             ):
-                if buffer.tell() and (lost := _copy(table, columns, buffer.getvalue())):
+                if rows and (lost := _copy(table, columns, rows)):
                     self._lost(table, lost)
             progress.errors_size = self._faults.flush()
             job.progress = progress.as_json()
@@ -246,7 +303,6 @@ class _Stage:
                 updated_at=job.updated_at,
             ):
                 raise Conflict("import_taken_over", "Another process took this import over")
-        self._people, self._lines = StringIO(), StringIO()
         live_publish(f"import-{job.pk}")
         self._told(job)
         if Import.objects.filter(pk=job.pk, stop_wanted=True).exists():
@@ -271,7 +327,7 @@ def _progress_is(before: dict[str, Any]) -> Q:
     return Q(progress__offset=before["offset"])
 
 
-def _copy(table: str, columns: tuple[str, ...], rows: str) -> list[tuple[int, str]]:
+def _copy(table: str, columns: tuple[str, ...], rows: bytes) -> list[tuple[int, str]]:
     """COPY rows; what the database does not take is left out. Returns the lines left out, each with the reason.
 
     Everything was looked at before, so this is for what nobody thought of: it must not cost the whole import.
@@ -279,11 +335,11 @@ def _copy(table: str, columns: tuple[str, ...], rows: str) -> list[tuple[int, st
     statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.cursor.copy_expert(statement, StringIO(rows))
+            cursor.cursor.copy_expert(statement, BytesIO(rows))
         return []
     except DataError as error:
-        single = rows.splitlines(keepends=True) if rows.count("\n") > 1 else []
+        single = rows.splitlines(keepends=True) if rows.count(b"\n") > 1 else []
         if not single:
-            return [(int(rows.split("\t", 2)[1]), str(error).partition("\n")[0])]
+            return [(int(rows.split(b"\t", 2)[1]), str(error).partition("\n")[0])]
         half = len(single) // 2
-        return _copy(table, columns, "".join(single[:half])) + _copy(table, columns, "".join(single[half:]))
+        return _copy(table, columns, b"".join(single[:half])) + _copy(table, columns, b"".join(single[half:]))

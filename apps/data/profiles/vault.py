@@ -21,9 +21,9 @@ from apps.foundation.core.postgres import Part
 from .errors import Erased, MasterKeyMissing
 
 __all__ = [
-    "Erased", "MasterKeyMissing", "Place", "SealedColumn", "Tampered", "Vault", "key_destroy", "keys_make",
-    "master_unwrap", "master_wrap", "sealed_column", "sealed_columns", "vault_complete", "vault_make", "vault_of",
-    "vault_open",
+    "KEY_COLUMNS", "Erased", "MasterKeyMissing", "Place", "SealedColumn", "Tampered", "Vault", "first_opened",
+    "first_sealed", "key_destroy", "key_row", "keys_make", "master_unwrap", "master_wrap", "sealed_column",
+    "sealed_columns", "vault_complete", "vault_make", "vault_of", "vault_open",
 ]  # fmt: skip
 
 _KEYS: Final = """
@@ -56,6 +56,8 @@ SELECT id, %s, '', '', statement_timestamp(), statement_timestamp() FROM profile
 ON CONFLICT DO NOTHING
 """
 FIRST_VERSION: Final = 1
+KEY_COLUMNS: Final = ("profile_id", "version", "master", "wrapped", "made_at")
+"""What `key_row` gives, for COPY."""
 
 
 class Place(NamedTuple):
@@ -163,8 +165,7 @@ class Vault:
         if place[:2] not in _columns:
             raise LookupError(f"declare {place.table}.{place.column} by vault.sealed_column in the app's ready()")
         version = self._newest.get(profile_id, 0)
-        cipher = self._cipher(profile_id, version)
-        return bytes((version,)) + seal(cipher, plain, _bound(profile_id, place, version))
+        return _sealed(self._cipher(profile_id, version), profile_id, place, version, plain)
 
     def open(self, profile_id: int, place: Place, sealed: bytes) -> bytes:
         """What was sealed for this place.
@@ -195,6 +196,29 @@ class Vault:
 
 def _bound(profile_id: int, place: Place, version: int) -> bytes:
     return binding(place.table, place.column, profile_id, version, place.row)
+
+
+def _sealed(cipher: AESGCM, profile_id: int, place: Place, version: int, plain: bytes) -> bytes:
+    return bytes((version,)) + seal(cipher, plain, _bound(profile_id, place, version))
+
+
+def first_sealed(cipher: AESGCM, profile_id: int, place: Place, plain: bytes) -> bytes:
+    """A value sealed for its place with the first key of somebody who is yet to be written down (`key_row`)."""
+    return _sealed(cipher, profile_id, place, FIRST_VERSION, plain)
+
+
+def first_opened(cipher: AESGCM, profile_id: int, place: Place, sealed: bytes) -> bytes:
+    """What `first_sealed` sealed. Raises Tampered."""
+    return unseal(cipher, sealed[1:], _bound(profile_id, place, FIRST_VERSION))
+
+
+def key_row(profile_id: int, key: bytes, at: str) -> tuple[object, ...]:
+    """A first key as a row of `profiles_profilekey` (`KEY_COLUMNS`), for whom the caller's transaction made.
+
+    at: the moment, in ISO 8601.
+    """
+    name, wrapped = key_wrap(profile_id, FIRST_VERSION, key)
+    return (profile_id, FIRST_VERSION, name, wrapped, at)
 
 
 def vault_open(profile_ids: Iterable[int]) -> Vault:

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 from django.conf import settings
 
+from .crypto import digest_keyed
+
 _TAG = 16
 
 
@@ -86,7 +88,7 @@ def address_digests(kind: str, normalized: str) -> list[bytes]:
     """The digests of all versions that are live, the newest first: whoever looks something up tries them all."""
     said = f"{kind}\0{normalized}".encode()
     return [
-        (bytes((version,)) if version > 1 else b"") + hmac.digest(key, said, "sha256")
+        (bytes((version,)) if version > 1 else b"") + digest_keyed(key, said)
         for version, key in settings.LOOKUP_KEYS.items()
     ]
 

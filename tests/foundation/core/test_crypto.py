@@ -1,11 +1,12 @@
 """Sealing: the published vector, and what does not open."""
 
+import hmac
 import os
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from apps.foundation.core.crypto import Tampered, binding, key_make, seal, unseal
+from apps.foundation.core.crypto import Tampered, binding, digest_keyed, key_make, seal, unseal
 
 
 def test_it_is_aes_256_gcm_as_published(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,3 +56,10 @@ def test_a_changed_cut_or_moved_value_does_not_open() -> None:
 def test_no_two_places_are_bound_alike() -> None:
     assert binding("a", "b", 1, 2, "c") != binding("a", "b", 12, "", "c")
     assert binding("a", "b", 1, 2, "3\0c") != binding("a", "b", 1, 2, "3", "d")
+
+
+@pytest.mark.parametrize("size", [1, 32, 63, 64, 65, 200])
+def test_keyed_digests_are_hmac_sha256_for_keys_of_any_length(size: int) -> None:
+    key = os.urandom(size)
+    for said in (b"", b"email\0ada@example.com", os.urandom(500)):
+        assert digest_keyed(key, said) == hmac.digest(key, said, "sha256")
