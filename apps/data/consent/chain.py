@@ -21,7 +21,7 @@ from django.db import Error as AnyDatabaseError
 from django.db import connection, transaction
 
 from apps.foundation.core.clock import now
-from apps.foundation.core.postgres import copy_rows
+from apps.foundation.core.postgres import copy_rows, ids_text
 
 from .ledger import FIRST, SEALED, Head, head_key, head_line, head_read, link_of, seal_holds
 from .models import ConsentLink
@@ -56,16 +56,17 @@ def chain_extend() -> int:
             ids = sorted(row[0] for row in cursor.fetchall())
             if not ids:
                 return linked
-            cursor.execute("SELECT id, seal FROM consent_consentrecord WHERE id = ANY(%s)", [ids])
+            cursor.execute("SELECT id, seal FROM consent_consentrecord WHERE id = ANY(%s::bigint[])", [ids_text(ids)])
             seals = {record_id: bytes(seal) for record_id, seal in cursor.fetchall()}
             cursor.execute("SELECT place, link FROM consent_consentlink ORDER BY place DESC LIMIT 1")
             place, link = cursor.fetchone() or (0, FIRST)
             at = now()
+            said = at.isoformat()
             rows = []
             for record_id in (one for one in ids if one in seals):
                 place += 1
                 link = link_of(settings.LEDGER_KEY, before=bytes(link), place=place, seal=seals[record_id])
-                rows.append((place, record_id, link, at))
+                rows.append((place, record_id, link, said))
             copy_rows(cursor, ConsentLink._meta.db_table, ["place", "record_id", "link", "linked_at"], rows)
         linked += len(rows)
         head_keep(Head(place, bytes(link), at))

@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from apps.foundation.core.crypto import digest_keyed
+
 FIRST_SEALED: Final = (
     "profile_id",
     "purpose_id",
@@ -62,14 +64,21 @@ def seal_of(key: bytes, record: Mapping[str, Any]) -> bytes:
     return _seal(key, record, *_VERSIONS[0])
 
 
-def seals_of(key: bytes, record: Mapping[str, Any], people: Iterable[tuple[int, datetime]]) -> list[bytes]:
-    """The seals of records that say the same of many people, each `(profile_id, occurred_at)`; what `seal_of` gives."""
+def moments_said(moments: Iterable[datetime]) -> list[str]:
+    """Moments as a seal covers them. Many say the same."""
+    said: dict[datetime, str] = {}
+    return [said.get(moment) or said.setdefault(moment, _plain(moment)) for moment in moments]
+
+
+def seals_of(key: bytes, record: Mapping[str, Any], people: Iterable[tuple[int, str]]) -> list[bytes]:
+    """The seals of records that say the same of many people, each profile and, of `moments_said`, when it occurred;
+    what `seal_of` gives."""
     version, names = _VERSIONS[0]
     said = [version, *(_plain(record[name]) for name in names)]
     who, when = 1 + names.index("profile_id"), 1 + names.index("occurred_at")
     seals = []
     for profile_id, occurred_at in people:
-        said[who], said[when] = profile_id, _plain(occurred_at)
+        said[who], said[when] = profile_id, occurred_at
         seals.append(_seal_said(key, said))
     return seals
 
@@ -93,12 +102,12 @@ def _seal(key: bytes, record: Mapping[str, Any], version: int, names: tuple[str,
 
 
 def _seal_said(key: bytes, said: list[Any]) -> bytes:
-    return hmac.digest(key, b"seal\0" + orjson.dumps(said, option=orjson.OPT_SORT_KEYS), "sha256")
+    return digest_keyed(key, b"seal\0" + orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
 
 
 def link_of(key: bytes, *, before: bytes, place: int, seal: bytes) -> bytes:
     """The link of the record at `place` (from 1), 32 bytes; `before`: the link before it, FIRST for the first."""
-    return hmac.digest(key, b"link\0" + before + place.to_bytes(8, "big") + seal, "sha256")
+    return digest_keyed(key, b"link\0" + before + place.to_bytes(8, "big") + seal)
 
 
 @dataclass(frozen=True, slots=True)

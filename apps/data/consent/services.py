@@ -20,11 +20,12 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
 from apps.foundation.core.live import live_publish
 from apps.foundation.core.outbox import outbox_put
+from apps.foundation.core.postgres import bytes_text, ids_text
 from apps.foundation.core.signing import address_digests
 
 from .chain import chain_extend_soon
 from .contracts import Circumstances, Origin
-from .ledger import SEALED, seal_of, seals_of
+from .ledger import SEALED, moments_said, seal_of, seals_of
 from .models import Action, ConsentPending, ConsentRecord, ConsentState, Purpose, Suppression
 from .origins import origin_keep
 from .signals import consent_changed
@@ -52,26 +53,32 @@ RETURNING profile_id, record_id, changed_at
 _WORDINGS_LOCK: Final = 7302  # class of the advisory lock between gates and what people must have agreed to
 
 
-def gate_lock(*, profile_ids: Sequence[int]) -> None:
+def gate_lock(*, profile_ids: Sequence[int], begun: int = 0) -> list[int]:
     """Lock the gates of these people until the caller's transaction ends, in the order of their ids; and keep what
     they must have agreed to as it is (`wordings_hold`).
 
     Call it once in a transaction, before reading what it guards (`selectors.gate_read`): statements after it
     see every opt-out that committed before, and no opt-out commits until the transaction has ended.
+
+    begun: the version of a gate that was not there: 1 for whoever changes what holds for all these people. Returns
+    whose was not there.
     """
-    ids = sorted(set(profile_ids))
+    ids = ids_text(sorted(set(profile_ids)))
     with connection.cursor() as cursor:
         cursor.execute(  # two statements, one round trip: batches pass here
             "SELECT pg_advisory_xact_lock_shared(%s, 0);"
             " INSERT INTO consent_gate (profile_id, version)"
-            " SELECT id, 0 FROM unnest(%s::bigint[]) AS person(id)"
+            " SELECT id, %s FROM unnest(%s::bigint[]) AS person(id)"
             " WHERE NOT EXISTS (SELECT FROM consent_gate WHERE profile_id = person.id)"
-            " ORDER BY id ON CONFLICT DO NOTHING",
-            [_WORDINGS_LOCK, ids],
+            " ORDER BY id ON CONFLICT DO NOTHING RETURNING profile_id",
+            [_WORDINGS_LOCK, begun, ids],
         )
+        made = [row[0] for row in cursor.fetchall()]
         cursor.execute(
-            "SELECT profile_id FROM consent_gate WHERE profile_id = ANY(%s) ORDER BY profile_id FOR UPDATE", [ids]
+            "SELECT profile_id FROM consent_gate WHERE profile_id = ANY(%s::bigint[]) ORDER BY profile_id FOR UPDATE",
+            [ids],
         )
+    return made
 
 
 def gate_lock_person(*, profile_id: int) -> int:
@@ -295,7 +302,10 @@ def records_follow(profile_id: int, records: Sequence[ConsentRecord]) -> None:
 def gate_turn(profile_ids: Sequence[int]) -> None:
     """Count a change of what holds for these people, whose gates the caller has locked."""
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE consent_gate SET version = version + 1 WHERE profile_id = ANY(%s)", [list(profile_ids)])
+        cursor.execute(
+            "UPDATE consent_gate SET version = version + 1 WHERE profile_id = ANY(%s::bigint[])",
+            [ids_text(profile_ids)],
+        )
 
 
 def _tell(profile_id: int) -> None:
@@ -326,20 +336,23 @@ def consents_grant_new(
     choice = _Choice(Action.GRANT, channel, method, source, evidence, actor, at, circumstances)
     # set-wise: a file brings grants by the hundred thousand
     record = choice.sealed(profile_id=0, purpose=purpose, occurred_at=at, recorded_at=at)
-    seals = seals_of(settings.LEDGER_KEY, record, first.items())
+    times = moments_said(first.values())
+    seals = seals_of(settings.LEDGER_KEY, record, zip(first, times, strict=True))
     with transaction.atomic():
-        gate_lock(profile_ids=list(first))
+        made = set(gate_lock(profile_ids=list(first), begun=1))
         with connection.cursor() as cursor:
             values: dict[str, Any] = {
                 **record,
-                "ids": list(first),
-                "times": list(first.values()),
-                "seals": seals,
+                "ids": ids_text(first),
+                "times": f"{{{','.join(times)}}}",
+                "seals": bytes_text(seals),
                 "confirmation": None if circumstances.confirmation is None else Json(circumstances.confirmation),
             }
             cursor.execute(_GRANT_NEW, values)
             changed = cursor.fetchall()
-        gate_turn([profile_id for profile_id, _, _ in changed])
+        # a gate that was not there had nothing behind it, so that each of these is granted
+        if turned := [profile_id for profile_id, _, _ in changed if profile_id not in made]:
+            gate_turn(turned)
         if changed:
             outbox_put(
                 "consent.changed",

@@ -70,6 +70,17 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 """By type; a subclass goes by the first that it is of, so `bool` stands before `int`."""
 
 
+def ids_text(ids: Iterable[int]) -> str:
+    """Ids as the text of an array, for `%s::bigint[]`. As a list they take ten times as long, on both sides."""
+    return f"{{{','.join(map(str, ids))}}}"
+
+
+def bytes_text(values: Iterable[bytes]) -> str:
+    """Bytes as the text of an array, for `%s::bytea[]`."""
+    inner = ",".join([f'"\\\\x{value.hex()}"' for value in values])
+    return f"{{{inner}}}"
+
+
 def copy_rows(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """COPY rows into a table, in the transaction of the cursor. Returns how many.
 

@@ -13,6 +13,7 @@ from apps.data.consent.ledger import (
     head_line,
     head_read,
     link_of,
+    moments_said,
     seal_first,
     seal_holds,
     seal_of,
@@ -70,7 +71,8 @@ def test_a_seal_is_the_same_after_the_database() -> None:
 def test_seals_of_many_are_the_seals_of_each() -> None:
     people = [(7, AT), (8, AT.replace(microsecond=0)), (9, AT.astimezone())]
 
-    assert seals_of(KEY, RECORD, people) == [
+    said = moments_said(moment for _, moment in people)
+    assert seals_of(KEY, RECORD, zip((who for who, _ in people), said, strict=True)) == [
         seal_of(KEY, {**RECORD, "profile_id": profile_id, "occurred_at": at}) for profile_id, at in people
     ]
 
