@@ -154,19 +154,24 @@ class ConsentPending(models.Model):
 class ConsentState(models.Model):
     """What holds now: a projection of the ledger, changed only under the gate, in the ledger's transaction."""
 
+    # no constraints of the database: the record, written with it, is never removed, and holds person and purpose;
     # no index of its own: the constraint's begins with it
-    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="consent_states", db_index=False)
-    # no constraints: the record, written with it, is never removed, and holds the purpose
-    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, db_constraint=False)
+    profile = models.ForeignKey(
+        Profile, on_delete=models.CASCADE, related_name="consent_states", db_index=False, db_constraint=False
+    )
+    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, db_index=False, db_constraint=False)
     channel = models.CharField(max_length=8, choices=Channel.choices)
     granted = models.BooleanField()
-    record = models.ForeignKey(ConsentRecord, on_delete=models.CASCADE, related_name="+", db_constraint=False)
+    record = models.ForeignKey(
+        ConsentRecord, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
     changed_at = models.DateTimeField()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["profile", "purpose", "channel"], name="consent_state_one_per_choice")
         ]
+        indexes = [models.Index(fields=["purpose"], name="consent_state_of_purpose")]
 
     def __str__(self) -> str:
         return f"{self.purpose_id} by {self.channel}: {'yes' if self.granted else 'no'}"

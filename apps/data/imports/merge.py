@@ -23,15 +23,15 @@ _PEOPLE = (
     # what the latest line with something in it says, for each person: a blank never erases
     """
     CREATE TEMP TABLE merge_people ON COMMIT DROP AS
-    SELECT key, line, seen_at, NULL::bigint AS profile_id, false AS is_new, drawn,
-        external_id, external_digest, drawn AS external_drawn, email, email_digest, drawn AS email_drawn, email_made,
-        phone, phone_digest, drawn AS phone_drawn, first_name, last_name, country, language, time_zone,
+    SELECT key, line, seen_at, NULL::bigint AS profile_id, false AS is_new, profile_id AS drawn,
+        external_id, external_digest, profile_id AS external_drawn, email, email_digest, profile_id AS email_drawn,
+        email_made, phone, phone_digest, profile_id AS phone_drawn, first_name, last_name, country, language, time_zone,
         '{{}}'::jsonb AS attributes, 0 AS turn
     FROM imports_stagedperson AS staged
     WHERE import_id = %(import)s AND NOT EXISTS (SELECT FROM merge_many WHERE merge_many.key = staged.key)
     UNION ALL
-    SELECT key, min(line), max(seen_at), NULL, false, min(drawn),
-        (array_agg(external_id))[1], (array_agg(external_digest))[1], (array_agg(drawn))[1],
+    SELECT key, min(line), max(seen_at), NULL, false, min(profile_id),
+        (array_agg(external_id))[1], (array_agg(external_digest))[1], (array_agg(profile_id))[1],
         {last_address},
         coalesce(bool_and(email_made) FILTER (WHERE email_digest IS NOT NULL), false),
         {last_phone},
@@ -42,12 +42,12 @@ _PEOPLE = (
         last_address=",\n".join(
             f"(array_agg({name} ORDER BY email_made, seen_at DESC NULLS LAST, line DESC)"
             " FILTER (WHERE email_digest IS NOT NULL))[1]"
-            for name in ("email", "email_digest", "drawn")
+            for name in ("email", "email_digest", "profile_id")
         ),
         last_phone=",\n".join(
             f"(array_agg({name} ORDER BY seen_at DESC NULLS LAST, line DESC)"
             " FILTER (WHERE phone_digest IS NOT NULL))[1]"
-            for name in ("phone", "phone_digest", "drawn")
+            for name in ("phone", "phone_digest", "profile_id")
         ),
         last_texts=",\n".join(
             f"coalesce((array_agg({name} ORDER BY seen_at DESC NULLS LAST, line DESC) FILTER (WHERE {name} <> ''))[1],"

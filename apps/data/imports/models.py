@@ -66,14 +66,13 @@ class StagedPerson(models.Model):
     """A person as a line of a file tells of them, until the import merges it. Unlogged: lost in a crash, read again.
 
     `key` is the digest of the first of customer number, address and phone that the line has; they themselves are
-    sealed for the profile of the number `drawn` (`sealing.py`), sensitive attributes, all of a line together, with the
-    import's key.
+    sealed for the profile of the number that was drawn (`sealing.py`), sensitive attributes, all of a line together,
+    with the import's key.
     """
 
     import_id = models.BigIntegerField()
     line = models.BigIntegerField()
     key = models.BinaryField(max_length=32)
-    drawn = models.BigIntegerField(null=True, help_text="the number of their profile, should they be new")
     external_id = models.BinaryField(null=True)
     external_digest = models.BinaryField(max_length=33, null=True)
     email = models.BinaryField(null=True)
@@ -92,7 +91,9 @@ class StagedPerson(models.Model):
     agreed = ArrayField(models.CharField(max_length=32), default=list)
     declined = ArrayField(models.CharField(max_length=32), default=list)
     agreed_at = models.DateTimeField(null=True)
-    profile_id = models.BigIntegerField(null=True)
+    profile_id = models.BigIntegerField(
+        null=True, help_text="until it is merged the number that is drawn for them, then that of their profile"
+    )
 
     class Meta:
         indexes = [models.Index(fields=["import_id", "profile_id"], name="staged_person_of_import")]

@@ -40,7 +40,7 @@ TITLE_LIMIT = 300
 NUMBER_LIMIT = 80
 
 PERSON_COLUMNS = (
-    "import_id", "line", "key", "drawn", "external_id", "external_digest", "email", "email_digest", "email_made",
+    "import_id", "line", "key", "profile_id", "external_id", "external_digest", "email", "email_digest", "email_made",
     "phone", "phone_digest", "first_name", "last_name", "country", "language", "time_zone", "attributes", "sensitive",
     "agreed", "declined", "agreed_at", "seen_at",
 )  # fmt: skip

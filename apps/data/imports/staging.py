@@ -35,7 +35,9 @@ CHUNK = 10_000
 _CARRIED = b"carried"
 _APART_FROM: Final = 2_000_000
 """Bytes of a file from which on processes of their own read it."""
-_DRAW: Final = "SELECT nextval(pg_get_serial_sequence('profiles_profile', 'id')) FROM generate_series(1, %s)"
+_DRAW: Final = """
+SELECT nextval((SELECT pg_get_serial_sequence('profiles_profile', 'id')::regclass)) FROM generate_series(1, %s)
+"""
 DELIMITERS = (",", ";", "\t", "|")
 
 

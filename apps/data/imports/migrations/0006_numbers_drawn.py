@@ -8,10 +8,12 @@ class Migration(migrations.Migration):
     dependencies = [("imports", "0005_staged_sensitive_attributes")]
 
     operations = [
-        migrations.AddField(
+        migrations.AlterField(
             "stagedperson",
-            "drawn",
-            models.BigIntegerField(help_text="the number of their profile, should they be new", null=True),
+            "profile_id",
+            models.BigIntegerField(
+                help_text="until it is merged the number that is drawn for them, then that of their profile", null=True
+            ),
         ),
         migrations.RunSQL("DELETE FROM imports_stagedperson WHERE profile_id IS NULL", migrations.RunSQL.noop),
     ]
