@@ -10,9 +10,11 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -78,6 +80,30 @@ def chain_extend_soon() -> None:
         chain_extend()
     except AnyDatabaseError as error:
         logger.warning("records wait for their link (%s)", type(error).__name__)
+
+
+class Linker:
+    """Links in a thread and with a connection of its own, for who records by the thousand: call it after each commit.
+    Leaving it waits until all is linked that was recorded before the last call."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="links")
+        self._last: Future[None] | None = None
+
+    def __call__(self) -> None:
+        """Have linked what waits, unless that is about to begin already."""
+        if self._last is None or self._last.running() or self._last.done():
+            self._last = self._thread.submit(chain_extend_soon)
+
+    def __enter__(self) -> "Linker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._last is not None:
+            self._thread.submit(connection.close)
+        self._thread.shutdown()
 
 
 # --- heads, outside the database ---

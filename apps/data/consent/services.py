@@ -3,7 +3,7 @@
 What holds is the record with the newest `occurred_at`, of equals the one recorded last.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -313,6 +313,76 @@ def _tell(profile_id: int) -> None:
     live_publish(f"profile-{profile_id}")
 
 
+@dataclass(frozen=True, slots=True)
+class GrantsReady:
+    """Grants of a purpose to many people, sealed. times: of each, in the form of `moments_said`."""
+
+    people: Sequence[int]
+    times: Sequence[str]
+    seals: Sequence[bytes]
+    purpose: str
+    choice: _Choice
+    record: Mapping[str, Any]
+
+
+def grants_prepare(
+    *,
+    grants: Sequence[tuple[int, datetime]],
+    purpose: str,
+    channel: str,
+    method: ConsentRecord.Method,
+    source: str,
+    evidence: str,
+    actor: User | None = None,
+    circumstances: Circumstances = _PLAIN,
+) -> GrantsReady:
+    """Seal what `consents_grant_new` records, for `grants_record`. Asks no database, so that it goes on while another
+    transaction is under way. Raises Invalid without evidence (who vouches, and how they know)."""
+    if not evidence.strip():
+        raise Invalid("evidence_missing", "Say who vouches for these grants, and how they know")
+    at = now()
+    first = {profile_id: min(occurred_at, at) for profile_id, occurred_at in sorted(grants, reverse=True)}
+    choice = _Choice(Action.GRANT, channel, method, source, evidence, actor, at, circumstances)
+    # set-wise: a file brings grants by the hundred thousand
+    record = choice.sealed(profile_id=0, purpose=purpose, occurred_at=at, recorded_at=at)
+    times = moments_said(first.values())
+    seals = seals_of(settings.LEDGER_KEY, record, zip(first, times, strict=True))
+    return GrantsReady(list(first), times, seals, purpose, choice, record)
+
+
+def grants_record(ready: GrantsReady, *, link: Callable[[], object] = chain_extend_soon) -> int:
+    """Record grants that were prepared: only for those with nothing on record. Returns how many were recorded.
+
+    link: called after the commit, has the records linked.
+    """
+    choice = ready.choice
+    confirmation = choice.circumstances.confirmation
+    with transaction.atomic():
+        made = set(gate_lock(profile_ids=ready.people, begun=1))
+        with connection.cursor() as cursor:
+            values: dict[str, Any] = {
+                **ready.record,
+                "ids": ids_text(ready.people),
+                "times": f"{{{','.join(ready.times)}}}",
+                "seals": bytes_text(ready.seals),
+                "confirmation": None if confirmation is None else Json(confirmation),
+            }
+            cursor.execute(_GRANT_NEW, values)
+            changed = cursor.fetchall()
+        # a gate that was not there had nothing behind it, so that each of these is granted
+        if turned := [profile_id for profile_id, _, _ in changed if profile_id not in made]:
+            gate_turn(turned)
+        if changed:
+            outbox_put(
+                "consent.changed",
+                [_news(record, profile_id, ready.purpose, choice, moment) for profile_id, record, moment in changed],
+            )
+            told = [f"profile-{profile_id}" for profile_id, _, _ in changed]
+            transaction.on_commit(lambda: live_publish(*told))
+            transaction.on_commit(link)
+    return len(changed)
+
+
 def consents_grant_new(
     *,
     grants: Sequence[tuple[int, datetime]],
@@ -329,39 +399,18 @@ def consents_grant_new(
     Promise 6 of the design: a withdrawal is never lifted so. Returns how many were recorded.
     Raises Invalid without evidence (who vouches, and how they know). Give some thousands at a time.
     """
-    if not evidence.strip():
-        raise Invalid("evidence_missing", "Say who vouches for these grants, and how they know")
-    at = now()
-    first = {profile_id: min(occurred_at, at) for profile_id, occurred_at in sorted(grants, reverse=True)}
-    choice = _Choice(Action.GRANT, channel, method, source, evidence, actor, at, circumstances)
-    # set-wise: a file brings grants by the hundred thousand
-    record = choice.sealed(profile_id=0, purpose=purpose, occurred_at=at, recorded_at=at)
-    times = moments_said(first.values())
-    seals = seals_of(settings.LEDGER_KEY, record, zip(first, times, strict=True))
-    with transaction.atomic():
-        made = set(gate_lock(profile_ids=list(first), begun=1))
-        with connection.cursor() as cursor:
-            values: dict[str, Any] = {
-                **record,
-                "ids": ids_text(first),
-                "times": f"{{{','.join(times)}}}",
-                "seals": bytes_text(seals),
-                "confirmation": None if circumstances.confirmation is None else Json(circumstances.confirmation),
-            }
-            cursor.execute(_GRANT_NEW, values)
-            changed = cursor.fetchall()
-        # a gate that was not there had nothing behind it, so that each of these is granted
-        if turned := [profile_id for profile_id, _, _ in changed if profile_id not in made]:
-            gate_turn(turned)
-        if changed:
-            outbox_put(
-                "consent.changed",
-                [_news(record_id, profile_id, purpose, choice, moment) for profile_id, record_id, moment in changed],
-            )
-            told = [f"profile-{profile_id}" for profile_id, _, _ in changed]
-            transaction.on_commit(lambda: live_publish(*told))
-            transaction.on_commit(chain_extend_soon)
-    return len(changed)
+    return grants_record(
+        grants_prepare(
+            grants=grants,
+            purpose=purpose,
+            channel=channel,
+            method=method,
+            source=source,
+            evidence=evidence,
+            actor=actor,
+            circumstances=circumstances,
+        )
+    )
 
 
 def suppression_add(

@@ -110,7 +110,7 @@ INSERT INTO profiles_profile (id, first_name, last_name, country, language, time
     created_at, updated_at)
 SELECT profile_id, first_name, last_name, country, language, time_zone, attributes, %(source)s,
     statement_timestamp(), statement_timestamp()
-FROM merge_people WHERE is_new ORDER BY profile_id
+FROM merge_people WHERE is_new
 """
 
 # Whose data is restricted (GDPR, Article 18) stays as they are: nothing that the file says of them counts.

@@ -62,22 +62,23 @@ WHERE (told.drawn <> told.profile_id OR %(all)s) AND NOT EXISTS (
 ORDER BY 1
 """
 # What is sealed for whom it belongs to: only who is new has a number that was drawn, so nothing of them is there yet.
+# They lie in the order of their numbers, about, as they were read.
 _SEALED: Final = (
     """
     INSERT INTO profiles_identifier (profile_id, kind, sealed, digest, verified, main, source, created_at)
     SELECT profile_id, 'external_id', external_id, external_digest, false, false, %(source)s, statement_timestamp()
-    FROM merge_people WHERE external_digest IS NOT NULL AND external_drawn = profile_id ORDER BY profile_id
+    FROM merge_people WHERE external_digest IS NOT NULL AND external_drawn = profile_id
     """,
     *(
         f"""
         INSERT INTO profiles_identifier (profile_id, kind, sealed, digest, verified, main, source, created_at)
         SELECT profile_id, '{kind}', value, digest, false, true, %(source)s, statement_timestamp()
-        FROM merge_{kind} WHERE drawn = profile_id ORDER BY profile_id
+        FROM merge_{kind} WHERE drawn = profile_id
         """  # noqa: S608  # names of our own
         for kind in ("email", "phone")
     ),
 )
-_MADE: Final = "SELECT profile_id FROM merge_people WHERE is_new ORDER BY profile_id"
+_MADE: Final = "SELECT profile_id FROM merge_people WHERE is_new"
 _TOLD: Final = " UNION ALL ".join(
     f"SELECT '{kind}', {column}_digest, {value}, {column}_drawn FROM merge_people"  # noqa: S608
     f" WHERE {column}_digest IS NOT NULL"

@@ -5,16 +5,19 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
+from apps.data.consent.chain import Linker
 from apps.data.consent.models import Channel, ConsentRecord, Purpose
-from apps.data.consent.services import consents_grant_new
+from apps.data.consent.services import grants_prepare, grants_record
 from apps.data.features.services import orders_changed
 from apps.data.profiles.attributes import shapes_read
 from apps.foundation.accounts.models import User
@@ -239,28 +242,35 @@ def _grants_record(job: Import, mapping: Mapping) -> None:
     for purpose, column in mapping.consent.items():
         evidence = f"The column “{column}” of the file {job.file_name} (import {job.pk}) says so"
         wanted.append((purpose, evidence, job.created_by, True))
-    for purpose, evidence, actor, by_column in wanted:
-        while True:
-            after = job.progress.get("granted", {}).get(purpose, 0)
-            people = grants_next(job=job, purpose=purpose, by_column=by_column, after=after, limit=_GRANTS)
-            if not people:
-                break
-            with transaction.atomic():
-                recorded = consents_grant_new(
-                    grants=people,
-                    purpose=purpose,
-                    channel=Channel.EMAIL,
-                    method=ConsentRecord.Method.IMPORT,
-                    source=f"import {job.pk}: {job.file_name}"[:200],
-                    evidence=evidence,
-                    actor=actor,
-                )
-                granted = {**job.progress.get("granted", {}), purpose: people[-1][0]}
-                consents = dict(job.counts.get("consents", {}))
-                consents[purpose] = consents.get(purpose, 0) + recorded
-                job.progress = {**job.progress, "granted": granted}
-                job.counts = {**job.counts, "consents": consents}
-                job.save(update_fields=["progress", "counts"])
+    with Linker() as link, ThreadPoolExecutor(1, thread_name_prefix="seals") as sealing:
+        for purpose, evidence, actor, by_column in wanted:
+            following = partial(grants_next, job=job, purpose=purpose, by_column=by_column, limit=_GRANTS)
+            prepare = partial(
+                grants_prepare,
+                purpose=purpose,
+                channel=Channel.EMAIL,
+                method=ConsentRecord.Method.IMPORT,
+                source=f"import {job.pk}: {job.file_name}"[:200],
+                evidence=evidence,
+                actor=actor,
+            )
+            people = following(after=job.progress.get("granted", {}).get(purpose, 0))
+            ready = sealing.submit(prepare, grants=people)
+            while people:
+                # the next are sealed while these are recorded
+                now_ready, last = ready.result(), people[-1][0]
+                people = following(after=last)
+                ready = sealing.submit(prepare, grants=people)
+                with transaction.atomic():
+                    _granted(job, purpose, last, grants_record(now_ready, link=link))
+
+
+def _granted(job: Import, purpose: str, last: int, recorded: int) -> None:
+    consents = dict(job.counts.get("consents", {}))
+    consents[purpose] = consents.get(purpose, 0) + recorded
+    job.progress = {**job.progress, "granted": {**job.progress.get("granted", {}), purpose: last}}
+    job.counts = {**job.counts, "consents": consents}
+    job.save(update_fields=["progress", "counts"])
 
 
 def may_steer(by: User, job: Import) -> bool:

@@ -16,14 +16,19 @@ from django.apps import apps
 from django.conf import LazySettings, settings
 from django.db import connection
 
+from apps.data.consent.chain import chain_verify
+from apps.data.consent.models import ConsentLink, ConsentPending, ConsentRecord, ConsentState, Gate
+from apps.data.consent.services import consent_withdraw
 from apps.data.events.models import Order, OrderLine
-from apps.data.imports.models import Import, StagedLine
+from apps.data.imports import services
+from apps.data.imports.models import Import, StagedLine, StagedPerson
 from apps.data.imports.presets import preset_mapping
 from apps.data.imports.services import import_go_on, import_open, import_run, import_stop
 from apps.data.imports.tasks import import_work, imports_sweep
-from apps.data.profiles.models import Profile
+from apps.data.profiles.models import Identifier, Profile
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict
+from tests.factories import make_profile
 
 from .making import run, write
 
@@ -66,12 +71,14 @@ def totals() -> dict[str, object]:
     }
 
 
-def command(path: Path, data_dir: Path) -> subprocess.Popen[bytes]:
+def command(
+    path: Path, data_dir: Path, name: str = "import_orders", preset: str = "online-retail"
+) -> subprocess.Popen[bytes]:
     """The command in a process of its own, on the tests' database."""
     found = connection.settings_dict
     url = f"postgres://{found['USER']}:{found['PASSWORD']}@{found['HOST']}:{found['PORT']}/{found['NAME']}"
     return subprocess.Popen(
-        [sys.executable, "manage.py", "import_orders", str(path), "--preset", "online-retail"],
+        [sys.executable, "manage.py", name, str(path), "--preset", preset],
         cwd=settings.BASE_DIR,
         env={**os.environ, "DATABASE_URL": url, "DATA_DIR": str(data_dir)},
         stdout=subprocess.PIPE,
@@ -191,3 +198,52 @@ def test_the_sweep_takes_up_what_a_dead_worker_left(
         imports_sweep()
 
     assert woken == [left.pk]
+
+
+def test_grants_of_many_are_linked_when_the_import_is_done(
+    shop: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: LazySettings
+) -> None:
+    settings.LEDGER_HEADS_DIR = tmp_path / "heads"
+    monkeypatch.setattr(services, "_GRANTS", 2)
+    known = make_profile(email="a3@example.com")
+    consent_withdraw(profile_id=known.pk, purpose="marketing", channel="email", method="api", source="test")
+    version = Gate.objects.get().version
+    lines = "".join(f"{n},a{n}@example.com,yes\n" for n in range(7))
+    path = write(tmp_path / "p.csv", "Customer ID,Email,Accepts Email Marketing\n" + lines)
+
+    job = run(path, "shopify", "profiles")
+
+    assert (job.state, job.counts["consents"]) == (Import.State.DONE, {"marketing": 6})
+    assert ConsentRecord.objects.count() == ConsentLink.objects.count() == 7
+    assert not ConsentPending.objects.exists()
+    assert not chain_verify().faults
+    assert Gate.objects.get(profile=known).version == version  # theirs stands: nothing changed
+    assert set(Gate.objects.exclude(profile=known).values_list("version", flat=True)) == {1}
+    assert list(ConsentState.objects.filter(granted=False).values_list("profile_id", flat=True)) == [known.pk]
+
+
+@pytest.mark.slow
+def test_people_that_several_processes_read_end_whole_after_kills(shop: None, tmp_path: Path) -> None:
+    count = 40_000
+    lines = "".join(f"{n},Ada,Nr {n},person{n}@example.com,+43660{n:07},yes\n" for n in range(count))
+    header = "Customer ID,First Name,Last Name,Email,Phone,Accepts Email Marketing\n"
+    path = write(tmp_path / "people.csv", header + lines + "bad line\n")
+    for state, done in (("reading", 10_000), ("reading", 20_000), ("merging", 0)):
+        process = command(path, tmp_path / "data", "import_profiles", "shopify")
+        limit = time.monotonic() + 90
+        while process.poll() is None and time.monotonic() < limit:
+            at, lines_done = progress_of(path)
+            if (at == state and lines_done >= done) or at in ("merging", "done"):
+                break
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+    _, said = command(path, tmp_path / "data", "import_profiles", "shopify").communicate(timeout=200)
+
+    job = Import.objects.get()
+    assert job.state == Import.State.DONE, said
+    assert (job.counts["lines_read"], job.counts["lines_bad"], job.counts["profiles"]) == (count + 1, 1, count)
+    assert job.counts["consents"] == {"marketing": count}
+    assert len(Path(job.errors_path).read_text().splitlines()) == 2
+    assert (Profile.objects.count(), Identifier.objects.count()) == (count, 3 * count)
+    assert not StagedPerson.objects.exists()
