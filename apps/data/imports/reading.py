@@ -5,7 +5,8 @@ one file on one machine.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 from .faults import line_mask
@@ -35,7 +36,7 @@ class Read:
 
     def plain(self) -> tuple[Any, ...]:
         """As plain data: what makes an equal one."""
-        return astuple(self)
+        return tuple(getattr(self, name) for name in self.__slots__)
 
 
 def chunk_read(
@@ -50,8 +51,7 @@ def chunk_read(
     waiting = iter(numbers)
     reader.numbered(waiting)
     read = reader.read
-    people: list[str] = []
-    lines: list[str] = []
+    people, lines = BytesIO(), BytesIO()
     found: list[Fault] = []
     for number, raw, fields, reason in chunk:
         if fields is None:
@@ -65,16 +65,17 @@ def chunk_read(
             told.errors.append(_error(number, lost.fault, line_mask(fields, masked, raw)))
         else:
             if person_row:
-                people.append(person_row)
+                people.write(person_row.encode())
+                told.people_count += 1
             if line_row:
-                lines.append(line_row)
+                lines.write(line_row.encode())
+                told.lines_count += 1
         if found:
             shown = line_mask(fields, masked, raw)
             told.errors += [_error(number, fault, shown) for fault in found]
             told.faults += len(found)
             found.clear()
-    told.people, told.people_count = "".join(people).encode(), len(people)
-    told.lines, told.lines_count = "".join(lines).encode(), len(lines)
+    told.people, told.lines = people.getvalue(), lines.getvalue()
     told.left = list(waiting)
     return told
 
