@@ -103,7 +103,7 @@ def _child(work: Callable[[Any], Any], read: int, write: int) -> None:
         os._exit(0)
 
 
-def _write(pipe: BinaryIO, value: object) -> None:
+def _write(pipe: BinaryIO, value: Any) -> None:
     data = marshal.dumps(value)
     pipe.write(_SIZE.pack(len(data)))
     pipe.write(data)

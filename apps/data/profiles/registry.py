@@ -43,7 +43,7 @@ merge_parts: Final[list[MergePart]] = []
 """In the order in which they take and give. Records that are never changed (the ledger of
 consent, decisions, what went out) stay with the number they name, and are read for all numbers of a person."""
 
-merge_locks: Final[list[Callable[[Sequence[int]], None]]] = []
+merge_locks: Final[list[Callable[[Sequence[int]], object]]] = []
 """Called first, with both ids: whoever holds such a lock of one of them has committed before the merge, or waits."""
 
 identifier_pointers: Final[list[tuple[str, str]]] = []

@@ -87,7 +87,10 @@ def test_stopped_while_several_read_it_goes_on_where_it_was(apart: Callable[[int
     path = write(tmp_path / "p.csv", people(30))
     job = import_open(kind="profiles", path=path, mapping=preset_mapping("shopify", kind="profiles"))
 
-    stopped = import_run(import_id=job.pk, told=lambda job: import_stop(import_id=job.pk))
+    def stop(job: Import) -> None:
+        import_stop(import_id=job.pk)
+
+    stopped = import_run(import_id=job.pk, told=stop)
 
     assert (stopped.state, stopped.lines_done) == (Import.State.STOPPED, 4)
     assert unchilded()

@@ -206,7 +206,9 @@ def test_grants_of_many_are_linked_when_the_import_is_done(
     settings.LEDGER_HEADS_DIR = tmp_path / "heads"
     monkeypatch.setattr(services, "_GRANTS", 2)
     known = make_profile(email="a3@example.com")
-    consent_withdraw(profile_id=known.pk, purpose="marketing", channel="email", method="api", source="test")
+    consent_withdraw(
+        profile_id=known.pk, purpose="marketing", channel="email", method=ConsentRecord.Method.API, source="t"
+    )
     version = Gate.objects.get().version
     lines = "".join(f"{n},a{n}@example.com,yes\n" for n in range(7))
     path = write(tmp_path / "p.csv", "Customer ID,Email,Accepts Email Marketing\n" + lines)

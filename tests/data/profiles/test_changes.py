@@ -101,7 +101,8 @@ def test_who_is_made_or_changed_with_addresses_in_one_transaction_is_noted_once(
         for kind, value in (("email", "ada@example.com"), ("phone", "+436601234567")):
             identifier_put(profile_id=profile.pk, kind=kind, value=value)
     assert list(ChangePending.objects.values_list("profile_id", flat=True)) == [profile.pk]
-    place = told() and changes_reached()
+    assert len(told()) == 1
+    place = changes_reached()
 
     with transaction.atomic():
         Profile.objects.filter(pk=profile.pk).update(country="GB", updated_at=now())
