@@ -65,7 +65,7 @@ def changes_order(*, batches: int = _BATCHES_AT_ONCE) -> int:
     """Give what was committed its place in the feed, and tell of people that changed. Returns how many were ordered.
 
     Whoever finds another at it leaves the work to that one, or to beat. In no transaction: what one notes of a person
-    counts for all that it writes of them (`0018_changes_noted_once`).
+    counts for all that it writes of them (`0019_changes_noted_once`).
     """
     ordered = past = 0
     for _ in range(batches):

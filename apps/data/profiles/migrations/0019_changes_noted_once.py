@@ -47,6 +47,6 @@ END $$;
 class Migration(migrations.Migration):
     """An identifier or a sealed attribute is not noted of people whom the same transaction made or changed: that was."""
 
-    dependencies = [("profiles", "0017_stamps")]
+    dependencies = [("profiles", "0018_changes_of_preferences")]
 
     operations = [migrations.RunSQL(_functions(f"WHERE {_NOTED} IS NOT TRUE"), _functions(""))]

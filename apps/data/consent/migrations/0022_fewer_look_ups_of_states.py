@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
     """What holds is written with its record, which knows the person: they are not looked up twice; and what holds is
     never looked for by its record, nor by the beginning of a purpose."""
 
-    dependencies = [("consent", "0020_fewer_look_ups"), ("profiles", "0013_change_triggers")]
+    dependencies = [("consent", "0021_preferences_in_the_feed")]
 
     operations = [
         migrations.AlterField(
