@@ -372,6 +372,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "reading.py": "what deciding looks at, read at once for many people",
         "replay.py": "computing a decision again",
         "digests.py": "what is collected for digests, and when they go out",
+        "traces.py": "what the links of an answer begin with that are followed",
         "weighing.py": "what of it a digest shows",
         "privacy.py": "what it tells of the personal data it holds",
         "registry.py": "what decisions ask of higher floors, filled in their ready()",

@@ -51,6 +51,7 @@ ROUTES: dict[str, str | tuple[str, ...]] = {
     "live/p/<str:token>": TOKEN,
     "l/<str:token>/<int:number>": TOKEN,
     "l/<str:token>/o.gif": TOKEN,
+    "d/<str:token>/<int:number>": TOKEN,
     "hooks/mail/<slug:provider>": PUBLIC,  # and a signature, or the provider's secret
     "hooks/in/<slug:code>": PUBLIC,  # and a signature
     "hooks/sms/<slug:provider>/reply": PUBLIC,  # and Twilio's signature

@@ -15,7 +15,7 @@ import orjson
 
 from apps.data.profiles.vault import Erased, Place, Vault, vault_open
 
-from .models import Decision
+from .models import Answer, Decision
 
 TABLE: Final = "decisions_decision"
 COLUMN: Final = "sealed"
@@ -56,8 +56,8 @@ def decision_open(vault: Vault, *, decision_id: UUID, profile_id: int, sealed: b
     return Kept(*orjson.loads(zlib.decompress(plain, _RAW)))
 
 
-def decisions_open(decisions: Iterable[Decision]) -> dict[UUID, Kept | None]:
-    """What decisions keep, the keys read at once; None of those whose person was erased.
+def decisions_open(decisions: Iterable[Decision | Answer], *, table: str = TABLE) -> dict[UUID, Kept | None]:
+    """What decisions (of ANSWERS: answers) keep, the keys read at once; None of those whose person was erased.
 
     Raises Tampered, MasterKeyMissing.
     """
@@ -67,7 +67,7 @@ def decisions_open(decisions: Iterable[Decision]) -> dict[UUID, Kept | None]:
     for row in rows:
         try:
             found[row.pk] = decision_open(
-                vault, decision_id=row.pk, profile_id=row.profile_id, sealed=bytes(row.sealed)
+                vault, decision_id=row.pk, profile_id=row.profile_id, sealed=bytes(row.sealed), table=table
             )
         except Erased:
             found[row.pk] = None

@@ -9,7 +9,8 @@ from uuid import UUID
 class Seen:
     """A link that was followed, or a message that was opened.
 
-    id: of this one look, for ever; kind: `clicked` or `opened`; link: its number in the message (None when opened);
+    id: of this one look, for ever; message_id: of the message, or of the answer whose item was followed;
+    kind: `clicked` or `opened`; link: its number in the message (None when opened);
     machine: what the request itself said of being one, "" if nothing.
     """
 

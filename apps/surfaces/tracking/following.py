@@ -28,8 +28,9 @@ from apps.decisioning.content.contracts import CompiledSources
 from apps.decisioning.content.rendering import destination_of
 from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.content.traces import ITEMS
-from apps.decisioning.decisions.models import Decision
-from apps.decisioning.decisions.sealing import decisions_open
+from apps.decisioning.decisions.models import Answer, Decision
+from apps.decisioning.decisions.sealing import ANSWERS, decisions_open
+from apps.decisioning.decisions.traces import answer_trace_read
 from apps.delivery.channels.breaker import Breaker
 from apps.delivery.sending.traces import trace_read
 from apps.foundation.core.errors import NotFound
@@ -62,9 +63,27 @@ _stream = Breaker(first=1.0, most=5.0)
 @require_safe
 def follow(request: HttpRequest, token: str, number: int) -> HttpResponse:
     """A link of a message: 302 to where it leads. A HEAD, and a browser that fetches ahead, are not counted."""
+    return _follow(request, token, number, trace_read, _slots_of)
+
+
+@require_safe
+def follow_answer(request: HttpRequest, token: str, number: int) -> HttpResponse:
+    """The link of an item in an answer of the API: as those of messages, of which it has no other."""
+    if number < ITEMS:
+        return _page(request, "tracking/no_link.html", 404)
+    return _follow(request, token, number, answer_trace_read, _slots_of_answer)
+
+
+def _follow(
+    request: HttpRequest,
+    token: str,
+    number: int,
+    read: Callable[[str], tuple[UUID, int]],
+    slots_of: Callable[[UUID], dict[str, object] | None],
+) -> HttpResponse:
     try:
-        message_id, compiled_id = trace_read(token)
-        where = _destination(message_id, compiled_id, number)
+        message_id, compiled_id = read(token)
+        where = _destination(message_id, compiled_id, number, slots_of)
     except (BadToken, LookupError, NotFound):
         return _page(request, "tracking/no_link.html", 404)
     _note(request, message_id, "clicked", number)
@@ -100,14 +119,16 @@ def _page(request: HttpRequest, template: str, status: int) -> HttpResponse:
 # --- where a link leads ---
 
 
-def _destination(message_id: UUID, compiled_id: int, number: int) -> str | None:
+def _destination(
+    message_id: UUID, compiled_id: int, number: int, slots_of: Callable[[UUID], dict[str, object] | None]
+) -> str | None:
     """Where a link leads; None when that can't be known now. Raises LookupError, NotFound."""
     compiled = _compiled(compiled_id)
     if compiled is None:
         return None
     if number < ITEMS:
         return destination_of(compiled, {}, number)
-    slots = _asked(lambda: _slots_of(message_id))
+    slots = _asked(lambda: slots_of(message_id))
     return compiled.shop_url if slots is None else destination_of(compiled, slots, number)
 
 
@@ -141,6 +162,12 @@ def _compiled(compiled_id: int) -> CompiledSources | None:
 def _slots_of(message_id: UUID) -> dict[str, object] | None:
     """The slots of a message as they were decided; None of somebody who was erased."""
     kept = decisions_open(Decision.objects.filter(pk=message_id)).get(message_id)
+    return None if kept is None else dict(kept.inputs.get("slots") or {})
+
+
+def _slots_of_answer(answer_id: UUID) -> dict[str, object] | None:
+    """The same of an answer; None of one that is not kept any more, too."""
+    kept = decisions_open(Answer.objects.filter(pk=answer_id), table=ANSWERS).get(answer_id)
     return None if kept is None else dict(kept.inputs.get("slots") or {})
 
 

@@ -18,13 +18,14 @@ from apps.data.events.services import event_record
 from apps.decisioning.content.rendering import destination_of
 from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.content.traces import ITEMS
-from apps.decisioning.decisions.models import Decision
-from apps.decisioning.decisions.sealing import Kept, decisions_open
+from apps.decisioning.decisions.generic import pinned
+from apps.decisioning.decisions.models import Answer, Decision
+from apps.decisioning.decisions.sealing import ANSWERS, Kept, decisions_open
 from apps.delivery.sending.contracts import Report
 from apps.delivery.sending.models import Message, MessageEvent
 from apps.delivery.sending.reports import reports_take
 from apps.foundation.core.clock import now
-from apps.foundation.core.errors import Invalid
+from apps.foundation.core.errors import Invalid, NotFound
 from apps.foundation.core.ids import uuid7
 
 from .contracts import Seen
@@ -47,6 +48,8 @@ NAMES: Final = {
     Kind.UNSUBSCRIBED: "Unsubscribed",
 }
 """What each is called among the events of a person."""
+ITEM_CLICKED: Final = "Item Clicked"
+"""The same, of an item that an answer of the API showed."""
 
 
 def seen_take(*, at: datetime | None = None) -> int:
@@ -72,7 +75,8 @@ def seen_take(*, at: datetime | None = None) -> int:
 
 def seen_write(*, message_id: UUID, kind: str, link: int | None, machine: str) -> None:
     """Write down at once what was seen, where there is no stream: told from a machine by itself alone."""
-    _write([Seen(str(uuid7()), message_id, kind, now(), link, machine)], younger=[])
+    with transaction.atomic():
+        _write([Seen(str(uuid7()), message_id, kind, now(), link, machine)], younger=[])
 
 
 def _write(seen: Sequence[Seen], *, younger: Sequence[Seen]) -> None:
@@ -83,13 +87,9 @@ def _write(seen: Sequence[Seen], *, younger: Sequence[Seen]) -> None:
             "pk", "profile_id", "channel", "sending_at"
         )
     }
-    by_channel: defaultdict[str, set[int]] = defaultdict(set)
-    for profile_id, channel, _ in rows.values():
-        by_channel[channel].add(profile_id)
-    agreed = {
-        channel: granted_read(profile_ids=sorted(people), purpose=TRACKING, channel=channel)
-        for channel, people in by_channel.items()
-    }
+    if answers := [one for one in seen if one.message_id not in rows and one.kind == Kind.CLICKED]:
+        _answers_note(answers, younger)
+    agreed = _agreed((profile_id, channel) for profile_id, channel, _ in rows.values())
     mine = [one for one in seen if one.message_id in rows and _may_follow(rows[one.message_id], agreed)]
     earlier = _earlier(mine)
     machines = machines_found(
@@ -110,6 +110,45 @@ def _write(seen: Sequence[Seen], *, younger: Sequence[Seen]) -> None:
             for one in looks_once(mine, others=earlier)
         ]
     )
+
+
+def _agreed(people: Iterable[tuple[int, str]]) -> dict[str, frozenset[int]]:
+    """Of people and channels, who agrees to be followed there now, by channel."""
+    by_channel: defaultdict[str, set[int]] = defaultdict(set)
+    for profile_id, channel in people:
+        by_channel[channel].add(profile_id)
+    return {
+        channel: granted_read(profile_ids=sorted(some), purpose=TRACKING, channel=channel)
+        for channel, some in by_channel.items()
+    }
+
+
+def _answers_note(seen: Sequence[Seen], younger: Sequence[Seen]) -> None:
+    """Make events of the people whose items in answers were followed, told from machines in the same way. The look has
+    an id of its own, and the same one within a minute is the same: the event is recorded once."""
+    rows = {row.pk: row for row in Answer.objects.filter(pk__in={one.message_id for one in seen})}
+    people = {pk: (row.profile_id, pinned(row.version_id).spec["channel"], None) for pk, row in rows.items()}
+    agreed = _agreed((profile_id, channel) for profile_id, channel, _ in people.values())
+    mine = [one for one in seen if one.message_id in rows and _may_follow(people[one.message_id], agreed)]
+    machines = machines_found(mine, others=[one for one in younger if one.message_id in rows], handed_over={})
+    kept = decisions_open((rows[pk] for pk in {one.message_id for one in mine}), table=ANSWERS)
+    for one in looks_once(mine, others=()):
+        found = kept[one.message_id]
+        if one.id in machines or found is None or not found.inputs.get("tracked") or one.link is None:
+            continue
+        row, slots = rows[one.message_id], found.inputs.get("slots") or {}
+        try:
+            url = destination_of(compiled_load(row.compiled_id or 0), slots, one.link)
+            sku = _sku(slots, one.link)
+        except (LookupError, NotFound):
+            continue  # a number that the answer has not: nobody was led anywhere
+        event_record(
+            profile_id=row.profile_id,
+            name=ITEM_CLICKED,
+            message_id=f"answer:{row.pk}:{one.link}:{int(one.at.timestamp()) // 60}",
+            occurred_at=min(one.at, now()),
+            properties={"decision": str(row.pk), "placement": row.placement, "url": url, "sku": sku},
+        )
 
 
 def _may_follow(row: tuple[int, str, datetime | None], agreed: dict[str, frozenset[int]]) -> bool:

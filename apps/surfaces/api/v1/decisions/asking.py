@@ -249,7 +249,22 @@ _ANSWER: Final[dict[str, Any]] = {
                     "slot": {"type": "string"},
                     "tier": {"type": "string"},
                     "fields": {"type": "object", "description": "what the block says, by field"},
-                    "items": {"type": "array", "items": {"type": "object"}},
+                    "items": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "properties": {
+                                "sku": {"type": "string"},
+                                "title": {"type": "string"},
+                                "url": {"type": "string"},
+                                "link": {
+                                    "type": "string",
+                                    "description": "leads to `url`, and tells that it was followed: show it in its"
+                                    " place. Only where the person agreed to be followed on this channel",
+                                },
+                            },
+                        },
+                    },
                     "made_by_model": {
                         "type": "object",
                         "description": "labels that must be shown: a model chose (`chosen`) or wrote (`written`) it",
