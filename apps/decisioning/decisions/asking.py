@@ -199,13 +199,7 @@ def is_shared(wish: Wish) -> bool:
         return False
     offers = offers_remembered()
     found = [offers_for(offers, placement=place, playbook=wish.playbook) for place in wish.places]
-    return all(found) and all(_is_quick(offer) for some in found for offer in some)
-
-
-@lru_cache(maxsize=512)
-def _is_quick(offer: Offer) -> bool:
-    plan, _, _ = _ready(offer.version_id, offer.digest)
-    return not plan.transactional and not plan.collects
+    return all(found) and all(_quick.get(offer.version_id, False) for some in found for offer in some)
 
 
 def _wanted(wishes: Iterable[Wish], offers: Sequence[Offer]) -> dict[tuple[Offer, ...], dict[int, None]]:
@@ -262,11 +256,17 @@ def generic_answer(offer: Offer, wish: Wish, placement: str, profile_id: int | N
     return AnswerGiven(placement, offer.playbook, profile_id, ttl=ttl, slots=list(slots))
 
 
-@lru_cache(maxsize=64)
+_quick: Final[dict[int, bool]] = {}
+"""Of versions that were asked for before, whether deciding by them asks nobody who may take long. Never read for."""
+
+
+@lru_cache(maxsize=512)
 def _ready(version_id: int, digest: str) -> tuple[Plan, Wanted, Pinned]:
     """What deciding by an offer needs, made once."""
     plan = version_plan(version_id, digest, "", asks_audience=True)
-    return plan, wanted_of(plan), pinned(version_id)
+    ready = plan, wanted_of(plan), pinned(version_id)
+    _quick[version_id] = not plan.transactional and not plan.collects
+    return ready
 
 
 def _choose(offers: Sequence[Offer], profiles: Sequence[int], at: datetime) -> _Choice:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Event
 from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -18,6 +19,7 @@ from apps.data.consent.models import Channel, ConsentRecord
 from apps.data.consent.services import consent_withdraw, consents_grant_new
 from apps.data.profiles.models import Profile
 from apps.data.profiles.vault import key_destroy
+from apps.decisioning.decisions import asking as asking_of_decisions
 from apps.decisioning.decisions import generic, services
 from apps.decisioning.decisions.asking import Wish, decision_make, is_shared
 from apps.decisioning.decisions.engine import decide as decide_alone
@@ -372,6 +374,23 @@ def test_a_process_is_ready_before_it_is_asked(monkeypatch: pytest.MonkeyPatch, 
     asking.answers_warm()  # and it starts all the same
     assert not generic.offers_remembered()
     wire.close()
+
+
+def test_whether_others_wait_for_a_wish_is_told_without_asking_the_database(
+    django_assert_num_queries: Callable[[int], Any],
+) -> None:
+    quick, slow = _shown(), _shown("till", budget="transactional", purpose="transactional")
+    wish = Wish(("home-hero",), profiles=(1,))
+    asking.answers_warm()
+    with django_assert_num_queries(0):
+        assert is_shared(wish)
+        assert not is_shared(replace(wish, placements=("till",)))  # it may ask a live source
+        assert not is_shared(replace(wish, placements=("nowhere",)))
+        assert not is_shared(replace(wish, profiles=tuple(range(1, 12))))
+        assert is_shared(Wish(playbook=quick.code, profiles=(1,)))
+        assert not is_shared(Wish(playbook=slow.code, profiles=(1,)))
+        asking_of_decisions._quick.clear()
+        assert not is_shared(wish)  # not known yet: alone, in the time that is left
 
 
 def _at_once(
