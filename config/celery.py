@@ -1,6 +1,5 @@
 """The Celery application: `celery -A config worker`, `celery -A config beat`."""
 
-import gc
 import os
 from typing import Any
 
@@ -15,12 +14,8 @@ app.autodiscover_tasks()
 
 
 @worker_process_init.connect
-def collect_less(**_: Any) -> None:
-    """Leave what was loaded out of garbage collection for good, and look for cycles less often (Python, `gc`).
+def memory_keep(**_: Any) -> None:
+    """Each worker process works on batches."""
+    from apps.foundation.core.memory import collect_less  # apps are loaded by now
 
-    A batch makes ten thousands of objects that live until it ends; with the defaults each of them is looked at over and
-    over, and so is the whole of Django. Cycles are few here, and still found.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    collect_less()

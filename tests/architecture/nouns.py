@@ -37,6 +37,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "limits.py": "how much strangers may ask for, and who a visitor is",
         "live.py": "news for open pages, and the streams that carry it",
         "masking.py": "words of others without addresses",
+        "memory.py": "garbage collection of processes that work on batches",
         "middleware.py": "the request's id",
         "money.py": "prices as people read them",
         "outbox.py": "news for the world outside, told in the transaction of what happened",

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from django.db.backends.utils import CursorWrapper
 
+from apps.foundation.core.postgres import array_text
+
 DAYS: Final = 7
 _LOCK: Final = 7303
 _DAY: Final = "SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date"
@@ -21,7 +23,7 @@ _WAIT: Final = "SELECT pg_advisory_lock(%s, %s), pg_advisory_unlock(%s, %s)"
 # Sorted, so that two writers never wait for each other in a ring.
 _MARK: Final = """
 INSERT INTO events_messageseen (day, digest)
-SELECT %(day)s, told.digest FROM unnest(%(digests)s::text[]::uuid[]) AS told(digest)
+SELECT %(day)s, told.digest FROM unnest(%(digests)s::uuid[]) AS told(digest)
 WHERE NOT EXISTS (SELECT FROM events_messageseen AS known
                   WHERE known.digest = told.digest AND known.day >= %(since)s AND known.day < %(day)s)
 ORDER BY told.digest
@@ -37,7 +39,8 @@ def message_digest(source: str, message_id: str) -> str:
 def messages_mark(cursor: CursorWrapper, digests: Sequence[str]) -> set[str]:
     """Note messages as taken, in the caller's transaction. Returns those that were not taken within seven days."""
     day = _day_hold(cursor)
-    cursor.execute(_MARK, {"day": day, "since": day - timedelta(days=DAYS), "digests": sorted(set(digests))})
+    told = array_text(sorted(set(digests)))
+    cursor.execute(_MARK, {"day": day, "since": day - timedelta(days=DAYS), "digests": told})
     return {row[0] for row in cursor.fetchall()}
 
 

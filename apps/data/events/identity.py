@@ -196,12 +196,13 @@ class People:
     def _alias(self) -> dict[str, tuple[str, Arrival]]:
         """Numbers that nobody has and that become the second one of somebody's: of a number that is held, or that this
         batch names too, in whatever order."""
+        second: dict[str, tuple[str, Arrival]] = {}
+        aliases = [one for one in self._arrivals if one.kind == "alias" and one.previous and one.user]
+        if not aliases:
+            return second
         naming = [one for one in self._arrivals if one.kind != "alias" and one.profile_id is None]
         named = {number for one in naming for number in self._numbers(one)}
-        second: dict[str, tuple[str, Arrival]] = {}
-        for one in self._arrivals:
-            if one.kind != "alias" or not one.previous or not one.user:
-                continue
+        for one in aliases:
             number, first = self._number_of(one, one.user), self._number_of(one, one.previous)
             while first in second:
                 first = second[first][0]

@@ -23,8 +23,15 @@ class Event(models.Model):
     version it was looked at.
     """
 
+    # no constraint: whoever writes events holds their people (`people_hold`), and nothing removes a profile
     profile = models.ForeignKey(
-        Profile, null=True, blank=True, on_delete=models.CASCADE, related_name="events", db_index=False
+        Profile,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="events",
+        db_index=False,
+        db_constraint=False,
     )  # `event_of_profile` begins with it
     name = models.CharField(max_length=120)
     occurred_at = models.DateTimeField()

@@ -100,6 +100,7 @@ def _orders_change(news: Mapping[tuple[str, str], Sequence[RecordedEvent]]) -> s
         if (order.source, order.external_id) in news
     }
     before = {key: order.profile_id for key, order in orders.items()}
+    there = [order.pk for order in orders.values() if order.told != {}]  # the others have no lines yet
     outcomes: dict[int, Outcome] = {}
     for key, order in orders.items():
         if order.told is None:  # an import's: what it told stays what the order was at first
@@ -114,7 +115,8 @@ def _orders_change(news: Mapping[tuple[str, str], Sequence[RecordedEvent]]) -> s
     lines: list[OrderLine] = []
     for order in orders.values():
         lines += _write(order, outcomes[order.pk], items)
-    OrderLine.objects.filter(order__in=list(outcomes)).delete()
+    if there:
+        OrderLine.objects.filter(order__in=there).delete()
     OrderLine.objects.bulk_create(lines)
     _orders_write(list(orders.values()))
     return {one for key, order in orders.items() for one in (before[key], order.profile_id) if one is not None}

@@ -43,7 +43,9 @@ PERSONAL_TRAITS: Final = frozenset(
 )  # fmt: skip
 """Traits that tell who somebody is: they go into the profile or nowhere, never into an event."""
 
-_CONTEXT: Final = ("campaign", "library", "locale", "timezone", "groupId", "app", "os", "screen", "page", "device")
+_CONTEXT: Final = frozenset(
+    ("campaign", "library", "locale", "timezone", "groupId", "app", "os", "screen", "page", "device")
+)
 _OF_DEVICE: Final = ("type", "manufacturer", "model")
 _OF_PAGE: Final = ("path", "title", "url", "referrer")
 
@@ -266,7 +268,8 @@ def url_keep(url: str) -> str:
 
 
 def _page_keep(properties: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in properties.items() if name != "search"}
+    kept = dict(properties)
+    kept.pop("search", None)
     for name in ("url", "referrer"):
         if isinstance(kept.get(name), str):
             kept[name] = url_keep(kept[name])
@@ -277,7 +280,7 @@ def context_keep(context: Any) -> dict[str, Any] | None:
     """What is kept of the circumstances: nothing that tells one device or person from another."""
     if not isinstance(context, dict):
         return None
-    kept = {name: context[name] for name in _CONTEXT if name in context}
+    kept = {name: value for name, value in context.items() if name in _CONTEXT}
     if "device" in kept:
         kept["device"] = _some(kept["device"], _OF_DEVICE)
     if "page" in kept:

@@ -8,6 +8,7 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from apps.data.events.contracts import RecordedEvent
+from apps.foundation.core.postgres import array_text
 
 from .online import copies_void
 from .sql import name_id
@@ -70,11 +71,13 @@ def events_tally(events: Sequence[RecordedEvent]) -> None:
             there[2] = at
     if not tallies:
         return
-    columns = [*zip(*tallies, strict=True), *zip(*tallies.values(), strict=True)]
-    profile_ids, names, days, numbers, firsts, lasts = (list(column) for column in columns)
+    profile_ids, names, days = zip(*tallies, strict=True)
+    numbers, firsts, lasts = zip(*tallies.values(), strict=True)
+    columns = [array_text(map(str, column)) for column in (profile_ids, names, days, numbers)]
+    columns += [array_text(map(datetime.isoformat, column)) for column in (firsts, lasts)]
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_FOLD_LOCK])
-        cursor.execute(_ADD, [profile_ids, names, days, numbers, firsts, lasts])
+        cursor.execute(_ADD, columns)
     copies_void(profile_ids=sorted(set(profile_ids)))
 
 

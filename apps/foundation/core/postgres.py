@@ -70,15 +70,23 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 """By type; a subclass goes by the first that it is of, so `bool` stands before `int`."""
 
 
+def array_text(plain: Iterable[str]) -> str:
+    """An array as PostgreSQL writes it (PostgreSQL, «Arrays»), for a parameter that the statement casts.
+
+    For the hot path, where psycopg2 takes four times as long for the values one by one. plain: values as text without
+    any character that would need quoting: numbers, digests in hex, dates, moments in ISO 8601.
+    """
+    return "{" + ",".join(plain) + "}"
+
+
 def ids_text(ids: Iterable[int]) -> str:
     """Ids as the text of an array, for `%s::bigint[]`. As a list they take ten times as long, on both sides."""
-    return f"{{{','.join(map(str, ids))}}}"
+    return array_text(map(str, ids))
 
 
 def bytes_text(values: Iterable[bytes]) -> str:
     """Bytes as the text of an array, for `%s::bytea[]`."""
-    inner = ",".join([f'"\\\\x{value.hex()}"' for value in values])
-    return f"{{{inner}}}"
+    return array_text([f'"\\\\x{value.hex()}"' for value in values])
 
 
 def copy_rows(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:

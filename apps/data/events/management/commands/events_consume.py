@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.data.events.consuming import Consumer
+from apps.foundation.core.memory import collect_less
 
 
 class Command(BaseCommand):
@@ -22,6 +23,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        collect_less()
         consumer = Consumer()
         if options["count"] is not None:
             consumer.count = options["count"]
