@@ -7,6 +7,7 @@ from typing import Any, Final
 from environs import EnvError
 
 from apps.data.inbound.bodies import FETCHED, mapping_problem
+from apps.data.inbound.feed_forms import FORMS
 
 SHOPS: Final = ("shopify", "woocommerce")
 DESKS: Final = ("zendesk", "webhook")
@@ -37,7 +38,7 @@ def inbound_systems_read(given: object) -> dict[str, dict[str, Any]]:
             {"every_seconds": 300, "overlap_seconds": 60, "items": ""} if terms["kind"] in ASKED else {}
         )
         if terms["kind"] == "feed":
-            asked = {"every_seconds": 3_600, "items": "", "vanished": "sold_out"}
+            asked = {"every_seconds": 3_600, "items": "", "vanished": "sold_out", "form": "json"}
             terms = {**terms, "mapping": {"at": FETCHED, **terms["mapping"]}}
         if terms["kind"] == LIVE:
             asked = {name: default for name, (default, _, _) in _LIVE_NUMBERS.items()}
@@ -69,7 +70,8 @@ def _wrong(terms: Mapping[str, Any]) -> str:
 def _asked_wrong(terms: Mapping[str, Any]) -> str:
     """The same of a system that is asked."""
     texts = {"pull": {"url", "since"}, "feed": {"url"}}.get(terms["kind"], {"dsn", "table", "changed", "key"})
-    more = {"pull": {"token", "items", "next"}, "feed": {"token", "items", "vanished"}}.get(terms["kind"], set())
+    of_feed = {"token", "items", "vanished", "form"}
+    more = {"pull": {"token", "items", "next"}, "feed": of_feed}.get(terms["kind"], set())
     known = {"kind", "mapping", "every_seconds", *texts, *more}
     known |= set() if terms["kind"] == "feed" else {"overlap_seconds"}
     if unknown := sorted(str(name) for name in terms.keys() - known):
@@ -84,6 +86,8 @@ def _asked_wrong(terms: Mapping[str, Any]) -> str:
     if terms["kind"] == "feed":
         if terms.get("vanished", "keep") not in ("keep", "sold_out"):
             return "vanished is keep or sold_out: what becomes of an item that is not in the feed any more"
+        if terms.get("form", "json") not in FORMS:
+            return f"form is one of {', '.join(FORMS)}"
         mapping = terms.get("mapping")
         if not isinstance(mapping, dict) or mapping.get("what") != "items":
             return "mapping: a feed is of items"

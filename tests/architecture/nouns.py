@@ -180,6 +180,7 @@ NOUNS: dict[str, dict[str, str]] = {
     "data/inbound": {
         "asking.py": "asking systems that do not tell by themselves",
         "feeds.py": "a shop's product feed, and what is new in it",
+        "feed_forms.py": "feeds as JSON, tables and XML; pure",
         "live.py": "what a shop's own system says of an item this moment, and a CRM of a person",
         "bodies.py": "reading what shops and help desks say; pure",
         "privacy.py": "what it tells of the personal data it holds",

@@ -5,6 +5,7 @@ with dots: `{"what": "tickets", "number": "ticket.id", "at": "ticket.updated_at"
 "state": "ticket.status", "closed": ["solved", "closed"]}`.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -16,6 +17,8 @@ from .contracts import Bought, CartSaid, ItemSaid, OrderSaid, PersonSaid, Said, 
 
 _FIELDS: Final = ("first_name", "last_name", "country", "language", "time_zone")
 _ITEM_TEXTS: Final = {"title": 300, "category": 120, "currency": 3, "url": 1000, "image_url": 1000}
+_PRICED: Final = re.compile(r"(?P<amount>-?\d{1,12}(\.\d{1,6})?) ?(?P<currency>[A-Z]{3})")
+"""A price as feeds for Google write it: 15.00 EUR."""
 _THERE: Final = frozenset({"in_stock", "in stock", "instock", "available", "yes", "true"})
 _PAID: Final = frozenset({"processing", "completed", "refunded"})
 _NO_SALE: Final = frozenset({"cancelled", "failed", "refunded", "trash"})
@@ -131,6 +134,9 @@ def item_fields(mapping: Mapping[str, Any], body: Any) -> dict[str, Any]:
         if name in mapping and (value := at(body, mapping[name])) is not None:
             fields[name] = text_of(value)[: _ITEM_TEXTS[name]]
     if "price" in mapping and (value := at(body, mapping["price"])) is not None:
+        if isinstance(value, str) and (written := _PRICED.fullmatch(value.strip())):
+            value = written["amount"]
+            fields.setdefault("currency", written["currency"])
         try:
             fields["price"] = Decimal(str(value)).quantize(Decimal("0.0001"))
         except InvalidOperation:

@@ -22,6 +22,7 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.outward import OutwardFault, outward_fetch
 
 from .bodies import FETCHED, at, text_of
+from .feed_forms import FormFault, things_read
 from .models import FeedItem, InboundSystem
 from .services import one_take
 
@@ -98,14 +99,9 @@ def _fetch(url: str, headers: Mapping[str, str]) -> tuple[bytes, str, str] | Non
 def _things(body: bytes, terms: Mapping[str, Any]) -> dict[str, tuple[dict[str, Any], bytes]]:
     """The items of a feed by their number, each with a digest of what it says. Raises FeedFault."""
     try:
-        said = orjson.loads(body)
-    except ValueError:
-        raise FeedFault("no JSON") from None
-    items = at(said, terms["items"]) if terms["items"] else said
-    if not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
-        raise FeedFault("no list of things where items says")
-    if len(items) > MOST:
-        raise FeedFault("too many items")
+        items = things_read(body, form=terms["form"], items=terms["items"], most=MOST)
+    except FormFault as fault:
+        raise FeedFault(str(fault)) from None
     found: dict[str, tuple[dict[str, Any], bytes]] = {}
     for thing in items:
         if number := text_of(at(thing, terms["mapping"]["number"]))[:80]:

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from environs import EnvError
 from pytest_django import Settings
 
 from apps.data.catalog.models import Item
@@ -17,15 +18,21 @@ from apps.data.inbound.services import system_stop
 from config.inbound import inbound_systems_read
 from tests.factories import make_user
 
+from .test_feed_forms import GOOGLE
+
 MAPPING = {"what": "items", "number": "sku", "title": "name", "price": "price"}
 pytestmark = pytest.mark.django_db
 
 
 class Shop:
-    """A server with a feed. items: what it sells; failing: a status that it answers instead, or "cut"."""
+    """A server with a feed.
+
+    items: what it sells; written: another body; failing: a status that it answers instead, or "cut".
+    """
 
     def __init__(self) -> None:
         self.items: list[Any] = [thing(number) for number in range(30)]
+        self.written = b""
         self.etag = '"1"'
         self.failing: Any = 0
         self.asked: list[str] = []
@@ -34,7 +41,7 @@ class Shop:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:  # the library's name
                 shop.asked.append(self.headers.get("If-None-Match", ""))
-                body = json.dumps({"products": shop.items}).encode()
+                body = shop.written or json.dumps({"products": shop.items}).encode()
                 if isinstance(shop.failing, int) and shop.failing:
                     self.send_error(shop.failing)
                     return
@@ -116,6 +123,23 @@ def test_what_is_not_in_it_any_more_is_sold_out_until_it_comes_back(shop: Shop, 
     shop.news(*every[:25])
     system_ask("shop")
     assert not Item.objects.filter(in_stock=False).exists()
+
+
+def test_a_feed_for_google_is_taken_like_any(shop: Shop, settings: Settings) -> None:
+    mapping = {"what": "items", "number": "id", "title": "title", "price": "price", "in_stock": "availability"}
+    terms = {"kind": "feed", "form": "xml", "url": shop.url, "mapping": mapping}
+    settings.INBOUND_SYSTEMS = inbound_systems_read({"shop": terms})
+    shop.written = GOOGLE.encode()
+
+    assert system_ask("shop") == 2
+    tea = Item.objects.get(sku="T-1")
+    assert (tea.title, str(tea.price), tea.currency, tea.in_stock) == ("Assam & more", "15.0000", "EUR", True)
+    assert not Item.objects.get(sku="T-2").in_stock
+    shop.written, shop.etag = b"<!DOCTYPE x><x/>", '"2"'
+    assert system_ask("shop") == 0
+    assert standing() == (2, 1, "could not be asked: its XML has a document type, which is not taken")
+    with pytest.raises(EnvError, match="form is one of"):
+        inbound_systems_read({"shop": {**terms, "form": "yaml"}})
 
 
 def test_a_feed_that_is_cut_short_sells_nothing_out(shop: Shop) -> None:
