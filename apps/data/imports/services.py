@@ -25,6 +25,7 @@ from apps.foundation.accounts.rights import may
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.core.live import live_publish
+from apps.foundation.core.postgres import commit_lazily
 from apps.foundation.governance.services import audit_record
 
 from .forks import ForkDied
@@ -262,6 +263,7 @@ def _grants_record(job: Import, mapping: Mapping) -> None:
                 people = following(after=last)
                 ready = sealing.submit(prepare, grants=people)
                 with transaction.atomic():
+                    commit_lazily()
                     _granted(job, purpose, last, grants_record(now_ready, link=link))
 
 

@@ -20,6 +20,7 @@ from apps.data.profiles.errors import MasterKeyMissing
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.core.live import live_publish
+from apps.foundation.core.postgres import commit_lazily
 
 from .faults import FaultFile
 from .forks import Fork, Forks
@@ -288,6 +289,7 @@ class _Stage:
         job.bytes_done = chunk.position
         job.updated_at = now()
         with transaction.atomic():
+            commit_lazily()
             for table, columns, rows in (
                 ("imports_stagedperson", PERSON_COLUMNS, read.people),
                 ("imports_stagedline", LINE_COLUMNS, read.lines),
