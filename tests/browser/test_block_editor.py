@@ -124,7 +124,8 @@ def test_it_is_seen_as_anybody_on_anything(desktop: Page, editor: User, block: B
     page.get_by_text("Desktop", exact=True).click()
     expect(page.locator("[data-stage]")).to_have_attribute("data-view", "desktop")
     expect(frame).to_have_count(1)
-    assert frame.bounding_box()["width"] > 450  # type: ignore[index]
+    width = frame.evaluate("one => one.getBoundingClientRect().width")  # waits where the frame is just being replaced
+    assert width > 450
     assert frame.get_attribute("sandbox") == ""
 
     page.get_by_label("Images off").check()

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.django_db
 OURS = [page for model, page in admin.site._registry.items() if type(page).__module__.startswith("apps.")]
 
 
-@pytest.mark.parametrize("page", OURS, ids=lambda page: page.opts.label)
-def test_each_list_says_what_it_is_for(page: "admin.ModelAdmin[Item]") -> None:
-    text = page.empty_text  # type: ignore[attr-defined]
+@pytest.mark.parametrize("listed", OURS, ids=lambda listed: listed.opts.label)
+def test_each_list_says_what_it_is_for(listed: "admin.ModelAdmin[Item]") -> None:
+    text = listed.empty_text  # type: ignore[attr-defined]
     assert len(text) > 40
     assert text.endswith(".")
 

@@ -40,6 +40,7 @@ BY_TOKEN = [route for route in PAGES if ROUTES[route] == TOKEN]
 TOKENS_OF_THEIR_OWN = {
     "s/<str:token>": "a sign-up, which is no link of a message",
     "l/<str:token>/<int:number>": "a followed link, signed for its message",
+    "d/<str:token>/<int:number>": "a followed link of an answer of the API, signed for it",
     "l/<str:token>/o.gif": "the picture of a message, signed for it",
 }
 READS_NO_BODY = {
