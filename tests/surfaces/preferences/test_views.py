@@ -36,7 +36,8 @@ def unsubscribe_path(profile: Profile, message_id: UUID | None = None) -> str:
 
 
 def granted(profile: Profile) -> dict[str, bool]:
-    return dict(ConsentState.objects.filter(profile=profile).values_list("purpose_id", "granted"))
+    rows = ConsentState.objects.filter(profile=profile, channel=Channel.EMAIL)
+    return dict(rows.values_list("purpose_id", "granted"))
 
 
 def everything() -> tuple[int, int, int]:
