@@ -26,7 +26,7 @@ import redis
 from django.conf import settings
 from django.db import connection, transaction
 
-from apps.foundation.core.quick import redis_quick
+from apps.foundation.core.quick import LeftAlone, redis_quick
 
 from .definitions import (
     FEATURES,
@@ -213,7 +213,8 @@ def _get(ids: Sequence[int]) -> tuple[int, list[bytes | None] | None]:
     try:
         answers = cast(list[Any], _client(len(ids)).mget([_GENERATION, *[f"features:{one}" for one in ids]]))
     except redis.RedisError as error:
-        logger.warning("features are read from PostgreSQL: %s", type(error).__name__)
+        if not isinstance(error, LeftAlone):  # said when it was asked
+            logger.warning("features are read from PostgreSQL: %s", type(error).__name__)
         return 0, None
     return int(answers[0] or 0), answers[1:]
 

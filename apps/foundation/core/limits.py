@@ -19,7 +19,7 @@ import redis
 from django.conf import settings
 from django.http import HttpRequest
 
-from .quick import redis_quick
+from .quick import LeftAlone, redis_quick
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ def allowed(*, name: str, who: str, count: int, seconds: int) -> bool:
         )
         return bool(answer == 1)
     except redis.RedisError as error:
-        logger.warning("tries of %s are not counted: %s", name, type(error).__name__)
+        if not isinstance(error, LeftAlone):
+            logger.warning("tries of %s are not counted: %s", name, type(error).__name__)
         return True
 
 
@@ -108,7 +109,8 @@ def tally(*, name: str, who: str, count: int, seconds: int, weight: int = 1) -> 
     try:
         taken, left, milliseconds = redis_quick(settings.REDIS_URL, _WAIT_SECONDS).eval(_TALLY, 1, key, *asked)
     except redis.RedisError as error:
-        logger.warning("requests of %s are not counted: %s", name, type(error).__name__)
+        if not isinstance(error, LeftAlone):  # said when it was asked
+            logger.warning("requests of %s are not counted: %s", name, type(error).__name__)
         return None
     left, within = max(left, 0), taken > 0
     spare += taken - (weight if within else 0)

@@ -161,7 +161,8 @@ def _generic(request: HttpRequest, error: Exception) -> HttpResponse:
         if not found:
             raise away from error
         answers += [generic_answer(found[0], wish, placement, one) for one in people]
-    logger.warning("%s generic answers: %s", len(answers), type(error).__name__)
+    if not isinstance(error, Late):  # while nobody is let to the database, whoever tries it says so
+        logger.warning("%s generic answers: %s", len(answers), type(error).__name__)
     return _response(answers)
 
 
