@@ -238,8 +238,3 @@ def timely(deadline: float, *, weight: int = 1) -> Iterator[None]:
         pool.watch.end(held)
         connections[DEFAULT_DB_ALIAS] = own
         pool.give(held, weight)
-
-
-def timely_close() -> None:
-    """Close the connections that lie free, as tests want before their database goes."""
-    _pool().close()

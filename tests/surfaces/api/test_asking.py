@@ -46,7 +46,7 @@ def connections_of_answers(settings: Any) -> Iterator[None]:
     settings.ANSWER_CONNECTIONS, settings.ANSWER_SECONDS = 2, 5.0
     timely._pool.cache_clear()
     yield
-    timely.timely_close()
+    timely._pool().close()
     timely._pool.cache_clear()
 
 
@@ -369,7 +369,7 @@ def test_a_process_is_ready_before_it_is_asked(monkeypatch: pytest.MonkeyPatch, 
     generic._offers.clear()
     wire = _wire("postgres", settings, monkeypatch)
     wire.cut()
-    timely.timely_close()
+    timely._pool().close()
     monkeypatch.setattr(asking, "_WARM_SECONDS", 0.2)
     asking.answers_warm()  # and it starts all the same
     assert not generic.offers_remembered()
