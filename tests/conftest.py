@@ -111,5 +111,7 @@ def own_database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> I
         finally:
             connection.close()
             connection.settings_dict["NAME"] = original
+            # numbers of people of the copy are those of others in the original: what is cached of them is wrong there
+            redis.Redis.from_url(settings.REDIS_URL).flushdb()
             with connection._nodb_cursor() as cursor:
                 cursor.execute(drop)

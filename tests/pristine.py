@@ -4,6 +4,8 @@ Django empties every table and then runs all that follows a migration. Here only
 those into which migrations had put some get these back.
 """
 
+from time import sleep
+
 from django.db import connection, transaction
 from django.db.backends.postgresql.psycopg_any import sql
 from django.db.backends.utils import CursorWrapper
@@ -37,8 +39,25 @@ def rows_keep() -> None:
             cursor.execute(sql.SQL("CREATE TABLE {}.{} AS TABLE {}").format(_SCHEMA, name, name))
 
 
+def _others_end_theirs(cursor: CursorWrapper) -> None:
+    """Wait until nobody else is in the middle of something: an answer to a page that is closed already, say.
+
+    Emptying beside it would wait for its locks and it for ours, and what it writes afterwards would stay.
+    """
+    for _ in range(500):
+        cursor.execute(
+            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend' AND state <> 'idle'"
+        )
+        if cursor.fetchone() is None:
+            return
+        sleep(0.01)
+
+
 def rows_reset() -> None:
     """Make the database what it was at `rows_keep`."""
+    with connection.cursor() as cursor:
+        _others_end_theirs(cursor)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'pristine'")
         kept = {name for (name,) in cursor.fetchall()}

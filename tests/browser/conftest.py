@@ -49,7 +49,8 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 def _context(browser: Browser, base_url: str, **options: Any) -> BrowserContext:
-    context = browser.new_context(base_url=base_url, **options)
+    # nothing glides: a colour on its way to another one is none that anybody has to read
+    context = browser.new_context(base_url=base_url, reduced_motion="reduce", **options)
     context.set_default_timeout(15_000)  # two of them at once, on a machine that does more than that
     expect.set_options(timeout=15_000)
     return context

@@ -107,6 +107,7 @@ def test_from_a_word_to_the_mail_as_it_was_approved(desktop: Page, catcher: Catc
     page.get_by_role("button", name="Start the run").click()
 
     # then the run's page says when all have it, and each mail says what was approved
+    expect(page).to_have_url(re.compile(r"/console/runs/\d+/"))
     run = Run.objects.get()
     expect(page).to_have_url(re.compile(reverse("console:run", args=[run.pk])))
     wait_for(lambda: Message.objects.filter(state="sent").count() == 3, seconds=90, what="all three have it")

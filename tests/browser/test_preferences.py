@@ -53,6 +53,7 @@ def test_choices_on_a_phone(phone: Page) -> None:
 def test_choices_by_keyboard_alone(desktop: Page) -> None:
     profile = make_profile(consent=("marketing",))
     desktop.goto(urlsplit(preferences_url(profile_id=profile.pk, message_id=uuid4())).path)
+    expect(desktop.get_by_role("switch", name="News and offers")).to_be_visible()
     for _ in range(2 + len(settings.LANGUAGES)):  # past the link to the content, and the languages
         desktop.keyboard.press("Tab")
     news = desktop.get_by_role("switch", name="News and offers")

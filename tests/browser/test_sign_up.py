@@ -64,7 +64,7 @@ def test_signing_up_without_scripts_in_arabic_on_a_phone(phone_without_scripts: 
     make_form()
     page.goto("/sign-up/news?lang=ar")
     assert overflow(page) == 0
-    assert page.locator("html").get_attribute("dir") == "rtl"
+    expect(page.locator("html")).to_have_attribute("dir", "rtl")
 
     page.locator("#email").fill("ada@gnail.com")
     page.locator("#purpose-marketing").check()
