@@ -90,9 +90,12 @@ class ConsentRecord(models.Model):
         REPLY = "reply", "reply to a message"
         MERGE = "merge", "merge of two profiles"
 
-    # no index of their own: a person's records are found by the one below, and none is looked for by its purpose alone
-    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="consent_records", db_index=False)
-    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, db_index=False)
+    # no index of their own: a person's records are found by the one below, and none is looked for by its purpose alone;
+    # no constraint: who writes one holds the person's gate, which has one, and the purpose (`services.purposes_hold`)
+    profile = models.ForeignKey(
+        Profile, on_delete=models.PROTECT, related_name="consent_records", db_index=False, db_constraint=False
+    )
+    purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, db_index=False, db_constraint=False)
     channel = models.CharField(max_length=8, choices=Channel.choices)
     action = models.CharField(max_length=10, choices=Action.choices)
     method = models.CharField(max_length=16, choices=Method.choices)

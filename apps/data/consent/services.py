@@ -74,10 +74,12 @@ def gate_lock(*, profile_ids: Sequence[int], begun: int = 0) -> list[int]:
             [_WORDINGS_LOCK, begun, ids],
         )
         made = [row[0] for row in cursor.fetchall()]
-        cursor.execute(
-            "SELECT profile_id FROM consent_gate WHERE profile_id = ANY(%s::bigint[]) ORDER BY profile_id FOR UPDATE",
-            [ids],
-        )
+        if there := sorted(set(profile_ids).difference(made)):  # whoever wants one that was made here waits already
+            cursor.execute(
+                "SELECT profile_id FROM consent_gate WHERE profile_id = ANY(%s::bigint[]) ORDER BY profile_id"
+                " FOR UPDATE",
+                [ids_text(there)],
+            )
     return made
 
 
@@ -102,6 +104,17 @@ def wordings_hold() -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_WORDINGS_LOCK])
+
+
+def purposes_hold(purposes: Sequence[str]) -> None:
+    """Have these purposes there until the caller's transaction has ended, for records that it writes: what a constraint
+    would do for each record. Raises Invalid for one that there is not."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT code FROM consent_purpose WHERE code = ANY(%s) ORDER BY code FOR KEY SHARE", [list(purposes)]
+        )
+        if unknown := set(purposes).difference(row[0] for row in cursor.fetchall()):
+            raise Invalid("purpose_unknown", f"There is no purpose {', '.join(sorted(unknown))}")
 
 
 def consent_grant(
@@ -229,6 +242,7 @@ def _record(purposes: Sequence[str], profile_id: int, choice: _Choice, *, itself
             gate_lock(profile_ids=[profile_id])
         else:
             profile_id = gate_lock_person(profile_id=profile_id)
+        purposes_hold(purposes)
         for purpose in purposes:
             state = (
                 ConsentState.objects.filter(profile_id=profile_id, purpose_id=purpose, channel=choice.channel)
@@ -359,6 +373,7 @@ def grants_record(ready: GrantsReady, *, link: Callable[[], object] = chain_exte
     confirmation = choice.circumstances.confirmation
     with transaction.atomic():
         made = set(gate_lock(profile_ids=ready.people, begun=1))
+        purposes_hold([ready.purpose])
         with connection.cursor() as cursor:
             values: dict[str, Any] = {
                 **ready.record,

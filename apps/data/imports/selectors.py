@@ -66,8 +66,9 @@ def grants_next(*, job: Import, purpose: str, by_column: bool, after: int, limit
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT profile_id, coalesce(min(agreed_at) FILTER (WHERE %(purpose)s = ANY (agreed)), %(opened)s)"
-            " FROM imports_stagedperson WHERE import_id = %(import)s AND profile_id > %(after)s"
-            "  AND profile_id NOT IN (SELECT id FROM profiles_profile WHERE restricted_at IS NOT NULL)"
+            " FROM imports_stagedperson AS staged WHERE import_id = %(import)s AND profile_id > %(after)s"
+            # one look-up for each: as a list of all who are restricted, each batch would read all profiles
+            "  AND (SELECT restricted_at IS NULL FROM profiles_profile AS person WHERE person.id = staged.profile_id)"
             " GROUP BY profile_id"
             " HAVING NOT %(by_column)s"
             "  OR (bool_or(%(purpose)s = ANY (agreed)) AND NOT bool_or(%(purpose)s = ANY (declined)))"

@@ -65,7 +65,7 @@ class Identifier(models.Model):
         COOKIE = "cookie", "cookie"
 
     profile = models.ForeignKey(
-        Profile, on_delete=models.CASCADE, related_name="identifiers", db_index=False
+        Profile, on_delete=models.CASCADE, related_name="identifiers", db_index=False, db_constraint=False
     )  # `identifier_once_per_profile` begins with it
     kind = models.CharField(max_length=16, choices=Kind.choices)
     sealed = models.BinaryField(help_text="the normalized value, for `addresses.place_of`")
@@ -204,7 +204,9 @@ class ProfileKey(models.Model):
     """
 
     pk = models.CompositePrimaryKey("profile_id", "version")
-    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="keys", db_index=False)
+    profile = models.ForeignKey(
+        Profile, on_delete=models.CASCADE, related_name="keys", db_index=False, db_constraint=False
+    )
     version = models.PositiveSmallIntegerField(help_text="1 to 255")
     master = models.CharField(max_length=20, help_text="id of the master key that wrapped it")
     wrapped = models.BinaryField(help_text="empty once destroyed")

@@ -22,7 +22,17 @@ from apps.foundation.core.crypto import key_make
 from .attributes import attribute_digests_old, attributes_redigest
 from .lookup import digest_followers, digests_by_version, digests_old, identifiers_redigest, lookup_newest
 from .models import KeyRotation
-from .vault import Erased, Place, SealedColumn, Tampered, key_unwrap, key_wrap, sealed_columns, vault_open
+from .vault import (
+    HOLD,
+    Erased,
+    Place,
+    SealedColumn,
+    Tampered,
+    key_unwrap,
+    key_wrap,
+    sealed_columns,
+    vault_open,
+)
 
 BATCH: Final = 500
 KEPT: Final = timedelta(hours=1)
@@ -44,15 +54,17 @@ SELECT profile_id, max(version) FROM profiles_profilekey
 WHERE profile_id > %s GROUP BY profile_id
 HAVING bool_and(destroyed_at IS NULL) AND max(made_at) < %s ORDER BY profile_id LIMIT %s
 """
-# a person who was erased meanwhile gets no successor: their empty row is locked and looked at first
-_SUCCESSORS: Final = """
-WITH held AS (
-  SELECT profile_id FROM profiles_profilekey WHERE profile_id = ANY(%s) AND wrapped <> '' FOR NO KEY UPDATE)
+# a person who was erased meanwhile gets no successor: they and their empty row are locked and looked at first
+_SUCCESSORS: Final = f"""
+WITH person AS ({HOLD}),
+held AS (
+  SELECT profile_id FROM profiles_profilekey WHERE profile_id IN (SELECT id FROM person) AND wrapped <> ''
+  FOR NO KEY UPDATE)
 INSERT INTO profiles_profilekey (profile_id, version, master, wrapped, made_at)
 SELECT new.profile_id, new.version, %s, new.wrapped, clock_timestamp()
 FROM unnest(%s::bigint[], %s::int[], %s::bytea[]) AS new(profile_id, version, wrapped)
 WHERE new.profile_id IN (SELECT profile_id FROM held) ON CONFLICT DO NOTHING
-"""
+"""  # noqa: S608  # texts of our own
 _OUTLIVED: Final = """
 SELECT old.profile_id, old.version FROM profiles_profilekey AS old
 WHERE old.wrapped <> '' AND EXISTS (

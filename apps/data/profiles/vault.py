@@ -39,12 +39,15 @@ KEY: Final = Part(
     columns=("vault.version", "vault.master", "vault.wrapped"),
 )
 """Their newest key, in a statement about people; nothing for who has none (`vault_of`)."""
-_KEYS_ADD: Final = """
+HOLD: Final = "SELECT id FROM profiles_profile WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE"
+"""SQL: what whoever makes people a key does first. Who destroys theirs is waited for, and waits (`key_destroy`)."""
+_KEYS_ADD: Final = f"""
+WITH person AS ({HOLD})
 INSERT INTO profiles_profilekey (profile_id, version, master, wrapped, made_at)
 SELECT new.id, %s, %s, new.wrapped, statement_timestamp()
-FROM unnest(%s::bigint[], %s::bytea[]) AS new(id, wrapped)
+FROM person JOIN unnest(%s::bigint[], %s::bytea[]) AS new(id, wrapped) USING (id)
 ORDER BY new.id ON CONFLICT DO NOTHING RETURNING profile_id
-"""
+"""  # noqa: S608  # texts of our own
 _DESTROY: Final = """
 UPDATE profiles_profilekey SET wrapped = '', destroyed_at = statement_timestamp()
 WHERE profile_id = %s AND destroyed_at IS NULL
@@ -254,7 +257,7 @@ def keys_make(profile_ids: Iterable[int]) -> None:
 def vault_make(profile_ids: Iterable[int]) -> Vault:
     """The keys of these people, after making one for each who never had one. Who was erased stays without.
 
-    Locks people (by the foreign key) in the order of their ids, so two callers never wait for each other in a ring.
+    Locks people in the order of their ids, so two callers never wait for each other in a ring.
     """
     ids = sorted(set(profile_ids))
     with transaction.atomic(), connection.cursor() as cursor:
@@ -265,7 +268,8 @@ def vault_make(profile_ids: Iterable[int]) -> Vault:
         if keys:
             wrapped = {profile_id: key_wrap(profile_id, FIRST_VERSION, key) for profile_id, key in keys.items()}
             name = next(iter(settings.MASTER_KEYS))
-            cursor.execute(_KEYS_ADD, [FIRST_VERSION, name, list(keys), [stored for _, stored in wrapped.values()]])
+            stored_keys = [stored for _, stored in wrapped.values()]
+            cursor.execute(_KEYS_ADD, [list(keys), FIRST_VERSION, name, list(keys), stored_keys])
             made = {row[0]: wrapped[row[0]] for row in cursor.fetchall()}
         vault = vault_open(profile_id for profile_id in ids if profile_id not in made)
     for profile_id, stored in made.items():
@@ -277,7 +281,7 @@ def key_destroy(profile_id: int) -> bool:
     """Destroy a person's data keys, in the caller's transaction: what they sealed is unreadable for good.
 
     An empty row stays, so that nobody makes the person a new key. False when there was none to destroy. Whoever makes
-    them a key at this moment holds their profile by a foreign key: waited for, so that their key is seen.
+    them a key at this moment holds their profile (`HOLD`): waited for, so that their key is seen.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT FROM profiles_profile WHERE id = %s FOR UPDATE", [profile_id])

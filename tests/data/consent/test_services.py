@@ -85,6 +85,19 @@ def test_same_choice_twice_is_recorded_once() -> None:
 
 
 @pytest.mark.django_db
+def test_nothing_is_recorded_for_a_purpose_that_there_is_not() -> None:
+    profile = make_profile()
+
+    for record in (consent_grant, consent_withdraw):
+        with pytest.raises(Invalid, match="no purpose nonsense"):
+            record(profile_id=profile.pk, purpose="nonsense", **BY_STAFF)
+    with pytest.raises(Invalid, match="no purpose nonsense"):
+        consents_grant_new(grants=[(profile.pk, EARLIER)], evidence="a list", **{**IMPORT, "purpose": "nonsense"})
+
+    assert not ConsentRecord.objects.exists()
+
+
+@pytest.mark.django_db
 def test_leave_all_also_says_no_to_what_was_never_asked() -> None:
     profile = make_profile(consent=("marketing",))
 

@@ -24,8 +24,9 @@ HEADER = "Customer ID,First Name,Last Name,Email,Phone\n"
 
 
 @pytest.fixture
-def apart(monkeypatch: pytest.MonkeyPatch, settings: LazySettings) -> Callable[[int], None]:
+def apart(monkeypatch: pytest.MonkeyPatch, settings: LazySettings, tmp_path: Path) -> Callable[[int], None]:
     """Chunks of four lines, read by so many processes."""
+    settings.DATA_DIR = tmp_path / "data"
 
     def set_to(count: int) -> None:
         settings.IMPORT_PROCESSES = count

@@ -1,9 +1,11 @@
 """Each person's own key: what it seals opens for that person and place alone, until it is destroyed."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from pytest_django import Settings
 
 from apps.data.profiles import vault
@@ -98,6 +100,33 @@ def test_a_destroyed_key_is_gone_for_good() -> None:
         fresh.seal(anna, HERE, b"secret")
     assert fresh.open(ben, HERE, sealed[ben]) == b"secret"
     assert bytes(ProfileKey.objects.get(profile_id=anna).wrapped) == b""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_is_being_made_is_waited_for_and_then_destroyed() -> None:
+    profile_id = Profile.objects.create().pk
+    made, go_on = Event(), Event()
+
+    def make() -> None:
+        with transaction.atomic():
+            keys_make([profile_id])
+            made.set()
+            go_on.wait(20)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(make)
+        assert made.wait(20)
+        with connection.cursor() as cursor, transaction.atomic():
+            cursor.execute("SET LOCAL lock_timeout = '50ms'")
+            with pytest.raises(OperationalError, match="lock timeout"), transaction.atomic():
+                key_destroy(profile_id)
+        go_on.set()
+        making.result()
+
+    assert profile_id in vault_open([profile_id])
+    assert key_destroy(profile_id)
+    assert profile_id not in vault_open([profile_id])
 
 
 def test_keys_are_made_once_each_and_stored_wrapped(settings: Settings) -> None:
