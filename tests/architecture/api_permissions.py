@@ -6,6 +6,7 @@ ANY = "any"
 ENDPOINTS: dict[str, dict[str, str]] = {
     "api/v1/client": {"get": ANY},
     "api/v1/audiences": {"get": "audiences:read", "post": "audiences:write"},
+    "api/v1/audiences/bulk": {"post": "audiences:write"},
     "api/v1/audiences/<int:audience_id>": {"get": "audiences:read", "patch": "audiences:write"},
     "api/v1/audiences/<int:audience_id>/count": {"get": "audiences:read"},
     "api/v1/audiences/<int:audience_id>/people/<int:profile_id>": {"get": "audiences:read"},

@@ -1,5 +1,6 @@
 """Making and changing audiences."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,15 +20,20 @@ from .selectors import rule_admit
 from .watching import audience_forget
 
 
-def audience_create(*, name: str, rule: object, owner: User, description: str = "", watched: bool = False) -> Audience:
+def audience_create(
+    *, name: str, rule: object, owner: User, description: str = "", watched: bool = False, code: str = ""
+) -> Audience:
     """A new audience of `owner`, who makes it. Its rule is kept in its canonical form.
 
-    Raises NotAllowed, Invalid for a rule that `rule_admit` refuses or an empty name, Conflict for a name that is taken.
+    code: what rules name it by, "" for one made of its name.
+
+    Raises NotAllowed, Invalid for a rule that `rule_admit` refuses or an empty name, Conflict for a name or code that
+    is taken.
     """
     right_require(owner, "add", Audience, what="set up audiences")
     parsed = rule_to_json(rule_admit(rule))
     audience = Audience(name=_name(name), description=description, rule=parsed, owner=owner, watched=watched)
-    audience.code = code_free(audience.name)
+    audience.code = code or code_free(audience.name)
     with transaction.atomic():
         _written(audience)
         revision_keep(row=audience, by=owner)
@@ -80,6 +86,41 @@ def audience_update(
     return audience
 
 
+def audience_put(*, code: str, fields: Mapping[str, Any], by: User) -> tuple[Audience, bool]:
+    """Have the audience of this code say this; what is not named stays, and what changes nothing leaves no version.
+    Without one it is made, of `by`, which needs `name` and `rule`.
+
+    fields: `name`, `rule`, `description`, `watched`. Returns it, and whether it is new. Raises as `audience_create` and
+    `audience_update` do.
+    """
+    with transaction.atomic():
+        known = _locked(code)
+        if known is None:
+            for name in ("name", "rule"):
+                if name not in fields:
+                    raise Invalid("field_missing", f"A new audience needs its {name}", {"field": name})
+            try:
+                return audience_create(code=code, owner=by, **fields), True
+            except Conflict as conflict:
+                if conflict.code != "audience_code_taken":
+                    raise
+            known = _locked(code)  # made by another request meanwhile, which has ended
+            if known is None:
+                raise Conflict("changed_meanwhile", "The audience was removed meanwhile: send it again")
+        right_require(by, "change", known, what="change this audience")
+        said = {**fields, "name": _name(fields.get("name", known.name))}
+        if "rule" in said:
+            said["rule"] = rule_to_json(rule_admit(said["rule"], own=known.code))
+        if all(getattr(known, name) == value for name, value in said.items()):
+            return known, False
+        kept = {"description": known.description, "rule": known.rule}
+        return audience_update(audience_id=known.pk, by=by, **{**kept, **said}), False
+
+
+def _locked(code: str) -> Audience | None:
+    return Audience.objects.select_for_update().filter(code=code).first()
+
+
 def sensitive_objections_of(name: str) -> list[str]:
     """The audiences whose rules ask of an attribute what no sensitive one answers, in words."""
     rules = Audience.objects.order_by("name").values_list("name", "rule")
@@ -97,6 +138,10 @@ def _written(audience: Audience) -> None:
         with transaction.atomic():
             audience.save()
     except IntegrityError as fault:
-        if "audiences_audience_name" not in str(fault):
-            raise
-        raise Conflict("audience_name_taken", f"There is an audience “{audience.name}” already") from None
+        if "audiences_audience_name" in str(fault):
+            raise Conflict("audience_name_taken", f"There is an audience “{audience.name}” already") from None
+        if "audiences_audience_code" in str(fault):
+            raise Conflict(
+                "audience_code_taken", f"There is an audience with the code {audience.code} already"
+            ) from None
+        raise

@@ -1,6 +1,10 @@
 """Audiences in the API: rules, counts, and whether a person is in."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+import reversion.models
+from django.db import connection
 
 from apps.decisioning.audiences.models import Audience
 from tests.factories import make_profile, make_user
@@ -60,3 +64,90 @@ def test_a_client_does_no_more_than_its_owner() -> None:
     for address in ("audiences", path, f"{path}/count", f"{path}/people/1"):
         problem(nobody.get(address), 403, "right_missing")
     assert [audience.name for audience in Audience.objects.all()] == ["In Germany"]
+
+
+def test_rows_in_bulk_go_by_their_codes_and_may_name_the_ones_before() -> None:
+    owner = make_user("publisher")
+    asker = make_asker(owner=owner)
+    asker.post("audiences", {**GERMAN, "code": "de", "description": "Kept"})
+    make_asker(owner=make_user("publisher")).post("audiences", {**GERMAN, "code": "theirs", "name": "Theirs"})
+    rows = [
+        {"code": "de", "name": "Germans", "watched": True},
+        {"code": "regulars", "name": "Regulars", "rule": {"orders": {"at_least": 2}}},
+        {"code": "both", "name": "Both", "rule": {"all": [{"audience": "de"}, {"audience": "regulars"}]}},
+        {"code": "theirs", "name": "Mine"},
+        {"code": "nameless", "rule": {"all": []}},
+        {"code": "ruleless", "name": "Ruleless"},
+        {"code": "Odd Code", "name": "Odd", "rule": {"all": []}},
+        {"code": "twin", "name": "Regulars", "rule": {"all": []}},
+        {"code": "regulars", "rule": {"audience": "both"}},
+        {"code": "lost", "name": "Lost", "rule": {"audience": "nobody"}},
+        {"code": "odd", "name": "Odd", "rule": {"all": []}, "owner": 1},
+    ]
+
+    said = asker.post("audiences/bulk", {"rows": rows}).json()
+    assert [one["status"] for one in said["results"]] == [200, 201, 201, 403, 422, 422, 422, 409, 422, 422, 422]
+    assert [one["problem"]["code"] for one in said["results"] if "problem" in one] == [
+        "right_missing",
+        "field_missing",
+        "field_missing",
+        "content_wrong",
+        "audience_name_taken",
+        "rule_audience_circle",
+        "rule_audience_unknown",
+        "content_wrong",
+    ]
+    kept = {one.code: one for one in Audience.objects.all()}
+    assert sorted(kept) == ["both", "de", "regulars", "theirs"]
+    german = kept["de"]
+    assert (german.name, german.description, german.rule, german.watched) == ("Germans", "Kept", GERMAN["rule"], True)
+    assert (kept["theirs"].name, kept["both"].owner) == ("Theirs", owner)
+    assert said["results"][2]["id"] == str(kept["both"].pk)
+    assert [one["id"] for one in asker.get("audiences?code=both").json()["items"]] == [kept["both"].pk]
+
+
+def test_rows_sent_again_change_nothing_and_leave_no_version() -> None:
+    asker = make_asker(owner=make_user("publisher"))
+    rows = {
+        "rows": [{"code": "de", **GERMAN, "watched": False}, {"code": "at", "name": "In Austria", "rule": {"all": []}}]
+    }
+    asker.post("audiences/bulk", rows)
+    versions = reversion.models.Version.objects.count()
+    before = list(Audience.objects.order_by("pk").values())
+
+    assert [one["status"] for one in asker.post("audiences/bulk", rows).json()["results"]] == [200, 200]
+    assert list(Audience.objects.order_by("pk").values()) == before
+    assert reversion.models.Version.objects.count() == versions
+    reader = make_asker(owner=make_user("analyst"))
+    refused = reader.post("audiences/bulk", {"rows": [{"code": "de"}, {"code": "new", **GERMAN}]}).json()
+    assert [one["status"] for one in refused["results"]] == [403, 403]
+    assert list(Audience.objects.order_by("pk").values()) == before
+
+
+def test_a_batch_of_more_rows_than_the_limit_is_refused_whole_and_one_sent_again_replayed() -> None:
+    asker = make_asker(owner=make_user("publisher"), per_minute=5)
+    rows = [{"code": f"n-{number}", "name": f"N {number}", "rule": {"all": []}} for number in range(6)]
+
+    problem(asker.post("audiences/bulk", {"rows": rows}), 413, "more_than_a_minute")
+    assert not Audience.objects.exists()
+    first = asker.post("audiences/bulk", {"rows": rows[:2]}, Idempotency_Key="7")
+    assert first.json()["done"] == 2
+    assert asker.post("audiences/bulk", {"rows": rows[:2]}, Idempotency_Key="7").json() == first.json()
+    assert Audience.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_at_once_make_one_audience_of_a_code() -> None:
+    asker = make_asker(owner=make_user("publisher"))
+
+    def ask(name: str) -> list[int]:
+        try:
+            rows = [{"code": "de", **GERMAN, "description": name}]
+            return [one["status"] for one in asker.post("audiences/bulk", {"rows": rows}).json()["results"]]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = sorted(pool.map(ask, "abcd"))
+    assert answers == [[200], [200], [200], [201]]
+    assert Audience.objects.get().description in "abcd"

@@ -12,22 +12,44 @@ class AudienceFields(Strict):
     name = serializers.CharField(max_length=120, required=False)
     description = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     rule = serializers.DictField(required=False, help_text="who is in it; docs/how-it-works/audiences.md says how")
+    watched = serializers.BooleanField(
+        required=False, help_text="whether entries and exits become events, “Audience Entered” and “Audience Exited”"
+    )
 
 
 class AudienceNew(AudienceFields):
     """A new audience."""
 
+    code = serializers.RegexField(
+        r"^[-a-z0-9_]{1,60}\Z",
+        required=False,
+        help_text="what rules name it by, for good; made of its name without one",
+    )
     name = serializers.CharField(max_length=120)
     rule = serializers.DictField(help_text="who is in it; docs/how-it-works/audiences.md says how")
+
+
+class AudiencePut(AudienceFields):
+    """An audience by its code."""
+
+    code = serializers.RegexField(r"^[-a-z0-9_]{1,60}\Z", help_text="what rules name it by; it never changes")
+
+
+class AudienceRows(serializers.Serializer[object]):
+    """Audiences to be made or changed, by their codes."""
+
+    rows = AudiencePut(many=True)
 
 
 class AudienceLine(serializers.Serializer[object]):
     """An audience in a list."""
 
     id = serializers.IntegerField(source="pk")
+    code = serializers.CharField(help_text="what rules name it by; it never changes")
     name = serializers.CharField()
     description = serializers.CharField()
     rule_in_words = serializers.SerializerMethodField()
+    watched = serializers.BooleanField()
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 

@@ -6,6 +6,7 @@ from . import views
 
 urlpatterns = [
     path("audiences", views.AudiencesView.as_view(), name="audiences"),
+    path("audiences/bulk", views.AudiencesBulkView.as_view(), name="audiences-bulk"),
     path("audiences/<int:audience_id>", views.AudienceView.as_view(), name="audience"),
     path("audiences/<int:audience_id>/count", views.AudienceCountView.as_view(), name="audience-count"),
     path(

@@ -4,20 +4,20 @@ from typing import Any, Final
 
 from django.http import Http404
 from django.urls import reverse
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.decisioning.audiences import models
 from apps.decisioning.audiences.rules import rule_matches, rule_parse
 from apps.decisioning.audiences.selectors import audience_glance, facts_load
-from apps.decisioning.audiences.services import audience_create, audience_update
+from apps.decisioning.audiences.services import audience_create, audience_put, audience_update
 from apps.foundation.core.clock import now
 from apps.surfaces.api.etags import moment_etag, moment_if_match
 from apps.surfaces.api.paging import page_read
 from apps.surfaces.api.problems import Problem
 from apps.surfaces.api.schema import CURSOR, IF_MATCH, LIMIT
-from apps.surfaces.api.serializers import read
+from apps.surfaces.api.serializers import BulkResult, read, rows_do, rows_read
 from apps.surfaces.api.v1.profiles.views import profile_known
 from apps.surfaces.api.views import ApiView, PatchView
 
@@ -30,6 +30,21 @@ _EXAMPLE = OpenApiExample(
     value={
         "name": "Bought twice",
         "rule": {"all": [{"orders": {"at_least": 2}}]},
+    },
+    request_only=True,
+)
+_ROWS_EXAMPLE = OpenApiExample(
+    "Two audiences, the second of people in the first",
+    value={
+        "rows": [
+            {"code": "regulars", "name": "Regulars", "rule": {"all": [{"orders": {"at_least": 2}}]}},
+            {
+                "code": "regulars-de",
+                "name": "Regulars in Germany",
+                "rule": {"all": [{"audience": "regulars"}, {"attribute": "country", "is": "DE"}]},
+                "watched": True,
+            },
+        ]
     },
     request_only=True,
 )
@@ -56,10 +71,17 @@ class AudiencesView(ApiView):
     sees = (models.Audience,)
     makes = True
 
-    @extend_schema(operation_id="audiences_list", parameters=[LIMIT, CURSOR], responses=serializers.AudiencePage)
+    @extend_schema(
+        operation_id="audiences_list",
+        parameters=[LIMIT, CURSOR, OpenApiParameter("code", str, description="the one with this code")],
+        responses=serializers.AudiencePage,
+    )
     def get(self, request: Request) -> Response:
         """Audiences, the oldest first, with their rules in words."""
-        page = page_read(request, models.Audience.objects.all())
+        rows = models.Audience.objects.all()
+        if (code := request.query_params.get("code")) is not None:
+            rows = rows.filter(code=code)
+        page = page_read(request, rows)
         return Response(page.body(serializers.AudienceLine(page.rows, many=True).data))
 
     @extend_schema(
@@ -72,6 +94,34 @@ class AudiencesView(ApiView):
         """Add an audience, whose owner is the client's."""
         said = read(serializers.AudienceNew, request.data)
         return _answer(audience_create(owner=self.owner, **said), status=201)
+
+
+class AudiencesBulkView(ApiView):
+    """Many audiences at once."""
+
+    scopes = {"post": "audiences:write"}
+    sees = (models.Audience,)
+    makes = True
+
+    @extend_schema(
+        operation_id="audiences_upsert",
+        request=serializers.AudienceRows,
+        responses=BulkResult,
+        examples=[_ROWS_EXAMPLE],
+    )
+    def post(self, request: Request) -> Response:
+        """Add or change up to 500 audiences by their codes, each by itself, in their order.
+
+        What a row doesn't name stays as it is. A rule may name audiences of earlier rows. Each row needs the owner's
+        right to add audiences, or to change that one.
+        """
+
+        def put(row: Any) -> tuple[int, str]:
+            fields = read(serializers.AudiencePut, row)
+            audience, new = audience_put(code=fields.pop("code"), fields=fields, by=self.owner)
+            return 201 if new else 200, str(audience.pk)
+
+        return Response(rows_do(rows_read(self), put))
 
 
 class AudienceView(PatchView):
@@ -102,6 +152,7 @@ class AudienceView(PatchView):
             name=said.get("name", there.name),
             description=said.get("description", there.description),
             rule=said.get("rule", there.rule),
+            watched=said.get("watched"),
             seen_at=seen or there.updated_at,  # what is not named stays as it was read
         )
         return _answer(changed)
