@@ -13,12 +13,15 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
+from apps.data.profiles.changes import Placed
 from apps.data.profiles.merging import family_of
 from apps.data.profiles.normalize import language_tag
+from apps.data.profiles.tasks import changes_order
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.core.live import live_publish
 from apps.foundation.core.outbox import outbox_put
+from apps.foundation.core.queue import enqueue_on_commit
 from apps.foundation.core.wall_clock import Quiet, zone_choose, zone_known, zones_by_country
 
 from .models import Channel, ConsentRecord, Interest, Preference, PreferenceChange, Topic
@@ -93,6 +96,21 @@ def _chosen(row: Preference | None) -> Chosen:
         language=row.language,
         paused_until=row.paused_until,
     )
+
+
+def preferences_plain(chosen: Chosen) -> dict[str, Any]:
+    """What a person chose, as other systems read it."""
+    quiet = chosen.quiet
+    return {
+        "topics_off": sorted(chosen.topics_off),
+        "channels_off": sorted(chosen.channels_off),
+        "interests": list(chosen.interests),
+        "frequency": chosen.frequency,
+        "quiet_hours": quiet and {"start": f"{quiet.start:%H:%M}", "end": f"{quiet.end:%H:%M}"},
+        "time_zone": chosen.time_zone,
+        "language": chosen.language,
+        "paused_until": chosen.paused_until and chosen.paused_until.astimezone(UTC).isoformat(),
+    }
 
 
 def zones_read(*, profile_ids: Sequence[int]) -> dict[int, ZoneInfo]:
@@ -239,21 +257,18 @@ def _told(row: Preference, made: Sequence[PreferenceChange]) -> None:
     gate_turn([row.pk])
     for listener in _listeners:
         listener(row.pk, made)
+    transaction.on_commit(partial(live_publish, f"profile-{row.pk}"))
+    enqueue_on_commit(changes_order)
+
+
+def preferences_tell(placed: Sequence[Placed]) -> None:
+    """Tell the world outside of changes that got their places in the feed, each with all that its person chose by now:
+    who takes the highest version alone has what holds, whichever comes first."""
+    chosen = preferences_read(profile_ids=[one.profile_id for one in placed])
     outbox_put(
         "preference.changed",
-        [
-            {
-                "change": change.pk,
-                "profile": row.pk,
-                "kind": str(change.kind),
-                "subject": change.subject,
-                "value": change.after,
-                "changed_at": change.changed_at.isoformat(),
-            }
-            for change in made
-        ],
+        [{**one.news(), "preferences": preferences_plain(chosen[one.profile_id])} for one in placed],
     )
-    transaction.on_commit(partial(live_publish, f"profile-{row.pk}"))
 
 
 _SWITCHES: Final[Mapping[str, tuple[str, bool]]] = {

@@ -300,6 +300,7 @@ def records_follow(profile_id: int, records: Sequence[ConsentRecord]) -> None:
         [
             {
                 "record": one.pk,
+                "version": one.pk,
                 "profile": profile_id,
                 "purpose": one.purpose_id,
                 "channel": one.channel,

@@ -6,7 +6,7 @@ no place is given before a lower one is there to be read, however long a transac
 is that in which the changes were made, since each waits for the row or gate that the one before it holds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -48,6 +48,32 @@ FROM moved, (SELECT count(*), max(id) AS last FROM taken) AS facts ORDER BY posi
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A change that got its place in the feed: whom it is about, in which version."""
+
+    position: int
+    profile_id: int
+    version: int
+
+    def news(self) -> dict[str, Any]:
+        """What other systems are told of it at least."""
+        return {"profile": self.profile_id, "version": self.version, "position": self.position}
+
+
+_tellers: dict[str, Callable[[Sequence[Placed]], None]] = {
+    Change.Kind.PROFILE: lambda placed: outbox_put("profile.changed", [one.news() for one in placed])
+}
+
+
+def changes_tell(kind: Change.Kind, teller: Callable[[Sequence[Placed]], None]) -> None:
+    """Have `teller` tell the world outside of changes of a kind, in the transaction that gives them their places.
+
+    For apps above this one, in their `ready()`.
+    """
+    _tellers[kind] = teller
+
+
 class ChangesGone(DomainError):
     """A place that the feed does not lead on from."""
 
@@ -62,7 +88,7 @@ class Changes:
 
 
 def changes_order(*, batches: int = _BATCHES_AT_ONCE) -> int:
-    """Give what was committed its place in the feed, and tell of people that changed. Returns how many were ordered.
+    """Give what was committed its place in the feed, and tell the world outside. Returns how many were ordered.
 
     Whoever finds another at it leaves the work to that one, or to beat. In no transaction: what one notes of a person
     counts for all that it writes of them (`0019_changes_noted_once`).
@@ -76,17 +102,14 @@ def changes_order(*, batches: int = _BATCHES_AT_ONCE) -> int:
             # behind what was taken already: the table is full of dead rows there. Who commits late is next call's.
             cursor.execute(_MOVE, {"batch": BATCH, "reached": mark[0], "past": past})
             rows = cursor.fetchall()
-            outbox_put("profile.changed", [_news(row) for row in rows if row[3] == Change.Kind.PROFILE])
+            for kind, teller in _tellers.items():
+                if placed := [Placed(row[2], row[4], row[5]) for row in rows if row[3] == kind]:
+                    teller(placed)
         ordered += len(rows)
         if not rows or rows[0][0] < BATCH:
             return ordered
         past = rows[0][1]
     return ordered
-
-
-def _news(row: Sequence[Any]) -> dict[str, Any]:
-    _, _, position, _, profile_id, version = row
-    return {"profile": profile_id, "version": version, "position": position}
 
 
 def changes_read(*, after: int, limit: int, kind: str = "") -> Changes:

@@ -7,7 +7,7 @@ from typing import Final
 
 KINDS: Final[dict[str, str]] = {
     "consent.changed": "Somebody agreed to something, or withdrew it",
-    "preference.changed": "Somebody changed what they get, how often or when",
+    "preference.changed": "What somebody chose (topics, channels, when) changed, by whichever way: as in the feed",
     "suppression.added": "An address gets nothing any more",
     "profile.changed": "Something known of a person changed, by whichever way: as in the feed of changes",
     "profile.corrected": "Something known of a person was corrected by them, or for them",

@@ -27,7 +27,6 @@ from apps.data.consent.selectors import gate_read
 from apps.data.consent.services import gate_lock
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
-from apps.foundation.core.outbox import _listeners, outbox_listen
 from apps.foundation.core.wall_clock import Quiet
 from tests.factories import make_profile
 
@@ -188,23 +187,6 @@ def test_only_the_newest_of_its_kind_and_only_ones_own_is_undone() -> None:
     assert preference_undo(profile_id=person, change_id=weekly.pk, **PAGE) is None  # a double click
     assert of(person).frequency == "daily"
     assert PreferenceChange.objects.count() == 3
-
-
-@pytest.mark.django_db
-def test_the_world_outside_is_told_in_the_same_transaction() -> None:
-    told: list[Any] = []
-    person = make_profile().pk
-
-    def listen(kind: str, news: Any) -> None:
-        told.append((kind, [{key: one[key] for key in ("profile", "kind", "subject", "value")} for one in news]))
-
-    outbox_listen(listen)
-    try:
-        preference_change(profile_id=person, kind=Kind.CHANNEL, subject="sms", value=False, **PAGE)
-    finally:
-        _listeners.remove(listen)
-
-    assert told == [("preference.changed", [{"profile": person, "kind": "channel", "subject": "sms", "value": False}])]
 
 
 WANTED = st.one_of(

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from apps.data.consent.models import ConsentRecord, ConsentState
+from apps.data.consent.models import ConsentRecord, ConsentState, Preference, PreferenceChange
+from apps.data.consent.preferences import Wanted, preferences_change, preferences_plain, preferences_read
 from apps.data.consent.services import consent_grant, consent_withdraw
 from apps.data.profiles.addresses import identifier_put
 from apps.data.profiles.changes import ChangesGone, changes_forget, changes_order, changes_reached, changes_read
@@ -160,8 +161,11 @@ def test_who_commits_late_comes_behind_what_was_read_before_and_is_not_missed() 
 
 @pytest.mark.django_db(transaction=True)
 def test_readers_and_writers_at_once_miss_nothing_and_see_each_persons_changes_in_order() -> None:
-    """Six writers change four people, in transactions of any length; two follow the feed all the while."""
+    """Six writers change four people, in transactions of any length; two follow the feed all the while, and a webhook
+    is told of the same."""
     make_purposes()
+    kinds = ["profile.changed", "preference.changed"]
+    endpoint_create(by=make_user("administrator"), name="CRM", url="https://crm.example/", kinds=kinds)
     people = [Profile.objects.create().pk for _ in range(4)]
     writers, begin, done = 6, Barrier(8), Event()
 
@@ -171,7 +175,11 @@ def test_readers_and_writers_at_once_miss_nothing_and_see_each_persons_changes_i
         for _ in range(12):
             profile_id = lot.choice(people)
             with transaction.atomic():
-                if lot.random() < 0.5:
+                which = lot.random()
+                if which < 0.3:
+                    wanted = [Wanted(PreferenceChange.Kind.LANGUAGE, lot.choice(["de", "fr", "it"]))]
+                    preferences_change(profile_id=profile_id, changes=wanted, method=BY["method"], source="test")
+                elif which < 0.6:
                     act = consent_grant if lot.random() < 0.5 else consent_withdraw
                     act(profile_id=profile_id, **BY)
                 else:
@@ -210,7 +218,18 @@ def test_readers_and_writers_at_once_miss_nothing_and_see_each_persons_changes_i
         newest[kind, whom] = version
     expected = {("profile", one.pk): profile_version(one) for one in Profile.objects.all()}
     expected |= {("consent", one.profile_id): one.record_id for one in ConsentState.objects.all()}
-    assert newest == expected
+    assert {key: version for key, version in newest.items() if key[0] != "preference"} == expected
+    chose = {whom for kind, whom in newest if kind == "preference"}
+    assert chose == set(Preference.objects.values_list("profile_id", flat=True)) != set()
+    news = [event.payload["data"] for event in WebhookEvent.objects.all()]
+    assert sorted((one["position"], one["profile"], one["version"]) for one in news) == [
+        (place, whom, version) for place, kind, whom, version in first if kind != "consent"
+    ]
+    for whom, chosen in preferences_read(profile_ids=sorted(chose)).items():
+        last = max(
+            (one for one in news if one["profile"] == whom and "preferences" in one), key=lambda one: one["version"]
+        )
+        assert (last["version"], last["preferences"]) == (newest["preference", whom], preferences_plain(chosen))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -255,3 +274,27 @@ def test_webhooks_carry_the_versions_of_the_feed() -> None:
     assert news["profile.changed"] == about
     assert feed["profile"].version == about["version"]
     assert news["consent.changed"]["version"] == feed["consent"].version
+
+
+@pytest.mark.django_db(transaction=True)
+def test_webhooks_tell_of_what_somebody_prefers_whoever_changes_it_and_not_of_what_was_rolled_back() -> None:
+    endpoint_create(by=make_user("administrator"), name="CRM", url="https://crm.example/", kinds=["preference.changed"])
+    person = make_profile()
+
+    with transaction.atomic():
+        Preference.objects.create(profile=person, channels_off=["sms"])
+        transaction.set_rollback(True)
+    Preference.objects.create(profile=person, channels_off=["push"], frequency="weekly")
+    changes_order()
+    Preference.objects.filter(pk=person.pk).delete()
+    changes_order()
+
+    news = [event.payload["data"] for event in WebhookEvent.objects.order_by("id")]
+    feed = Change.objects.filter(kind=Kind.PREFERENCE).order_by("position")
+    assert [(one["profile"], one["version"], one["position"]) for one in news] == [
+        (person.pk, row.version, row.position) for row in feed
+    ]
+    assert [(one["preferences"]["channels_off"], one["preferences"]["frequency"]) for one in news] == [
+        (["push"], "weekly"),
+        ([], "each"),
+    ]

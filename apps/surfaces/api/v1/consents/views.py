@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.data.consent import models
-from apps.data.consent.preferences import Wanted, preferences_change, preferences_read
+from apps.data.consent.preferences import Wanted, preferences_change, preferences_plain, preferences_read
 from apps.data.consent.services import consent_withdraw, consents_grant_new, gate_lock
 from apps.data.profiles.merging import survivor_of
 from apps.data.profiles.models import Profile
@@ -175,20 +175,7 @@ class PreferencesView(PatchView):
         return self._shown(pk)
 
     def _shown(self, profile_id: int) -> Response:
-        chosen = preferences_read(profile_ids=[profile_id])[profile_id]
-        quiet = chosen.quiet
-        return Response(
-            {
-                "topics_off": sorted(chosen.topics_off),
-                "channels_off": sorted(chosen.channels_off),
-                "interests": list(chosen.interests),
-                "frequency": chosen.frequency,
-                "quiet_hours": quiet and {"start": f"{quiet.start:%H:%M}", "end": f"{quiet.end:%H:%M}"},
-                "time_zone": chosen.time_zone,
-                "language": chosen.language,
-                "paused_until": chosen.paused_until,
-            }
-        )
+        return Response(preferences_plain(preferences_read(profile_ids=[profile_id])[profile_id]))
 
 
 def _wanted(said: dict[str, Any]) -> list[Wanted]:
