@@ -26,9 +26,8 @@ class Purpose(models.Model):
     """What something is done for. Consent is given for a purpose on a channel.
 
     A purpose that does not need consent (transactional: the contract is its lawful basis) passes the gate
-    without a grant; suppression of the address holds for it too.
-    double_opt_in: who asks for it on a form must confirm it by a mail; gpc_opts_out: a browser that sends
-    `Sec-GPC: 1` withdraws it.
+    without a grant; suppression of the address holds for it too. double_opt_in: who asks for it on a form must confirm
+    it by a mail; gpc_opts_out: a browser that sends `Sec-GPC: 1` withdraws it.
     """
 
     code = models.SlugField(primary_key=True, max_length=32)
@@ -196,8 +195,8 @@ class Gate(models.Model):
 class Suppression(models.Model):
     """An address that gets nothing, whoever holds it. It outlives the profile; no import lifts it.
 
-    One row for each live version of the lookup key. carried: it stands under the newest version too. Of the kind
-    DOMAIN, a whole domain of spam traps: it speaks against addresses when they are next looked at (`verdicts`).
+    One row for each live version of the lookup key. carried: it stands under the newest version too. DOMAIN: a kind, of
+    a whole domain of spam traps, with those below it; the gate asks of the address that is written to.
     """
 
     class Reason(models.TextChoices):

@@ -50,12 +50,12 @@ RETURNING profile_id, record_id, changed_at
 """  # noqa: S608  # names of our own
 
 
-_WORDINGS_LOCK: Final = 7302  # class of the advisory lock between gates and what people must have agreed to
+_GATES_LOCK: Final = 7302  # class of the advisory lock between gates and what holds for everybody (texts, traps)
 
 
 def gate_lock(*, profile_ids: Sequence[int], begun: int = 0) -> list[int]:
     """Lock the gates of these people until the caller's transaction ends, in the order of their ids; and keep what
-    they must have agreed to as it is (`wordings_hold`).
+    holds for everybody as it is (`gates_hold`).
 
     Call it once in a transaction, before reading what it guards (`selectors.gate_read`): statements after it
     see every opt-out that committed before, and no opt-out commits until the transaction has ended.
@@ -71,7 +71,7 @@ def gate_lock(*, profile_ids: Sequence[int], begun: int = 0) -> list[int]:
             " SELECT id, %s FROM unnest(%s::bigint[]) AS person(id)"
             " WHERE NOT EXISTS (SELECT FROM consent_gate WHERE profile_id = person.id)"
             " ORDER BY id ON CONFLICT DO NOTHING RETURNING profile_id",
-            [_WORDINGS_LOCK, begun, ids],
+            [_GATES_LOCK, begun, ids],
         )
         made = [row[0] for row in cursor.fetchall()]
         if there := sorted(set(profile_ids).difference(made)):  # whoever wants one that was made here waits already
@@ -97,13 +97,14 @@ def gate_lock_person(*, profile_id: int) -> int:
         person = now_is
 
 
-def wordings_hold() -> None:
+def gates_hold() -> None:
     """Wait until no gate is locked, and let none be locked until the caller's transaction has ended.
 
-    For what changes everybody's agreement at once: so that no message enters `sending` by the old text after it.
+    For what holds for everybody at once, such as the text that they must have agreed to, or a domain of traps: so that
+    no message enters `sending` by what held before. Before any gate of the transaction's own.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_WORDINGS_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_GATES_LOCK])
 
 
 def purposes_hold(purposes: Sequence[str]) -> None:
@@ -434,7 +435,8 @@ def suppression_add(
 ) -> bool:
     """Suppress an address (normalized), whoever holds it. False when it was suppressed already.
 
-    Locks the gates of all who hold it, so no message to it enters `sending` once this has committed.
+    Locks the gates of all who hold it, so no message to it enters `sending` once this has committed. Of a domain of
+    traps it is not known who has an address there: it holds all gates.
     """
     return _suppress(kind, address_digests(kind, value), reason, note, actor)
 
@@ -457,6 +459,8 @@ def suppressions_add(
         digests = {value: address_digests(kind, value) for value in wanted[place : place + _PORTION]}
         every = [digest for held in digests.values() for digest in held]
         with transaction.atomic():
+            if kind == Suppression.DOMAIN:
+                gates_hold()
             holders = digest_holders(kind=kind, digests=every)
             gate_lock(profile_ids=holders)
             known = {
@@ -489,6 +493,8 @@ def _suppress(kind: str, digests: Sequence[bytes], reason: Suppression.Reason, n
     newest, *older = digests
     said = {"kind": kind, "reason": reason, "note": note, "actor": actor}
     with transaction.atomic():
+        if kind == Suppression.DOMAIN:
+            gates_hold()
         holders = digest_holders(kind=kind, digests=digests)
         gate_lock(profile_ids=holders)
         known = Suppression.objects.filter(digest__in=digests).exists()

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from django.db import connection
 from django.db.models import Max
@@ -12,6 +12,8 @@ from apps.data.profiles.rules import Judged
 from apps.foundation.core.signing import address_digests
 
 from .models import AddressVerdict, Suppression
+
+K = TypeVar("K")
 
 # Always in the order of the digests, so that two looks wait for each other and never in a circle.
 _KEEP: Final = """
@@ -75,6 +77,22 @@ def traps_among(domains: Collection[str]) -> set[str]:
         by_digest |= dict.fromkeys(address_digests(Suppression.DOMAIN, one), one)
     rows = Suppression.objects.filter(digest__in=list(by_digest), reason=Suppression.Reason.SPAM_TRAP)
     return {domain for digest in rows.values_list("digest", flat=True) for domain in below[by_digest[bytes(digest)]]}
+
+
+def traps_met(addresses: Mapping[K, str]) -> set[K]:
+    """Which of these addresses lie in a domain of traps. A promise only under `services.gate_lock`, in its transaction.
+
+    Whether any domain is known is asked first: batches pass here, and often none is.
+    """
+    if not addresses:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM consent_suppression WHERE kind = 'domain')")
+        if not cursor.fetchone()[0]:
+            return set()
+    domains = {key: address.rpartition("@")[2] for key, address in addresses.items()}
+    traps = traps_among(set(domains.values()))
+    return {key for key, domain in domains.items() if domain in traps}
 
 
 def verdicts_forget(before: datetime, limit: int) -> int:

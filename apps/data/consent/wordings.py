@@ -22,7 +22,7 @@ from apps.foundation.governance.workflow import head_edited
 
 from .contracts import Circumstances, WordingShown
 from .models import Channel, PrivacyPolicy, Purpose, Wording, WordingText, WordingVersion, text_digest
-from .services import wordings_hold
+from .services import gates_hold
 
 LONGEST: Final = 4_000
 """Characters of a text. What is longer is read by nobody, and informs nobody (GDPR, Article 7(2))."""
@@ -280,7 +280,7 @@ def wording_published(wording: Wording, version: WordingVersion, by: User) -> No
 
     No gate is open meanwhile: so no message enters `sending` by what this version no longer lets hold.
     """
-    wordings_hold()
+    gates_hold()
     at = now()
     live = WordingText.objects.filter(purpose_id=wording.purpose_id, channel=wording.channel, shown_until=None)
     live.update(shown_until=at)
@@ -304,7 +304,7 @@ def wording_published(wording: Wording, version: WordingVersion, by: User) -> No
 
 def wording_withdrawn(wording: Wording, version: WordingVersion, by: User) -> dict[str, Any]:
     """Show it no more, and ask nobody because of it: a text that should not have been published is no reason to."""
-    wordings_hold()
+    gates_hold()
     WordingText.objects.filter(version=version).update(asks_from=None)
     WordingText.objects.filter(version=version, shown_until=None).update(shown_until=now())
     return {"asks": version.material}

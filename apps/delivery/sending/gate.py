@@ -11,7 +11,7 @@ lock was granted, so it sees all that committed before. If anything here fails, 
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -28,6 +28,7 @@ from apps.data.consent.models import Channel
 from apps.data.consent.preferences import zones_read
 from apps.data.consent.selectors import ADDRESS_KIND, TRACKING, gate_elsewhere, gate_read, granted_read
 from apps.data.consent.services import gate_lock
+from apps.data.consent.verdicts import traps_met
 from apps.data.profiles.addresses import addresses_open
 from apps.data.profiles.mail import MailKind, mail_is_elsewhere
 from apps.decisioning.decisions.digests import (
@@ -240,6 +241,9 @@ def _read(cursor: CursorWrapper, items: Sequence[Prepared]) -> _Found:
         addresses |= {
             item.claimed.id: opened[item.claimed.profile_id] for item in group if item.claimed.profile_id in opened
         }
+    mails = {item.claimed.id for item in items if dispatches[item.claimed.dispatch_id].channel == Channel.EMAIL}
+    for message_id in traps_met({key: address for key, address in addresses.items() if key in mails}):
+        answers[message_id] = replace(answers[message_id], allowed=False, reason="suppressed")
     late = frozenset(pk for pk, row in dispatches.items() if row.late)
     some_collect = any(answer.frequency != "each" for answer in answers.values())
     digests = [item.claimed.id for item in items if dispatches[item.claimed.dispatch_id].mail_kind == MailKind.DIGEST]
