@@ -109,6 +109,11 @@ def _link_of(url: object, hosts: tuple[str, ...], instead: str) -> str:
     return url if type(url) is str and _safe_link(url, hosts) else instead
 
 
+def link_allowed(url: object, compiled: CompiledSources) -> str:
+    """A link if its brand allows where it leads, else the brand's shop."""
+    return _link_of(url, compiled.link_hosts, compiled.shop_url)
+
+
 def _items(items: object, compiled: CompiledSources) -> list[tuple[int, dict[str, Any]]]:
     """The items that can be shown, each with its place among those that were decided."""
     if not isinstance(items, list | tuple):
@@ -181,11 +186,10 @@ def destination_of(compiled: CompiledSources, slots: Mapping[str, Any], number: 
     if number == HONEYPOT:
         return compiled.shop_url
     if 0 < number < ITEMS:
-        return _link_of(destinations_of(compiled.html)[number - 1], compiled.link_hosts, compiled.shop_url)
+        return link_allowed(destinations_of(compiled.html)[number - 1], compiled)
     for name, first in slot_numbers(slots).items():
         if first <= number < first + MAX_ITEMS:
-            url = slots[name]["items"][number - first].get("url")
-            return _link_of(url, compiled.link_hosts, compiled.shop_url)
+            return link_allowed(slots[name]["items"][number - first].get("url"), compiled)
     raise LookupError(number)
 
 

@@ -40,7 +40,7 @@ from .generic import (
 from .keeping import Wanted, person_pack, wanted_of
 from .sealing import ANSWERS, decision_seal
 from .services import Decided, people_decide, verdict_keep, version_plan
-from .traces import items_traced
+from .traces import answer_shown, slots_traced
 
 MOST: Final = 100
 """Answers of one request: people times places."""
@@ -320,7 +320,8 @@ def _answered(
         slots = verdict.inputs["slots"]
         answer.slots = [slot_said(name, slot, spec, verdict.inputs) for name, slot in slots.items()]
         if verdict.inputs.get("tracked") and verdict.compiled is not None:
-            items_traced(answer.slots, slots, answer_id=answer_id, compiled_id=verdict.compiled)
+            shown = answer_shown(offer.version_id, verdict.inputs)
+            slots_traced(answer.slots, shown, answer_id=answer_id, compiled_id=verdict.compiled)
         answer.ttl = _ttl(valid_until(spec, slots), at)
     elif spec["channel"] in PULLED and verdict.outcome != "holdout":
         answer = generic_answer(offer, wish, placement, profile_id)

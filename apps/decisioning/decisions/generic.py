@@ -116,7 +116,7 @@ def slot_said(name: str, chosen: Mapping[str, Any], spec: PlaybookSpec, inputs: 
     mark = str(chosen["block"])
     block = _block(int(mark.removesuffix(CHOSEN_MARK)))
     brand, language = spec["brand"], inputs["language"]
-    said: dict[str, Any] = {"slot": name, "tier": chosen["tier"], "fields": _fields(block, brand, inputs)}
+    said: dict[str, Any] = {"slot": name, "tier": chosen["tier"], "fields": _fields(mark, brand, inputs)}
     if "items" in chosen:
         said["items"] = list(chosen["items"])
     labels = [label for label, made in ((CHOSEN, mark.endswith(CHOSEN_MARK)), (WRITTEN, block.written)) if made]
@@ -125,16 +125,27 @@ def slot_said(name: str, chosen: Mapping[str, Any], spec: PlaybookSpec, inputs: 
     return said
 
 
-def _fields(block: _Block, brand: BrandSpec, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    chain = language_chain(inputs["language"], brand["default_language"])
+def block_values(mark: str, language: str, default: str) -> list[tuple[str, str, Any]]:
+    """What a block says in a language, as it is written: name, kind and value of each field that says something.
+
+    mark: the block as a slot has it; default: the brand's language.
+    """
+    block = _block(int(mark.removesuffix(CHOSEN_MARK)))
+    chain = language_chain(language, default)
     own = next((block.content[one] for one in chain if one in block.content), {})
-    profile: Mapping[str, Any] = inputs.get("profile", {})
-    found: dict[str, Any] = {}
+    found = []
     for field in block.fields:
         name, kind = field["name"], field["kind"]
         value = field.get("value") if field.get("fixed") else own.get(name)
-        if kind == "products" or value in (None, ""):
-            continue
+        if kind != "products" and value not in (None, ""):
+            found.append((name, kind, value))
+    return found
+
+
+def _fields(mark: str, brand: BrandSpec, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    profile: Mapping[str, Any] = inputs.get("profile", {})
+    found: dict[str, Any] = {}
+    for name, kind, value in block_values(mark, inputs["language"], brand["default_language"]):
         if kind in ("text", "rich_text"):
             found[name] = words_render(str(value), profile, markup=kind == "rich_text")
         else:

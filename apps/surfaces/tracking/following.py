@@ -30,7 +30,7 @@ from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.content.traces import ITEMS
 from apps.decisioning.decisions.models import Answer, Decision
 from apps.decisioning.decisions.sealing import ANSWERS, decisions_open
-from apps.decisioning.decisions.traces import answer_trace_read
+from apps.decisioning.decisions.traces import Shown, answer_leads, answer_shown, answer_trace_read
 from apps.delivery.channels.breaker import Breaker
 from apps.delivery.sending.traces import trace_read
 from apps.foundation.core.errors import NotFound
@@ -63,15 +63,13 @@ _stream = Breaker(first=1.0, most=5.0)
 @require_safe
 def follow(request: HttpRequest, token: str, number: int) -> HttpResponse:
     """A link of a message: 302 to where it leads. A HEAD, and a browser that fetches ahead, are not counted."""
-    return _follow(request, token, number, trace_read, _slots_of)
+    return _follow(request, token, number, trace_read, _leads)
 
 
 @require_safe
 def follow_answer(request: HttpRequest, token: str, number: int) -> HttpResponse:
-    """The link of an item in an answer of the API: as those of messages, of which it has no other."""
-    if number < ITEMS:
-        return _page(request, "tracking/no_link.html", 404)
-    return _follow(request, token, number, answer_trace_read, _slots_of_answer)
+    """A link in an answer of the API, of an item or of a block: as those of messages."""
+    return _follow(request, token, number, answer_trace_read, _answer_leads)
 
 
 def _follow(
@@ -79,11 +77,12 @@ def _follow(
     token: str,
     number: int,
     read: Callable[[str], tuple[UUID, int]],
-    slots_of: Callable[[UUID], dict[str, object] | None],
+    leads: Callable[[UUID, CompiledSources, int], str],
 ) -> HttpResponse:
     try:
         message_id, compiled_id = read(token)
-        where = _destination(message_id, compiled_id, number, slots_of)
+        compiled = _compiled(compiled_id)
+        where = None if compiled is None else leads(message_id, compiled, number)
     except (BadToken, LookupError, NotFound):
         return _page(request, "tracking/no_link.html", 404)
     _note(request, message_id, "clicked", number)
@@ -119,17 +118,20 @@ def _page(request: HttpRequest, template: str, status: int) -> HttpResponse:
 # --- where a link leads ---
 
 
-def _destination(
-    message_id: UUID, compiled_id: int, number: int, slots_of: Callable[[UUID], dict[str, object] | None]
-) -> str | None:
-    """Where a link leads; None when that can't be known now. Raises LookupError, NotFound."""
-    compiled = _compiled(compiled_id)
-    if compiled is None:
-        return None
+def _leads(message_id: UUID, compiled: CompiledSources, number: int) -> str:
+    """Where a link of a message leads; its brand's shop where that can't be known now. Raises LookupError."""
     if number < ITEMS:
         return destination_of(compiled, {}, number)
-    slots = _asked(lambda: slots_of(message_id))
+    slots = _asked(lambda: _slots_of(message_id))
     return compiled.shop_url if slots is None else destination_of(compiled, slots, number)
+
+
+def _answer_leads(answer_id: UUID, compiled: CompiledSources, number: int) -> str:
+    """The same of a link of an answer."""
+    if number < ITEMS:
+        raise LookupError(number)
+    shown = _asked(lambda: _shown_by(answer_id))
+    return compiled.shop_url if shown is None else answer_leads(shown, compiled, number).url
 
 
 @lru_cache(maxsize=512)
@@ -165,10 +167,11 @@ def _slots_of(message_id: UUID) -> dict[str, object] | None:
     return None if kept is None else dict(kept.inputs.get("slots") or {})
 
 
-def _slots_of_answer(answer_id: UUID) -> dict[str, object] | None:
-    """The same of an answer; None of one that is not kept any more, too."""
-    kept = decisions_open(Answer.objects.filter(pk=answer_id), table=ANSWERS).get(answer_id)
-    return None if kept is None else dict(kept.inputs.get("slots") or {})
+def _shown_by(answer_id: UUID) -> Shown | None:
+    """What an answer showed; None of somebody who was erased, and of one that is not kept any more."""
+    answer = Answer.objects.filter(pk=answer_id).first()
+    kept = None if answer is None else decisions_open([answer], table=ANSWERS).get(answer_id)
+    return None if answer is None or kept is None else answer_shown(answer.version_id, kept.inputs)
 
 
 def _asked(question: Callable[[], T]) -> T | None:

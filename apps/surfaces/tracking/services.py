@@ -21,6 +21,7 @@ from apps.decisioning.content.traces import ITEMS
 from apps.decisioning.decisions.generic import pinned
 from apps.decisioning.decisions.models import Answer, Decision
 from apps.decisioning.decisions.sealing import ANSWERS, Kept, decisions_open
+from apps.decisioning.decisions.traces import answer_leads, answer_shown
 from apps.delivery.sending.contracts import Report
 from apps.delivery.sending.models import Message, MessageEvent
 from apps.delivery.sending.reports import reports_take
@@ -50,6 +51,8 @@ NAMES: Final = {
 """What each is called among the events of a person."""
 ITEM_CLICKED: Final = "Item Clicked"
 """The same, of an item that an answer of the API showed."""
+LINK_CLICKED: Final = "Link Clicked"
+"""And of a link that a block of an answer has itself."""
 
 
 def seen_take(*, at: datetime | None = None) -> int:
@@ -124,7 +127,7 @@ def _agreed(people: Iterable[tuple[int, str]]) -> dict[str, frozenset[int]]:
 
 
 def _answers_note(seen: Sequence[Seen], younger: Sequence[Seen]) -> None:
-    """Make events of the people whose items in answers were followed, told from machines in the same way. The look has
+    """Make events of the people whose links in answers were followed, told from machines in the same way. The look has
     an id of its own, and the same one within a minute is the same: the event is recorded once."""
     rows = {row.pk: row for row in Answer.objects.filter(pk__in={one.message_id for one in seen})}
     people = {pk: (row.profile_id, pinned(row.version_id).spec["channel"], None) for pk, row in rows.items()}
@@ -136,18 +139,19 @@ def _answers_note(seen: Sequence[Seen], younger: Sequence[Seen]) -> None:
         found = kept[one.message_id]
         if one.id in machines or found is None or not found.inputs.get("tracked") or one.link is None:
             continue
-        row, slots = rows[one.message_id], found.inputs.get("slots") or {}
+        row = rows[one.message_id]
         try:
-            url = destination_of(compiled_load(row.compiled_id or 0), slots, one.link)
-            sku = _sku(slots, one.link)
+            shown = answer_shown(row.version_id, found.inputs)
+            led = answer_leads(shown, compiled_load(row.compiled_id or 0), one.link)
         except (LookupError, NotFound):
             continue  # a number that the answer has not: nobody was led anywhere
+        what = {"slot": led.slot, "field": led.field} if led.field else {"sku": led.sku}
         event_record(
             profile_id=row.profile_id,
-            name=ITEM_CLICKED,
+            name=LINK_CLICKED if led.field else ITEM_CLICKED,
             message_id=f"answer:{row.pk}:{one.link}:{int(one.at.timestamp()) // 60}",
             occurred_at=min(one.at, now()),
-            properties={"decision": str(row.pk), "placement": row.placement, "url": url, "sku": sku},
+            properties={"decision": str(row.pk), "placement": row.placement, "url": led.url, **what},
         )
 
 

@@ -1,5 +1,6 @@
 """Items in answers of the API: their links lead, and tell of who agreed to that, and of nobody else."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -15,9 +16,11 @@ from apps.data.consent.services import consent_grant, consent_withdraw
 from apps.data.events.models import Event, Order, OrderLine
 from apps.data.profiles.models import Profile
 from apps.data.profiles.vault import key_destroy
+from apps.decisioning.content.services import block_create, block_type_create
 from apps.decisioning.decisions.asking import decision_make
 from apps.decisioning.decisions.models import Answer
 from apps.decisioning.recommendations.services import recommendation_set_refresh
+from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.surfaces.tracking import following, stream
 from apps.surfaces.tracking.services import seen_take
@@ -99,8 +102,83 @@ def test_the_link_of_an_item_leads_there_and_becomes_an_event_of_the_person(clie
     }
 
 
-def test_who_did_not_agree_has_items_without_links() -> None:
-    assert [set(item) & {"link"} for item in _items(_person("marketing"))] == [set()] * 3
+def _banner() -> None:
+    """A second place, whose block has a button and a story with links, in two languages."""
+    root = User.objects.create_superuser("banner@staff.example", "a long enough password")
+    kind = block_type_create(
+        by=root,
+        code="banner",
+        name="Banner",
+        fields=[
+            {"name": "more", "label": "Button", "kind": "link"},
+            {"name": "story", "label": "Story", "kind": "rich_text"},
+        ],
+        layout='<mj-section><mj-column><mj-text>[[ story ]]</mj-text><mj-button href="[[ more ]]">More</mj-button>'
+        "</mj-column></mj-section>",
+        text_layout="[[ story ]] [[ more ]]",
+    )
+    content = {
+        language: {
+            "more": f"https://tea.example/{language}/more?a=1&b=2",
+            "story": f'<p>Hi {{{{ profile.first_name | fallback("you") }}}}, <a href="https://tea.example/{language}/a?x=1&amp;y=2">'
+            f'here</a> or <a href="https://tea.example/{language}/b">there</a></p>',
+        }
+        for language in ("en", "de")
+    }
+    block = block_create(by=root, name="Banner", type_id=kind.pk, content=content).pk
+    slots = {name: [{"tier": "static", "block": block}] for name in ("hero", "products")}
+    make_published(trigger="api", channel="web", placement="home-banner", slots=slots)
+
+
+def test_links_of_a_blocks_own_fields_lead_and_become_events_too(client: Client, settings: Settings) -> None:
+    _banner()
+    person = _person("marketing", "tracking")
+    Profile.objects.filter(pk=person.pk).update(language="de", first_name="Ada")
+    answer = decision_make(profile_id=person.pk, placement="home-banner")
+    hero, products = answer.slots
+
+    assert hero["fields"]["more"] == "https://tea.example/de/more?a=1&b=2"
+    button = hero["links"].pop("more")
+    assert hero["links"] == {}
+    first, second = re.findall('href="([^"]*)"', hero["fields"]["story"])
+    assert hero["fields"]["story"].startswith("<p>Hi Ada, ")
+    assert len({button, first, second, products["links"]["more"]}) == 4
+    leads = {button: "more?a=1&b=2", first: "a?x=1&y=2", second: "b", products["links"]["more"]: "more?a=1&b=2"}
+    for link, there in leads.items():
+        seen = client.get(_path({"link": link}, settings), headers=BROWSER)
+        assert (seen.status_code, seen["Location"]) == (302, f"https://tea.example/de/{there}")
+        assert seen_take(at=now() + timedelta(seconds=1)) == 1
+    events = [event.properties for event in Event.objects.filter(name="Link Clicked", profile=person).order_by("pk")]
+    assert events == [
+        {
+            "decision": answer.id,
+            "placement": "home-banner",
+            "slot": slot,
+            "field": field,
+            "url": f"https://tea.example/de/{leads[link]}",
+        }
+        for link, slot, field in (
+            (button, "hero", "more"),
+            (first, "hero", "story"),
+            (second, "hero", "story"),
+            (products["links"]["more"], "products", "more"),
+        )
+    ]
+    token, _, number = _path({"link": button}, settings).rpartition("/")
+    for wrong in (int(number) + 3, int(number) + 499, int(number) - 1, int(number) + 2000):
+        assert client.get(f"{token}/{wrong}", headers=BROWSER).status_code == 404
+
+
+def test_who_did_not_agree_has_nothing_that_can_be_followed() -> None:
+    _banner()
+    person = _person("marketing")
+    assert [set(item) & {"link"} for item in _items(person)] == [set()] * 3
+    for slot in decision_make(profile_id=person.pk, placement="home-banner").slots:
+        assert "links" not in slot
+        assert re.findall('href="([^"]*)"', slot["fields"]["story"]) == [
+            "https://tea.example/en/a?x=1&amp;y=2",
+            "https://tea.example/en/b",
+        ]
 
 
 def test_of_who_withdrew_or_was_erased_nothing_is_written_down(client: Client, settings: Settings) -> None:

@@ -250,6 +250,12 @@ _ANSWER: Final[dict[str, Any]] = {
                     "slot": {"type": "string"},
                     "tier": {"type": "string"},
                     "fields": {"type": "object", "description": "what the block says, by field"},
+                    "links": {
+                        "type": "object",
+                        "additionalProperties": {"type": "string"},
+                        "description": "by field of the kind link: leads where the field says, and tells that it was"
+                        " followed: show it in its place. Only where the person agreed to be followed on this channel",
+                    },
                     "items": {
                         "type": "array",
                         "items": {
