@@ -13,6 +13,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from apps.data.profiles.merge_rows import rows_kept, rows_put_back
+from apps.data.profiles.models import Change, ChangePending
 from apps.data.profiles.registry import MergePart, Merging, identifier_pointers, merge_locks, merge_parts
 from apps.foundation.core.clock import now
 
@@ -101,6 +102,15 @@ def _consent_give(merging: Merging, told: Mapping[str, Any]) -> None:
         state.delete()
         if row := before.get((state.purpose_id, state.channel)):
             rows_put_back(_STATES, [row])
+        # what holds again is told with the line that said so: the one that it came by is older than what was told last
+        ChangePending.objects.create(
+            kind=Change.Kind.CONSENT,
+            profile_id=merging.kept,
+            purpose=state.purpose_id,
+            channel=state.channel,
+            granted=row["granted"] if row else None,
+            version=void.pk,
+        )
     records_follow(merging.kept, written)
     gate_turn([merging.kept, merging.absorbed])
     _withdrawn_since(merging, told["records"])
@@ -151,4 +161,4 @@ def _wishes_give(merging: Merging, told: Mapping[str, Any]) -> None:
     """As it was, unless the person chose otherwise since: that stays."""
     if told and rows_kept(_WISHES, "profile_id = %s", [merging.kept]) == told["after"]:
         Preference.objects.filter(pk=merging.kept).delete()
-        rows_put_back(_WISHES, told["before"])
+        rows_put_back(_WISHES, [{**row, "changed_at": now().isoformat()} for row in told["before"]])

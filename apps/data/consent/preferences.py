@@ -5,7 +5,7 @@ after the message was in `sending`. It is one row of `PreferenceChange`, by whic
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import Any, Final
@@ -30,6 +30,7 @@ from .services import gate_lock_person, gate_turn
 Kind = PreferenceChange.Kind
 Frequency = Preference.Frequency
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PAUSE_MOST: Final = timedelta(days=366)
 """Who wants no message for longer leaves."""
 
@@ -61,7 +62,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What a person chose; the defaults are those of who chose nothing."""
+    """What a person chose; the defaults are those of who chose nothing. version: when it changed last, in microseconds,
+    as the feed of changes tells it; 0 of who chose nothing."""
 
     topics_off: frozenset[str] = frozenset()
     channels_off: frozenset[str] = frozenset()
@@ -71,6 +73,7 @@ class Chosen:
     time_zone: str = ""
     language: str = ""
     paused_until: datetime | None = None
+    version: int = field(default=0, compare=False)
 
 
 # --- reads ---
@@ -95,7 +98,12 @@ def _chosen(row: Preference | None) -> Chosen:
         time_zone=row.time_zone,
         language=row.language,
         paused_until=row.paused_until,
+        version=_version(row),
     )
+
+
+def _version(row: Preference) -> int:
+    return (row.changed_at - _EPOCH) // timedelta(microseconds=1)
 
 
 def preferences_plain(chosen: Chosen) -> dict[str, Any]:
@@ -163,16 +171,24 @@ def preference_change(
 
 
 def preferences_change(
-    *, profile_id: int, changes: Sequence[Wanted], method: ConsentRecord.Method, source: str
+    *,
+    profile_id: int,
+    changes: Sequence[Wanted],
+    method: ConsentRecord.Method,
+    source: str,
+    seen: int | None = None,
 ) -> list[PreferenceChange]:
     """Change several preferences of a person, all or none. Returns the changes; what holds already is left out.
 
-    Raises Invalid.
+    seen: their version (`Chosen`) as the caller read it; another one is a Conflict. Raises Invalid, Conflict.
     """
     wanted = [_checked(change) for change in changes]
     with transaction.atomic():
         profile_id = gate_lock_person(profile_id=profile_id)
-        row = Preference.objects.filter(pk=profile_id).first() or Preference(profile_id=profile_id)
+        there = Preference.objects.filter(pk=profile_id).first()
+        if seen is not None and seen != (0 if there is None else _version(there)):
+            raise Conflict("changed_meanwhile", "What they prefer was changed meanwhile: read it again")
+        row = there or Preference(profile_id=profile_id)
         made = [
             change
             for one in wanted

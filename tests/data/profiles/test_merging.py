@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from apps.data.consent.chain import chain_verify
 from apps.data.consent.models import ConsentRecord, ConsentState, Preference, PreferenceChange
-from apps.data.consent.preferences import preference_change
+from apps.data.consent.preferences import preference_change, preferences_read
 from apps.data.consent.projection import differences
 from apps.data.consent.services import consent_grant, consent_withdraw
 from apps.data.events.models import Event, Visitor
@@ -21,8 +21,9 @@ from apps.data.events.services import event_record
 from apps.data.features.models import EventTally
 from apps.data.privacy.registry import Person, erase_steps
 from apps.data.profiles.addresses import holders_of, identifier_lead, identifier_put, identifiers_read
+from apps.data.profiles.changes import changes_order
 from apps.data.profiles.merging import family_of, people_hold, profiles_merge, profiles_unmerge, survivor_of
-from apps.data.profiles.models import Identifier, Merge, Profile
+from apps.data.profiles.models import Change, Identifier, Merge, Profile
 from apps.decisioning.audiences.parsing import rule_parse
 from apps.decisioning.audiences.selectors import audience_ids
 from apps.foundation.accounts.models import User
@@ -55,7 +56,8 @@ def rows_of(*profile_ids: int) -> dict[str, list[str]]:
     found = {}
     with connection.cursor() as cursor:
         for table, column in _ROWS.items():
-            row = "(to_jsonb(held) - 'updated_at')::text"
+            moments = "'updated_at'" + (" - 'changed_at'" if table == "consent_preference" else "")
+            row = f"(to_jsonb(held) - {moments})::text"
             cursor.execute(
                 f"SELECT {row} FROM {table} AS held WHERE {column} = ANY(%s) ORDER BY 1",  # noqa: S608
                 [list(profile_ids)],
@@ -308,3 +310,35 @@ def test_two_merges_of_one_profile_at_once_are_one() -> None:
     assert said == ["profile_merged"]
     assert Merge.objects.filter(absorbed=third).count() == 1
     assert holders_of(kind="email", value=f"nobody-{third.pk}@example.com") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_feed_tells_of_a_merge_and_of_its_undoing_in_versions_that_grow(director: User) -> None:
+    """Whoever keeps what has the highest version has what holds."""
+    make_purposes()
+    kept, absorbed = make_profile(), make_profile()
+    for profile, act in ((kept, consent_grant), (absorbed, consent_withdraw)):
+        act(profile_id=profile.pk, purpose="marketing", **_BY)
+    consent_withdraw(profile_id=absorbed.pk, purpose="tracking", **_BY)
+    choose(kept, PreferenceChange.Kind.FREQUENCY, "daily")
+    choose(absorbed, PreferenceChange.Kind.FREQUENCY, "weekly")
+    changes_order()
+
+    made = merge(kept, absorbed)
+    changes_order()
+    profiles_unmerge(merge_id=made.pk, actor=director)
+    changes_order()
+
+    told: dict[tuple[str, str], list[Change]] = {}
+    for change in Change.objects.filter(profile_id=kept.pk).exclude(kind="profile").order_by("position"):
+        told.setdefault((change.kind, change.purpose), []).append(change)
+    assert {key: len(some) for key, some in told.items()} == {
+        ("consent", "marketing"): 3, ("consent", "tracking"): 2, ("preference", ""): 3,
+    }  # fmt: skip
+    for some in told.values():
+        versions = [one.version for one in some]
+        assert versions == sorted(set(versions))
+    assert [one.granted for one in told["consent", "marketing"]] == [True, False, True]
+    assert [one.granted for one in told["consent", "tracking"]] == [False, None]
+    chosen = preferences_read(profile_ids=[kept.pk])[kept.pk]
+    assert (chosen.frequency, chosen.version) == ("daily", told["preference", ""][-1].version)

@@ -1,6 +1,7 @@
 """The feed of changes in the API: where to begin, how to go on, and when to begin anew."""
 
 import pytest
+from django.db import connection
 
 from apps.data.consent.models import Preference
 from apps.data.profiles.changes import changes_forget
@@ -41,6 +42,13 @@ def test_what_somebody_prefers_is_in_the_feed_whoever_changes_it() -> None:
     assert asker.patch(f"profiles/{person.pk}/preferences", {"frequency": "weekly"}).status_code == 200
     [first] = asker.get(f"changes?after={begin}&kind=preference").json()["items"]
     assert (first["profile"], first["purpose"], first["granted"]) == (person.pk, "", None)
+    assert asker.get(f"profiles/{person.pk}/preferences")["ETag"] == f'"v{first["version"]}"'
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE consent_preference SET language = 'de'")
+    [by_hand] = asker.get(f"changes?after={first['position']}").json()["items"]
+    assert by_hand["version"] > first["version"]
+    assert asker.get(f"profiles/{person.pk}/preferences")["ETag"] == f'"v{by_hand["version"]}"'
+    first = by_hand
     assert asker.patch(f"profiles/{person.pk}/preferences", {"frequency": "weekly"}).status_code == 200  # no news
     assert asker.get(f"changes?after={first['position']}").json()["items"] == []
     Preference.objects.filter(pk=person.pk).delete()

@@ -132,3 +132,19 @@ def test_preferences_are_read_and_changed_together_or_not_at_all() -> None:
     problem(asker.patch(path, {"quiet_hours": {"start": "25:00", "end": "07:00"}}), 422, "preference_value")
     assert asker.get(path).json() == changed
     assert asker.patch(path, {"quiet_hours": None, "topics": {"teas": True}}).json()["quiet_hours"] is None
+
+
+def test_preferences_are_changed_on_the_condition_of_what_was_seen() -> None:
+    asker, ada = make_asker(), make_profile()
+    path = f"profiles/{ada.pk}/preferences"
+    nothing = asker.get(path)["ETag"]
+    assert nothing == '"v0"'
+
+    first = asker.patch(path, {"frequency": "weekly"}, If_Match=nothing)
+    assert (first.status_code, asker.get(path)["ETag"]) == (200, first["ETag"])
+    problem(asker.patch(path, {"frequency": "daily", "language": "de"}, If_Match=nothing), 412, "changed_meanwhile")
+    assert asker.get(path).json() == first.json()
+    same = asker.patch(path, {"frequency": "weekly"}, If_Match=first["ETag"])
+    assert same["ETag"] == first["ETag"], "what changes nothing is no change"
+    assert asker.patch(path, {"language": "de"}, If_Match=first["ETag"]).status_code == 200
+    assert asker.patch(path, {"language": ""}, If_Match="*").status_code == 200

@@ -10,8 +10,8 @@ class Change(serializers.Serializer[object]):
     kind = serializers.CharField(help_text="profile, consent or preference")
     profile = serializers.IntegerField(source="profile_id")
     version = serializers.IntegerField(
-        help_text="of a profile, as its ETag says it; of consent, its record, as in webhooks; of preferences, when it "
-        "was, in microseconds. A newer one is higher"
+        help_text="of a profile and of preferences, as the ETag of reading them says it; of consent, its record. As in "
+        "webhooks. A newer one is higher"
     )
     purpose = serializers.CharField(help_text="of consent")
     channel = serializers.CharField(help_text="of consent")

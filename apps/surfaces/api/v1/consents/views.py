@@ -20,8 +20,9 @@ from apps.data.profiles.models import Profile
 from apps.foundation.accounts.contracts import Caller
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotAllowed
+from apps.surfaces.api.etags import etag, if_match
 from apps.surfaces.api.paging import page_read
-from apps.surfaces.api.schema import CURSOR, LIMIT
+from apps.surfaces.api.schema import CURSOR, IF_MATCH, LIMIT
 from apps.surfaces.api.serializers import BulkResult, read, rows_do, rows_read
 from apps.surfaces.api.v1.profiles.views import profile_known
 from apps.surfaces.api.views import ApiView, PatchView
@@ -165,17 +166,23 @@ class PreferencesView(PatchView):
         return self._shown(profile_known(profile_id).pk)
 
     @extend_schema(
-        operation_id="preferences_change", request=serializers.PreferenceChanges, responses=serializers.Preferences
+        operation_id="preferences_change",
+        request=serializers.PreferenceChanges,
+        responses=serializers.Preferences,
+        parameters=[IF_MATCH],
     )
     def patch(self, request: Request, profile_id: int) -> Response:
         """Change preferences for a person, all that is named or nothing. It holds at once."""
         said = read(serializers.PreferenceChanges, request.data)
         pk = profile_known(profile_id).pk
-        preferences_change(profile_id=pk, changes=_wanted(said), method=_METHOD, source=self.caller.source)
+        preferences_change(
+            profile_id=pk, changes=_wanted(said), method=_METHOD, source=self.caller.source, seen=if_match(request)
+        )
         return self._shown(pk)
 
     def _shown(self, profile_id: int) -> Response:
-        return Response(preferences_plain(preferences_read(profile_ids=[profile_id])[profile_id]))
+        chosen = preferences_read(profile_ids=[profile_id])[profile_id]
+        return Response(preferences_plain(chosen), headers={"ETag": etag(chosen.version)})
 
 
 def _wanted(said: dict[str, Any]) -> list[Wanted]:
