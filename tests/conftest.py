@@ -1,9 +1,11 @@
 """What every test may use."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import jsonschema_rs
 import pytest
 import redis
 from django.conf import settings
@@ -13,6 +15,8 @@ from django.test import TransactionTestCase
 from django.test.utils import setup_databases, teardown_databases
 from pytest_django import DjangoDbBlocker, Settings
 
+from apps.delivery.webhooks.news import DATA
+from apps.foundation.core.outbox import outbox_listen
 from config import celery_app
 
 from .pristine import rows_keep, rows_reset
@@ -66,6 +70,18 @@ def _others_end() -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def news_as_described() -> None:
+    """Whatever any test has told to the world outside is as the API's document describes it."""
+    schemas = {kind: jsonschema_rs.Draft202012Validator(schema) for kind, schema in DATA.items()}
+
+    def held_against(kind: str, news: Sequence[dict[str, Any]]) -> None:
+        for one in news:
+            schemas[kind].validate(one)
+
+    outbox_listen(held_against)
 
 
 @pytest.fixture(autouse=True)

@@ -403,7 +403,10 @@ NOUNS: dict[str, dict[str, str]] = {
         "twilio.py": "SMS by Twilio: hand-over, and its own calls",
         "webhook.py": "a POST to an address that was looked at",
     },
-    "delivery/webhooks": {"privacy.py": "what it tells of the personal data it holds"},
+    "delivery/webhooks": {
+        "news.py": "what each kind of news carries; pure",
+        "privacy.py": "what it tells of the personal data it holds",
+    },
     "delivery/sending": {
         "merging.py": "what had not gone out to one who was merged",
         "following.py": "messages go over with an address that is digested anew",

@@ -24,6 +24,7 @@ SCOPES_OF_API: Final[tuple[Scope, ...]] = (
     Scope("preferences:read", "read what people chose on the preference page"),
     Scope("preferences:write", "change it for them"),
     Scope("changes:read", "read the feed of changes of people and consent"),
+    Scope("events:read", "read what people did: the events that are known of them"),
     Scope("events:write", "send events"),
     Scope("items:read", "read items"),
     Scope("items:write", "add and change items"),

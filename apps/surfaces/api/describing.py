@@ -47,6 +47,7 @@ def docs_page(request: HttpRequest) -> HttpResponse:
     """The same for people."""
     context = {
         "groups": _groups(document()),
+        "news": _news(document()),
         "scopes": SCOPES_OF_API,
         "kinds": KINDS_OF_CLIENTS,
         "base_url": settings.BASE_URL,
@@ -64,6 +65,16 @@ def _groups(told: dict[str, Any]) -> list[dict[str, Any]]:
             tag = (operation.get("tags") or ["other"])[0]
             groups.setdefault(tag, []).append(_operation(told, path, method, operation))
     return [{"name": name, "operations": groups[name]} for name in sorted(groups)]
+
+
+def _news(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """The kinds of news that webhooks carry, each with the fields of its data."""
+    found = []
+    for kind, methods in told["webhooks"].items():
+        schema = methods["post"]["requestBody"]["content"]["application/json"]["schema"]
+        fields = _fields(told, schema["properties"]["data"])
+        found.append({"kind": kind, "words": methods["post"]["summary"], "fields": fields})
+    return found
 
 
 def _operation(told: dict[str, Any], path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:

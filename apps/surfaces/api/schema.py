@@ -7,6 +7,8 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
+from apps.delivery.webhooks.news import news_described
+
 from .views import ANY_CLIENT, ApiView
 
 PROBLEM: Final[dict[str, Any]] = {
@@ -136,10 +138,12 @@ def operation_declare(
 
 
 def document_complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """drf-spectacular's hook behind the document: adds what all have, and endpoints without DRF."""
+    """drf-spectacular's hook behind the document: adds what all have, endpoints without DRF, and what
+    webhooks carry."""
     result["components"].setdefault("schemas", {})["Problem"] = PROBLEM
     result["components"].setdefault("securitySchemes", {})["write_key"] = _WRITE_KEY
     for (path, method), operation in _declared.items():
         result["paths"].setdefault(path, {})[method] = operation
     result["paths"] = dict(sorted(result["paths"].items()))
+    result["webhooks"] = news_described()
     return result

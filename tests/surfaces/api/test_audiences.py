@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import jsonschema_rs
 import pytest
 import reversion.models
 from django.db import connection
@@ -151,3 +152,31 @@ def test_two_at_once_make_one_audience_of_a_code() -> None:
         answers = sorted(pool.map(ask, "abcd"))
     assert answers == [[200], [200], [200], [201]]
     assert Audience.objects.get().description in "abcd"
+
+
+def test_what_rules_may_be_is_told_to_whoever_writes_them_by_machine() -> None:
+    asker = make_asker(owner=make_user("publisher"))
+    asker.post("audiences", {**GERMAN, "code": "de"})
+
+    told = asker.get("audiences/rule").json()
+    form = jsonschema_rs.Draft202012Validator(told["schema"])
+    assert form.is_valid({"all": [GERMAN["rule"], {"audience": "de"}]})
+    assert not form.is_valid({"nobody": 1})
+    names = told["names"]
+    assert names["audiences"] == ["de"]
+    assert "marketing" in names["purposes"]
+    [stage] = [one for one in names["features"] if one["name"] == "lifecycle_stage"]
+    assert "in" in stage["asks"]
+
+
+def test_a_rule_is_tried_before_it_is_saved() -> None:
+    asker = make_asker("audiences:read", owner=make_user("publisher"))
+    make_profile(country="DE")
+    make_profile(country="AT")
+
+    told = asker.post("audiences/count", {"rule": GERMAN["rule"]}).json()
+    assert (told["count"], told["everybody"], told["rule_in_words"]) == (1, 2, "country is DE")
+    problem(asker.post("audiences/count", {"rule": {"audience": "nobody"}}), 422, "rule_audience_unknown")
+    problem(asker.post("audiences/count", {"rule": {"nobody": 1}}), 422, "rule_invalid")
+    problem(asker.post("audiences/count", {}), 422, "content_wrong")
+    assert not Audience.objects.exists()

@@ -1,11 +1,13 @@
 """People in the API: told of, found, changed; and what is refused leaves nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 
+from apps.data.events.services import event_record
 from apps.data.profiles.models import Identifier, Profile
 from apps.foundation.core.clock import now
 from apps.surfaces.api.models import KeptAnswer
@@ -199,3 +201,27 @@ def test_two_at_once_make_one_person() -> None:
         statuses = sorted(pool.map(tell, askers))
     assert statuses == [200, 200, 200, 201]
     assert Profile.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_what_somebody_did_is_read_the_newest_first() -> None:
+    asker, ada, bea = make_asker("events:read"), make_profile(), make_profile()
+    for number in range(5):
+        event_record(
+            profile_id=ada.pk,
+            name="Product Viewed" if number % 2 else "Cart Updated",
+            message_id=f"m-{number}",
+            occurred_at=now() - timedelta(hours=number // 2),
+            properties={"number": number},
+        )
+    event_record(profile_id=bea.pk, name="Cart Updated", message_id="theirs", occurred_at=now())
+    path = f"profiles/{ada.pk}/events"
+
+    first = asker.get(f"{path}?limit=3").json()
+    rest = asker.get(f"{path}?limit=3&cursor={first['next']}").json()
+    assert [one["properties"]["number"] for one in (*first["items"], *rest["items"])] == [1, 0, 3, 2, 4]
+    assert rest["next"] is None
+    assert {one["message_id"] for one in asker.get(f"{path}?name=Product%20Viewed").json()["items"]} == {"m-1", "m-3"}
+    problem(asker.get("profiles/999999999/events"), 404, "not_found")
+    problem(asker.get(f"{path}?cursor=x"), 400, "cursor_wrong")
+    problem(make_asker("events:write").get(path), 403, "scope_missing")

@@ -78,6 +78,45 @@ class Count(serializers.Serializer[object]):
     as_of = serializers.DateTimeField()
 
 
+class RuleNew(Strict):
+    """A rule to be tried."""
+
+    rule = serializers.DictField(help_text="who is in it; `GET /audiences/rule` says what it may be")
+
+
+class RuleCount(Count):
+    """How many people a rule finds."""
+
+    rule_in_words = serializers.CharField()
+
+
+class RuleFeature(serializers.Serializer[object]):
+    """A feature that rules can ask for."""
+
+    name = serializers.CharField()
+    description = serializers.CharField()
+    kind = serializers.CharField()
+    asks = serializers.ListField(child=serializers.CharField(), help_text="what can be asked of it")
+
+
+class RuleNames(serializers.Serializer[object]):
+    """What rules can name."""
+
+    features = RuleFeature(many=True)
+    audiences = serializers.ListField(child=serializers.CharField(), help_text="by code")
+    events = serializers.ListField(child=serializers.CharField(), help_text="with a schema; others will do too")
+    attributes = serializers.ListField(child=serializers.CharField(), help_text="defined ones; others will do too")
+    purposes = serializers.ListField(child=serializers.CharField(), help_text="by code")
+    interests = serializers.ListField(child=serializers.CharField(), help_text="by code")
+
+
+class RuleForm(serializers.Serializer[object]):
+    """What rules may be."""
+
+    schema = serializers.DictField(help_text="JSON Schema, draft 2020-12")
+    names = RuleNames()
+
+
 class Reason(serializers.Serializer[object]):
     """A part of the rule that settled it."""
 

@@ -9,9 +9,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.decisioning.audiences import models
-from apps.decisioning.audiences.rules import rule_matches, rule_parse
-from apps.decisioning.audiences.selectors import audience_glance, facts_load
+from apps.decisioning.audiences.contracts import Rule
+from apps.decisioning.audiences.rules import rule_matches, rule_parse, rule_to_json
+from apps.decisioning.audiences.schema import rule_schema
+from apps.decisioning.audiences.selectors import audience_glance, facts_load, rule_admit, rule_catalog
 from apps.decisioning.audiences.services import audience_create, audience_put, audience_update
+from apps.decisioning.playbooks.selectors import rule_words
 from apps.foundation.core.clock import now
 from apps.surfaces.api.etags import moment_etag, moment_if_match
 from apps.surfaces.api.paging import page_read
@@ -62,6 +65,16 @@ def _answer(audience: models.Audience, status: int = 200) -> Response:
     if status == 201:
         headers["Location"] = reverse("api:audience", args=[audience.pk])
     return Response(serializers.Audience(audience).data, status=status, headers=headers)
+
+
+def _counted(rule: Rule) -> dict[str, Any]:
+    """How many people a rule finds now. Raises Problem (503)."""
+    at = now()
+    glance = audience_glance(rule=rule, as_of=at, size=0, milliseconds=_COUNT_MILLISECONDS)
+    if glance is None:
+        detail = "Counting this rule takes too long to wait for: it can still be used for a run"
+        raise Problem(503, "count_too_slow", detail, headers={"Retry-After": "60"})
+    return {"count": glance.count, "everybody": glance.everybody, "as_of": at}
 
 
 class AudiencesView(ApiView):
@@ -124,6 +137,45 @@ class AudiencesBulkView(ApiView):
         return Response(rows_do(rows_read(self), put))
 
 
+class RuleFormView(ApiView):
+    """What rules may be."""
+
+    scopes = {"get": "audiences:read"}
+    sees = (models.Audience,)
+
+    @extend_schema(operation_id="audiences_rule", responses=serializers.RuleForm)
+    def get(self, request: Request) -> Response:
+        """The form of a rule as JSON Schema, and what rules can name: for whoever writes them by machine."""
+        known = rule_catalog()
+        names = {
+            **known,
+            "features": [
+                {"name": name, "description": words, "kind": kind, "asks": list(ops)}
+                for name, words, ops, kind in known["features"]
+            ],
+            **{kind: [code for code, _ in known[kind]] for kind in ("audiences", "purposes", "interests")},
+        }
+        return Response({"schema": rule_schema(), "names": names})
+
+
+class RuleCountView(ApiView):
+    """The size of a rule that nobody saved."""
+
+    scopes = {"post": "audiences:read"}
+    sees = (models.Audience,)
+
+    @extend_schema(
+        operation_id="audiences_try",
+        request=serializers.RuleNew,
+        responses=serializers.RuleCount,
+        examples=[OpenApiExample("Ordered twice", value={"rule": {"orders": {"at_least": 2}}}, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        """How many people a rule finds now, before it is saved. One that takes longer than 10 s is answered 503."""
+        rule = rule_admit(read(serializers.RuleNew, request.data)["rule"])
+        return Response({**_counted(rule), "rule_in_words": rule_words(rule_to_json(rule))})
+
+
 class AudienceView(PatchView):
     """One audience."""
 
@@ -167,12 +219,7 @@ class AudienceCountView(ApiView):
     @extend_schema(operation_id="audiences_count", responses=serializers.Count)
     def get(self, request: Request, audience_id: int) -> Response:
         """How many people are in an audience now. A rule that takes longer than 10 s is answered 503."""
-        rule, at = rule_parse(_known(audience_id).rule), now()
-        glance = audience_glance(rule=rule, as_of=at, size=0, milliseconds=_COUNT_MILLISECONDS)
-        if glance is None:
-            detail = "Counting this rule takes too long to wait for: it can still be used for a run"
-            raise Problem(503, "count_too_slow", detail, headers={"Retry-After": "60"})
-        return Response({"count": glance.count, "everybody": glance.everybody, "as_of": at})
+        return Response(_counted(rule_parse(_known(audience_id).rule)))
 
 
 class AudiencePersonView(ApiView):

@@ -106,3 +106,26 @@ class Found(serializers.Serializer[object]):
     """Who is known by an identifier."""
 
     ids = serializers.ListField(child=serializers.IntegerField())
+
+
+class EventLine(serializers.Serializer[object]):
+    """Something that a person did, as it is kept."""
+
+    id = serializers.IntegerField(source="pk")
+    name = serializers.CharField(help_text="after aliases were unified")
+    occurred_at = serializers.DateTimeField()
+    recorded_at = serializers.DateTimeField()
+    message_id = serializers.CharField(help_text="the sender's own id")
+    source = serializers.CharField(  # type: ignore[assignment]  # a field called as one of the serializer's
+        help_text="who sent it; empty: Tessera itself"
+    )
+    properties = serializers.DictField()
+    faults = serializers.JSONField(allow_null=True, help_text="what its schema, or its moment, was found wrong in")
+    schema_version = serializers.IntegerField(allow_null=True, help_text="by which version it was looked at")
+
+
+class EventPage(serializers.Serializer[object]):
+    """A page of events."""
+
+    items = EventLine(many=True)
+    next = serializers.CharField(allow_null=True, help_text="cursor of the next page; null at the end")

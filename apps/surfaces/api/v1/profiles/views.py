@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.data.events.models import Event
 from apps.data.profiles import models
 from apps.data.profiles.addresses import identifiers_read
 from apps.data.profiles.attributes import attributes_read
@@ -203,3 +204,22 @@ class ProfileIdentifiersView(ApiView):
         told = _told(read(serializers.IdentifierTold, request.data), self.caller)
         pk = identifier_add(profile_id=profile_id, told=told, source=self.caller.source)
         return Response({"id": pk}, status=201)
+
+
+class ProfileEventsView(ApiView):
+    """What one person did."""
+
+    scopes = {"get": "events:read"}
+
+    @extend_schema(
+        operation_id="profiles_events",
+        parameters=[LIMIT, CURSOR, OpenApiParameter("name", str, description="events of this name")],
+        responses=serializers.EventPage,
+    )
+    def get(self, request: Request, profile_id: int) -> Response:
+        """Events of a person, the newest first, with what was found wrong in them: whether what was sent is there."""
+        rows = Event.objects.filter(profile_id=profile_known(profile_id).pk)
+        if (name := request.query_params.get("name")) is not None:
+            rows = rows.filter(name=name)
+        page = page_read(request, rows, by=("-occurred_at", "-pk"))
+        return Response(page.body(serializers.EventLine(page.rows, many=True).data))
