@@ -462,6 +462,8 @@ SPECTACULAR_SETTINGS: dict[str, object] = {
     "ENUM_NAME_OVERRIDES": {
         "IdentifierKindEnum": "apps.data.profiles.models.Identifier.Kind",
         "ImportKindEnum": "apps.data.imports.models.Import.Kind",
+        "ChannelEnum": "apps.data.consent.models.Channel",
+        "TemplateChannelEnum": "apps.decisioning.content.models.Template.Channel",
     },
     "TITLE": "Tessera",
     "VERSION": "1",

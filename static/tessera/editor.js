@@ -118,7 +118,7 @@
       abort?.abort();
       abort = new AbortController();
       const body = new FormData(form);
-      for (const name of ["language", "persona", "brand", "dark"]) {
+      for (const name of ["language", "persona", "brand", "dark", "channel"]) {
         if (chosen(name)) body.set(`preview_${name}`, chosen(name).value);
       }
       body.set("preview_pictures", chosen("pictures").checked ? "off" : "on");
@@ -291,6 +291,8 @@
     addEventListener("resize", scale);
     const sizeShow = (size) => {
       const part = $("[data-size]", look);
+      const beside = $("[data-size-beside]", form);
+      if (beside) beside.textContent = size ? size.text : "";
       part.hidden = !size;
       if (!size) return;
       $(".t-progress-fill", part).style.inlineSize = `${size.share}%`;

@@ -8,7 +8,9 @@ self.addEventListener("push", (event) => {
   }
   if (!said.title) return;
   event.waitUntil(
-    self.registration.showNotification(said.title, { body: said.body, tag: said.tag, data: { url: said.url } }),
+    self.registration.showNotification(said.title, {
+      body: said.body, tag: said.tag, image: said.image, data: { url: said.url },
+    }),
   );
 });
 

@@ -14,6 +14,7 @@ from .contracts import BrandSpec, CompiledSources, Problem
 from .fields import Field
 from .mjml import MAX_BYTES
 from .pieces import SourceRefused
+from .short_messages import SHORT
 from .trials import trials_run
 
 MAX_SOURCE: Final = MAX_BYTES
@@ -154,4 +155,5 @@ def _compiled(
     if compiled is None:
         return work.problems, None
     blocks = {name: [block.id for block in given] for name, given in slots.items()}
-    return trials_run(compiled, blocks, address=STAND_IN["postal_address"]).problems, compiled
+    short = template.channel in SHORT
+    return trials_run(compiled, blocks, address=STAND_IN["postal_address"], short=short).problems, compiled

@@ -20,6 +20,7 @@ from .mjml import Document
 from .pieces import Kind, Piece, SourceRefused, pieces_fill, pieces_read, pieces_strip, source_of
 from .plain_text import html_words
 from .proof import Proof, proof_of
+from .short_messages import SHORT
 from .steps import step
 
 Target = Literal["subject", "mjml", "text"]
@@ -37,12 +38,13 @@ _PLAIN_IN_CODE = frozenset("\"'\\{}[]%#\n\r")
 
 @dataclass(frozen=True, slots=True)
 class TemplateSource:
-    """The three sources of a template version."""
+    """The three sources of a template version. channel: that it is written for, of `models.Template.Channel`."""
 
     name: str
     subject: str
     mjml: str
     text: str
+    channel: str = "email"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,8 @@ class Compilation:
             self.problems.append(
                 Problem(target, 0, "{{ links.unsubscribe }}", "is missing: put it in, outside of any condition")
             )
+        if target == "text" and self._template.channel in SHORT:
+            return  # the law asks for the sender's address in letters
         depth = 0
         for piece in pieces:
             if piece.kind is Kind.STATEMENT:

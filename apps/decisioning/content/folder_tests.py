@@ -14,6 +14,7 @@ from .errors import ContentMisbehaved
 from .fields import content_problems, fields_read
 from .folders import SOURCES, Entry, Folder
 from .links import host_is_valid, link_fault
+from .short_messages import EMAIL
 from .trying import report_apart
 
 
@@ -146,7 +147,9 @@ def _block_problems(folder: Folder, entry: Entry) -> list[Problem]:
 
 
 def _template_problems(folder: Folder, entry: Entry) -> list[Problem]:
-    template = TemplateSource(entry.data["name"], **{name: entry.data[name] for name in SOURCES})
+    template = TemplateSource(
+        entry.data["name"], **{name: entry.data[name] for name in SOURCES}, channel=entry.data.get("channel", EMAIL)
+    )
     try:
         return list(apart(template_problems, template)[0])
     except ContentMisbehaved as error:

@@ -24,6 +24,7 @@ from .contracts import BrandSpec, Problem, digest_of
 from .fields import fields_read
 from .notation import MAX_FILE, Reading, yaml_read, yaml_write
 from .pieces import SourceRefused
+from .short_messages import EMAIL, SHORT
 
 KINDS: Final = ("brands", "markets", "block_types", "blocks", "templates")
 """The folders, in the order in which what refers to another comes after it."""
@@ -69,7 +70,8 @@ class Entry:
             return {self.file: yaml_write(data)} | {path: f"{text}\n" for path, text in layouts.items() if text}
         if self.kind == "templates":
             folder = self.file.rpartition("/")[0]
-            about = {"name": data["name"], **data["arrangement"]}
+            channel = {"channel": data["channel"]} if "channel" in data else {}
+            about = {"name": data["name"], **channel, **data["arrangement"]}
             sources = {f"{folder}/{file}": f"{data[name].rstrip()}\n" for name, file in SOURCES.items()}
             cases = {f"{folder}/{name}{ENDING}": yaml_write(case) for name, case in data["cases"].items()}
             return {self.file: yaml_write(about), **sources, **cases}
@@ -144,7 +146,7 @@ class Folder:
                     problems.append(Problem(entry.file, line, tier.block, "is no block of this folder"))
         sources = {name: entry.data[name] for name in SOURCES}
         suite = Suite(
-            template=TemplateSource(entry.data["name"], **sources),
+            template=TemplateSource(entry.data["name"], **sources, channel=entry.data.get("channel", EMAIL)),
             brand=brand_spec_of(brand) if brand is not None else None,
             arrangement=entry.arrangement,
             blocks=blocks,
@@ -227,9 +229,10 @@ def template_entry(
     arrangement: Arrangement,
     cases: Sequence[Case],
     slots: Sequence[str] = (),
+    channel: str = EMAIL,
     **more: Any,
 ) -> Entry:
-    """slots: the template's, for the order in which the arrangement is written."""
+    """slots: the template's, for the order in which the arrangement is written; channel: told where it is no e-mail."""
     arranged = arrangement_data(arrangement)
     if "slots" in arranged:
         order = {slot: number for number, slot in enumerate(slots)}
@@ -242,6 +245,7 @@ def template_entry(
         "arrangement": arranged,
         "cases": {case.name: case_data(case) for case in listed},
         **sources_tidy(subject=sources["subject"], mjml=sources["mjml"], text=sources["text"]),
+        **({"channel": channel} if channel != EMAIL else {}),
     }
     file = f"templates/{code}/template.yaml"
     return Entry("templates", code, data, file, arrangement=arrangement, cases=tuple(listed), **more)
@@ -419,10 +423,13 @@ class _FolderReader:
         sources = {name: self.text(folder / file) for name, file in SOURCES.items()}
         if reader is None or None in sources.values():
             return
-        given = reader.mapping(reader.reading.data, (), ("name", "brand", "slots"))
+        given = reader.mapping(reader.reading.data, (), ("name", "channel", "brand", "slots"))
         name = reader.text(given.get("name"), ("name",), longest=120)
         if not name:
             reader.wrong(("name",), "is needed")
+        channel = given.get("channel", EMAIL)
+        if channel != EMAIL and channel not in SHORT:
+            reader.wrong(("channel",), f"is one of {', '.join((EMAIL, *sorted(SHORT)))}")
         arrangement, problems = arrangement_read(reader.reading)
         reader.problems.extend(problems)
         readings = {self.where(folder / "template.yaml"): reader.reading}
@@ -440,7 +447,14 @@ class _FolderReader:
         offsets = {key: len(text[: len(text) - len(text.lstrip())].splitlines()) for key, text in tidy.items()}
         code = self.code(folder.name, reader)
         entry = template_entry(
-            code, name=name, sources=tidy, arrangement=arrangement, cases=cases, readings=readings, offsets=offsets
+            code,
+            name=name,
+            sources=tidy,
+            arrangement=arrangement,
+            cases=cases,
+            channel=str(channel),
+            readings=readings,
+            offsets=offsets,
         )
         self.done(entry, reader)
 

@@ -148,7 +148,9 @@ def template_values(version: TemplateVersion) -> dict[str, str]:
 def template_looks(version: TemplateVersion) -> list[Looks]:
     """A version of a template with a plain block in each slot, for an invented person."""
     brand = _brand()
-    template = TemplateSource(version.template.name, version.subject, version.mjml, version.text)
+    template = TemplateSource(
+        version.template.name, version.subject, version.mjml, version.text, version.template.channel
+    )
     language = (brand or STAND_IN)["default_language"]
     try:
         preview = apart(

@@ -170,10 +170,19 @@ class Persona(models.Model):
 
 
 class Template(models.Model):
-    """Layout and logic, owned by engineers; its sources are in its versions."""
+    """Layout and logic, owned by engineers; its sources are in its versions. channel: that it is written for; it never
+    changes."""
+
+    class Channel(models.TextChoices):
+        EMAIL = "email", "e-mail"
+        SMS = "sms", "SMS"
+        PUSH = "push", "push"
 
     code = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120)
+    channel = models.CharField(
+        max_length=8, choices=Channel.choices, default=Channel.EMAIL, db_default="email", editable=False
+    )
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="templates")
     created_at = models.DateTimeField(default=now)
     updated_at = models.DateTimeField(default=now)

@@ -13,6 +13,7 @@ from .contracts import BrandSpec, CompiledSources, Problem, Rendered
 from .errors import RenderError
 from .fields import Field, content_problems, language_chain
 from .rendering import render
+from .short_messages import SHORT
 from .trials import LINKS, sample_items, trials_run
 
 
@@ -117,11 +118,18 @@ def block_preview(
 
 
 def sources_preview(
-    *, subject: str, mjml: str, text: str, language: str, persona: Persona, brand: BrandSpec | None
+    *,
+    subject: str,
+    mjml: str,
+    text: str,
+    language: str,
+    persona: Persona,
+    brand: BrandSpec | None,
+    channel: str = "email",
 ) -> Preview:
     """A template with a plain block in each slot, as `persona` would see it."""
     spec = brand or STAND_IN
-    template = TemplateSource("template", subject, mjml, text)
+    template = TemplateSource("template", subject, mjml, text, channel)
     problems, slots = template_problems(template)
     if problems:
         return Preview(problems)
@@ -131,7 +139,7 @@ def sources_preview(
     if sources is None:
         return Preview(work.problems)
     standing = {name: [block.id for block in given] for name, given in blocks.items()}
-    report = trials_run(sources, standing, address=spec["postal_address"])
+    report = trials_run(sources, standing, address=spec["postal_address"], short=channel in SHORT)
     try:
         out = _as_seen(sources, persona, {})
     except RenderError as error:

@@ -24,6 +24,7 @@ from .fields import fields_read, language_is_valid
 from .labels import CHOSEN, WRITTEN
 from .models import BlockVersion, CompiledTemplate, TemplateVersion
 from .rendering import conditions_count, system_links
+from .short_messages import SHORT
 from .slots import slots_problems, tier_problems
 from .trials import message_try
 
@@ -63,7 +64,9 @@ def message_compile(
         standing[name] = [*(block for block in ahead.values() if block != static), static]
         problems.extend(tier_problems(name, tiers, blocks))
     problems_refuse("message_refused", problems, "The message can't be published")
-    template = TemplateSource(version.template.name, version.subject, version.mjml, version.text)
+    template = TemplateSource(
+        version.template.name, version.subject, version.mjml, version.text, version.template.channel
+    )
     compiled: list[CompiledSources] = []
     for language in dict.fromkeys(languages):
         sources, faults = apart(
@@ -82,6 +85,7 @@ def message_compile(
         {name: [block.id for block in given] for name, given in standing.items()},
         address=brand["postal_address"],
         links=sorted(links.needs),
+        short=template.channel in SHORT,
     )
     problems_refuse("message_refused", report.problems, "The message can't be published")
     with transaction.atomic():

@@ -63,4 +63,5 @@ def _templates() -> Iterable[Entry]:
             arrangement=arrangement,
             cases=cases,
             slots=version.slots,
+            channel=template.channel,
         )

@@ -40,7 +40,9 @@ def template_suite(version: TemplateVersion, *, arrangement: Arrangement | None 
     wanted = {tier.block for tiers in arrangement.slots.values() for tier in tiers}
     brand = Brand.objects.filter(code=arrangement.brand).first() if arrangement.brand else None
     return Suite(
-        template=TemplateSource(version.template.name, version.subject, version.mjml, version.text),
+        template=TemplateSource(
+            version.template.name, version.subject, version.mjml, version.text, version.template.channel
+        ),
         brand=brand_spec(brand) if brand is not None else None,
         arrangement=arrangement,
         blocks=blocks_standing(wanted),

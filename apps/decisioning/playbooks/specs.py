@@ -1,6 +1,6 @@
 """What a playbook needs before it can be saved, and the spec that pins it. Reads only."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from typing import Any, Final, cast
 
@@ -12,9 +12,10 @@ from apps.decisioning.audiences.membership import rule_pinned
 from apps.decisioning.audiences.rules import rule_parse, rule_to_json
 from apps.decisioning.audiences.selectors import rule_admit
 from apps.decisioning.content.choosing import languages_common
-from apps.decisioning.content.models import Block, BlockVersion, CompiledTemplate, TemplateVersion
+from apps.decisioning.content.models import Block, BlockVersion, CompiledTemplate, Template, TemplateVersion
 from apps.decisioning.content.selectors import brand_spec
 from apps.decisioning.content.services import message_compile
+from apps.decisioning.content.short_messages import SHORT
 from apps.decisioning.recommendations.rankers import is_by_model
 from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.core.errors import Conflict, Invalid
@@ -113,6 +114,8 @@ def _content_problems(playbook: Playbook) -> list[Problem]:
     if playbook.steps:
         playbook.steps, problems = steps_read(playbook.steps, templates=templates_known(), blocks=blocks)
         messages = [step for _, step in steps_walk(playbook.steps) if step["kind"] == "message"]
+        if messages and (problem := _channel_problem([step["template"] for step in messages], playbook.channel)):
+            problems.append(Problem("steps", problem))
         if messages and not problems:
             playbook.template_id, playbook.slots = messages[0]["template"], messages[0]["slots"]
             if len(playbook.steps) == 1:  # one message and nothing else needs no steps
@@ -123,8 +126,18 @@ def _content_problems(playbook: Playbook) -> list[Problem]:
     template = template_latest(playbook)
     if template is None:
         return [Problem("template", "This template has no version yet")]
+    if problem := _channel_problem([playbook.template_id], playbook.channel):
+        return [Problem("template", problem)]
     playbook.slots, problems = slots_read(playbook.slots, template_slots=template.slots, blocks=blocks)
     return problems or list(_rule_problems(playbook.slots, "slots"))
+
+
+def _channel_problem(template_ids: Iterable[int | None], channel: str) -> str:
+    """Why templates can't go out by a channel, "" where they can: one for e-mail has a text that an SMS can be too."""
+    short = Template.objects.filter(pk__in=list(template_ids), channel__in=SHORT).exclude(channel=channel).first()
+    if short is None:
+        return ""
+    return f"“{short}” is written for {short.get_channel_display()}: choose another template, or that channel"
 
 
 def _rule_problems(data: Any, place: str) -> Iterator[Problem]:

@@ -6,7 +6,6 @@ message may be asked for twice: the push service keeps one of a Topic, and the b
 """
 
 import json
-import re
 import secrets
 import time
 from collections.abc import Callable, Collection
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from apps.decisioning.content.short_messages import push_said
 from apps.foundation.core.errors import PermanentError, RetryableError
 from apps.foundation.core.outward import AddressRefused, target_read
 
@@ -31,24 +31,19 @@ TIMEOUT_SECONDS: Final = 10.0
 TTL_SECONDS: Final = 24 * 3600
 """How long a push service keeps a message for a browser that is off."""
 _VAPID_SECONDS: Final = 12 * 3600
-_BODY: Final = 500
-_LINK: Final = re.compile(r"https?://[^\s<>\"]+")
 
 _breakers: dict[str, Breaker] = {}
 """Of each push service, in this process."""
 
 
-def push_bytes(*, title: str, text: str, passed_over: Collection[str], message_id: str) -> bytes:
+def push_bytes(*, title: str, text: str, passed_over: Collection[str], message_id: str, image: str = "") -> bytes:
     """What a notification says: its title, the text up to its first link, and that link to be opened by a press.
 
-    passed_over: links to leave and to the preferences, which are no content. Raises PermanentError `too_long`.
+    passed_over: links to leave and to the preferences, which are no content; image: the address of its picture, "" for
+    none. Raises PermanentError `too_long`.
     """
-    links = [link.rstrip(".,;)") for link in _LINK.findall(text)]
-    first = next((link for link in links if link not in passed_over), "")
-    said = " ".join(text.partition(links[0])[0].split()) if links else " ".join(text.split())
-    if len(said) > _BODY:
-        said = said[: _BODY - 1].rsplit(" ", 1)[0] + "…"
-    parts = {"title": title, "body": said, "url": first, "tag": message_id}
+    said, first = push_said(text, passed_over=passed_over)
+    parts = {"title": title, "body": said, "url": first, "tag": message_id, **({"image": image} if image else {})}
     raw = json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
     if len(raw) > MOST:
         raise PermanentError("too_long", f"{len(raw)} bytes, and a push message has {MOST}")

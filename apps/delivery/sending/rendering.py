@@ -24,6 +24,7 @@ from apps.decisioning.content.contracts import LINKS
 from apps.decisioning.content.errors import RenderError
 from apps.decisioning.content.rendering import render, system_links
 from apps.decisioning.content.selectors import compiled_load
+from apps.decisioning.content.short_messages import push_picture
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.sealing import decisions_open
 from apps.delivery.channels.mime import Letter, letter_bytes
@@ -65,7 +66,13 @@ def message_make(
         return Made(rendered, sms_bytes(rendered.text, most=settings.SMS_SEGMENTS))
     if channel == Channel.PUSH:
         aside = [links[name] for name in ("unsubscribe", "preferences") if name in links]
-        raw = push_bytes(title=rendered.subject, text=rendered.text, passed_over=aside, message_id=str(message_id))
+        raw = push_bytes(
+            title=rendered.subject,
+            text=rendered.text,
+            passed_over=aside,
+            message_id=str(message_id),
+            image=push_picture(rendered.html),
+        )
         return Made(rendered, raw)
     if channel == Channel.WEB:
         return Made(rendered, web_bytes(title=rendered.subject, text=rendered.text, html=rendered.html))

@@ -9,9 +9,10 @@ from apps.delivery.channels import falling
 from apps.delivery.channels.contracts import Envelope
 from apps.delivery.channels.errors import OutcomeUnknown, Unavailable, Withdrawn
 from apps.delivery.channels.falling import sms_channel
-from apps.delivery.channels.sms import Segments, segments_of, sms_bytes
+from apps.delivery.channels.sms import sms_bytes
 from apps.delivery.channels.twilio import Account, TwilioChannel, signature_is_right, wants_no_more
 from apps.foundation.core.errors import PermanentError, RetryableError
+from apps.foundation.core.gsm import segments_of
 from config.providers import sms_providers_read
 from tests.delivery.channels.test_esp import Provider, provider
 
@@ -53,7 +54,8 @@ def envelope(text: str = "Grüße: 5 €", to: str = "+436601234567") -> Envelop
     ],
 )
 def test_segments_are_counted_as_they_are_paid_for(text: str, encoding: str, count: int) -> None:
-    assert segments_of(text) == Segments(encoding, count)
+    found = segments_of(text)
+    assert (found.encoding, found.count) == (encoding, count)
 
 
 def test_a_text_that_takes_too_many_segments_is_no_sms() -> None:

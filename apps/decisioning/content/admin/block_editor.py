@@ -27,10 +27,13 @@ from apps.decisioning.content.previews import (
     sources_preview,
 )
 from apps.decisioning.content.selectors import fields_written
+from apps.decisioning.content.short_messages import SHORT
 from apps.decisioning.content.tables import language_title, value_shown
 from apps.decisioning.content.taxonomy import name_fault
 from apps.decisioning.content.trials import CLIPPED_OVER
 from apps.decisioning.content.values import reading_note, words_of
+
+from .devices import short_shown
 
 PLACEHOLDER: Final = "qq"
 """The language of the empty panel that the page copies for a new language: one that no language has (ISO 639-3)."""
@@ -147,19 +150,29 @@ def preview_answer(
 
 
 def template_answer(
-    *, data: Mapping[str, str], language: str, spec: BrandSpec | None, persona: Persona
+    *,
+    sources: Mapping[str, str],
+    channel: str,
+    data: Mapping[str, str],
+    language: str,
+    spec: BrandSpec | None,
+    persona: Persona,
 ) -> dict[str, Any]:
-    """What the page shows of a template's sources as they stand, with plain blocks in its slots."""
-    sources = {name: data.get(name, "").replace("\r\n", "\n") for name in ("subject", "mjml", "text")}
+    """What the page shows of a template's sources as they stand, with plain blocks in its slots; of an SMS or push, as
+    a device shows it, and how long it is."""
+    tidy = {name: text.replace("\r\n", "\n") for name, text in sources.items()}
     try:
-        preview = apart(sources_preview, **sources, language=language, persona=persona, brand=spec)
+        preview = apart(sources_preview, **tidy, language=language, persona=persona, brand=spec, channel=channel)
     except ContentMisbehaved as error:
         preview = Preview([error.problem])
+    problems = [{"field": "", "text": str(one), "where": "", "missing": False} for one in preview.problems]
+    if channel in SHORT:
+        return {"problems": problems, **short_shown(channel, preview, spec["name"] if spec is not None else "")}
     looked = preview_looked_at(
         preview, dark=data.get("preview_dark", ""), pictures=data.get("preview_pictures") != "off"
     )
     return {
-        "problems": [{"field": "", "text": str(one), "where": "", "missing": False} for one in preview.problems],
+        "problems": problems,
         "html": looked.html,
         "text": looked.text,
         "darkOwn": has_dark_styles(preview.html),

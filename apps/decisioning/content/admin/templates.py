@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from apps.decisioning.content.cases import arrangement_data, case_data
 from apps.decisioning.content.fields import language_is_valid
-from apps.decisioning.content.forms import TemplateForm
+from apps.decisioning.content.forms import FORM_OF, TemplateForm
 from apps.decisioning.content.models import Brand, CompiledTemplate, Template, TemplateVersion
 from apps.decisioning.content.notation import yaml_write
 from apps.decisioning.content.previews import PERSONAS
@@ -43,10 +43,10 @@ class TemplateAdmin(OwnedAdmin, GovernedAdmin, TemplateTestsPages):
         css = {"all": ["tessera/content.css", "tessera/editor.css"]}
         js = ["tessera/editor.js"]
 
-    list_display = ("name", "code", "newest_shown", "owner", "updated_at")
+    list_display = ("name", "code", "channel", "newest_shown", "owner", "updated_at")
     list_select_related = ("owner",)
     actions_detail = ("approval_and_history", "owner_and_sharing")
-    list_filter = (("owner", admin.RelatedOnlyFieldListFilter),)
+    list_filter = ("channel", ("owner", admin.RelatedOnlyFieldListFilter))
     search_fields = ("name", "code")
     search_help_text = "name or code"
 
@@ -55,8 +55,11 @@ class TemplateAdmin(OwnedAdmin, GovernedAdmin, TemplateTestsPages):
         return [path("preview/", view, name="content_template_preview"), *super().get_urls()]
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(context["adminform"].form, TemplateForm):
+        form = context["adminform"].form
+        if isinstance(form, TemplateForm):
             context |= {
+                "channel": form.channel,
+                "channels": [] if form.instance.pk else list(Template.Channel.choices),
                 "preview_url": reverse(f"{self.admin_site.name}:content_template_preview"),
                 "languages": [(language, language_title(language)) for language in languages_written()],
                 "personas": personas_offered(),
@@ -76,8 +79,12 @@ class TemplateAdmin(OwnedAdmin, GovernedAdmin, TemplateTestsPages):
             brands.first()
         )
         personas = {persona.code: persona for persona in personas_offered()}
+        form = FORM_OF.get(request.POST.get("preview_channel", ""), TemplateForm)
+        data = request.POST.dict()
         answer = template_answer(
-            data=request.POST.dict(),
+            sources=form.sources(data),
+            channel=form.channel,
+            data=data,
             language=language,
             spec=brand_spec(brand) if brand is not None else None,
             persona=personas.get(request.POST.get("preview_persona", ""), PERSONAS[0]),
@@ -86,11 +93,11 @@ class TemplateAdmin(OwnedAdmin, GovernedAdmin, TemplateTestsPages):
 
     def get_fieldsets(self, request: HttpRequest, obj: Template | None = None) -> Any:
         edits = obj is None or self.has_change_permission(request, obj)
-        about = ("code", "name", *(("owner",) if obj is not None else ()))
+        about = ("code", "name", *(("channel", "owner") if obj is not None else ()))
         if edits:
             sets = [
                 ("The template", {"classes": (FIT,), "fields": about}),
-                ("Sources", {"classes": (FIT,), "fields": ("subject", "mjml", "text", "base")}),
+                ("What it says", {"classes": (FIT,), "fields": (*self._form_of(request, obj).written, "base")}),
             ]
         else:
             sets = [("The template", {"classes": (FIT,), "fields": about})]
@@ -100,21 +107,26 @@ class TemplateAdmin(OwnedAdmin, GovernedAdmin, TemplateTestsPages):
         return sets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Template | None = None) -> Any:
-        return ("owner", "tests_shown", "versions_shown", *(("code",) if obj is not None else ()))
+        return ("channel", "owner", "tests_shown", "versions_shown", *(("code",) if obj is not None else ()))
 
     def get_form(self, request: HttpRequest, obj: Template | None = None, change: bool = False, **kwargs: Any) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
             kwargs["form"] = type(
                 "Looked", (ServiceForm,), {"Meta": type("Meta", (), {"model": Template, "fields": ()})}
             )
+        else:
+            kwargs["form"] = self._form_of(request, obj)
         form = super().get_form(request, obj, change, **kwargs)
         newest = obj.versions.first() if obj is not None else None
-        if newest is not None:
-            now = {"subject": newest.subject, "mjml": newest.mjml, "text": newest.text, "base": newest.number}
-            for name, value in now.items():
+        if newest is not None and issubclass(form, TemplateForm):
+            for name, value in {**form.shown(newest), "base": newest.number}.items():
                 if name in form.base_fields:
                     form.base_fields[name].initial = value
         return form
+
+    def _form_of(self, request: HttpRequest, obj: Template | None) -> type[TemplateForm]:
+        """The form of the template's channel; of a new one, of the channel that the address names."""
+        return FORM_OF.get(obj.channel if obj is not None else request.GET.get("channel", ""), TemplateForm)
 
     @admin.display(description="Results")
     def tests_shown(self, template: Template) -> SafeString:

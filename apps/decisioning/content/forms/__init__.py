@@ -5,9 +5,10 @@ from .blocks import BlockForm, block_form_class, content_name, content_of
 from .brands import BrandForm
 from .markets import MarketForm
 from .personas import PersonaForm
-from .templates import TemplateForm
+from .templates import FORM_OF, TemplateForm
 
 __all__ = [
+    "FORM_OF",
     "BlockForm",
     "BlockTypeForm",
     "BrandForm",

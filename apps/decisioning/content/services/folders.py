@@ -10,6 +10,7 @@ from apps.decisioning.content.contracts import Problem, problems_as_data
 from apps.decisioning.content.exchange import Plan, conflict_problems, push_plan
 from apps.decisioning.content.folders import SOURCES, Entry, Folder
 from apps.decisioning.content.models import Block, BlockType, BlockVersion, Brand, Market, Template, TemplateVersion
+from apps.decisioning.content.short_messages import EMAIL
 from apps.decisioning.content.stored import entries_stored
 from apps.foundation.accounts.models import User
 from apps.foundation.core.errors import Conflict, DomainError, Invalid
@@ -150,7 +151,7 @@ def _template_write(entry: Entry, before: Entry | None, by: User, why: str) -> N
     parts: dict[str, Any] = {name: data[name] for name in SOURCES}
     parts |= {"arrangement": entry.arrangement, "cases": entry.cases, "why": why}
     if before is None:
-        template_create(by=by, code=entry.key, name=data["name"], **parts)
+        template_create(by=by, code=entry.key, name=data["name"], channel=data.get("channel", EMAIL), **parts)
         return
     template = Template.objects.get(code=entry.key)
     if data["name"] != before.data["name"]:

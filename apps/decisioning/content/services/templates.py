@@ -36,17 +36,20 @@ def template_create(
     arrangement: Arrangement | None = None,
     cases: Sequence[Case] | None = None,
     why: str = "",
+    channel: str = Template.Channel.EMAIL,
 ) -> Template:
     """A template with its first version. Raises Invalid with every problem, Conflict for a code in use, NotAllowed.
 
     arrangement, cases: its tests, blocks by name. They are kept as they are; whether they pass is asked when the
-    version is to be published.
+    version is to be published. channel: that it is written for, for good.
     """
     right_require(by, "add", Template, what="add templates")
     if is_blank(name):
         raise Invalid("template_refused", "Give the template a name")
+    if channel not in Template.Channel.values:
+        raise Invalid("template_refused", f"A template is written for one of {', '.join(Template.Channel.values)}")
     with transaction.atomic():
-        template = Template(code=code, name=name, owner=owner or by)
+        template = Template(code=code, name=name, owner=owner or by, channel=channel)
         created(template, by, "content.template.created", f"There is a template {code} already")
         _template_version_add(
             template, subject=subject, mjml=mjml, text=text, arrangement=arrangement, cases=cases, by=by, why=why
@@ -121,7 +124,7 @@ def _template_version_add(
         mjml=mjml if mjml is not None else newest.mjml if newest else "",
         text=text if text is not None else newest.text if newest else "",
     )
-    problems, slots = apart(template_problems, TemplateSource(template.name, **sources))
+    problems, slots = apart(template_problems, TemplateSource(template.name, **sources, channel=template.channel))
     tests, wrong = _tests_kept(newest, arrangement, cases)
     problems_refuse("template_refused", [*problems, *wrong], "The template can't be saved")
     digest = template_digest(**sources, **tests)

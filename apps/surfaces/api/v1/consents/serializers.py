@@ -10,7 +10,7 @@ class Choice(Strict):
     """What a person chose."""
 
     purpose = serializers.CharField(max_length=40, help_text="code of a purpose")
-    channel = serializers.ChoiceField(Channel.values)
+    channel = serializers.ChoiceField(Channel.choices)
     granted = serializers.BooleanField()
     evidence = serializers.CharField(
         max_length=2000, required=False, allow_blank=True,

@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from apps.decisioning.content import models
 from apps.surfaces.api.approvals import ContentVersionLine, Review
 from apps.surfaces.api.serializers import Strict
 
@@ -29,6 +30,11 @@ class TemplateNew(Strict):
 
     code = serializers.SlugField(max_length=60)
     name = serializers.CharField(max_length=120)
+    channel = serializers.ChoiceField(
+        models.Template.Channel.choices,
+        required=False,
+        help_text="that it is written for, for good; email where nothing is said",
+    )
     subject = serializers.CharField(max_length=2_000, trim_whitespace=False, help_text="Jinja")
     mjml = serializers.CharField(max_length=500_000, trim_whitespace=False, help_text="MJML with slots and Jinja")
     text = serializers.CharField(max_length=200_000, trim_whitespace=False, help_text="the same as plain text")
@@ -40,6 +46,7 @@ class Template(serializers.Serializer[object]):
     id = serializers.IntegerField(source="pk")
     code = serializers.CharField()
     name = serializers.CharField()
+    channel = serializers.CharField()
     newest = serializers.IntegerField(allow_null=True, help_text="number of the newest version")
     live = serializers.IntegerField(allow_null=True, help_text="number of the version that is published; null: none")
     created_at = serializers.DateTimeField()
