@@ -1,4 +1,4 @@
-"""What it would save at a send to keep rendered messages, or what was chosen for each person, ready in Redis.
+"""What it saves at a send to have ready what can be made before it.
 
 usage: bin/bench precompute [--people N] [--rounds N]
 
@@ -6,12 +6,12 @@ Rendering: 200 people of the benchmark `render`, who share nothing. In turns, th
 names, values and links) is made anew, found in the process, and fetched from Redis, 20 in one MGET as a sender has
 them, and read; then each message is filled, and the same bytes come out.
 
-Deciding: 10,000 people of the benchmark `send`, half of whom bought something. A run is decided by stage; beside it,
-what was chosen for each (blocks, tiers, items, reasons, candidates) is fetched from Redis, 500 at once, read, and its
-items are looked up in the catalog once more: what a send would do instead of ranking and choosing.
+Deciding: people of the benchmark `send`, half of whom bought two things that nobody else bought together. In turns,
+runs for the same people: with nothing kept of what was chosen (off); with an empty memory, as a process begins (made);
+with the memory of a run before (memory); with an empty memory and all of it in Redis, as `manage.py precompute` leaves
+it (prepared). The first run with nobody's features in Redis is told apart (features made). All give the same answers.
 
-Features: in turns, runs for the same people with nobody's features in Redis, and with everybody's, as
-`manage.py precompute` leaves them. Microseconds of CPU of this process, and of PostgreSQL's where it says so.
+Microseconds of CPU of this process, and of PostgreSQL's and Redis's where it says so.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from itertools import cycle, islice
 from statistics import median
 from time import process_time, process_time_ns, time_ns
 from typing import Any
+from unittest.mock import patch
 
 from bench.send import people_make, processor_seconds, shop_make, told  # sets Django up  # isort: skip
 
@@ -29,6 +30,7 @@ import orjson
 import redis
 from django.conf import settings
 from django.db import connection
+from django.db.models import Sum
 
 from apps.data.catalog.models import Item
 from apps.data.consent.links import preferences_url, unsubscribe_url
@@ -37,18 +39,17 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.content import rendering
 from apps.decisioning.content.rendering import render
 from apps.decisioning.content.variants import Framed
-from apps.decisioning.decisions import reading, services
+from apps.decisioning.decisions import choices, reading, services
+from apps.decisioning.decisions.ahead import audience_precompute
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.sealing import decisions_open
-from apps.decisioning.playbooks.models import Playbook, Run
+from apps.decisioning.playbooks.models import Playbook, Preparation, Run
 from apps.decisioning.playbooks.services import BATCH, run_plan, run_start
 from apps.foundation.core.clock import now
 from bench import render as rendered
-from bench._stages import Clock
 
 WINDOW = 20
 LIFETIME = 5 * 3600
-CHOOSING = ("facts_load", "features_read", "candidates_for", "_candidates_read", "decide", "person_pack")
 
 
 # --- rendering ---
@@ -124,88 +125,81 @@ def rendering_measure(client: "redis.Redis", rounds: int) -> dict[str, float]:
 
 
 def orders_make(ids: list[int]) -> None:
-    """Three items bought by each of these people."""
+    """Two items bought by each of these people, of each two people not the same two."""
     items = list(Item.objects.order_by("pk").values_list("pk", flat=True))
     orders = Order.objects.bulk_create(
         Order(source="own", external_id=str(pk), profile_id=pk, status="purchase", placed_at=now() - timedelta(hours=2))
         for pk in ids
     )
     OrderLine.objects.bulk_create(
-        OrderLine(order=order, number=at, item_id=items[(place * 7 + at * 3) % len(items)], quantity=1, unit_price=4,
-                  is_purchase=True)
+        OrderLine(order=order, number=at, item_id=items[(place + at * (place // len(items) + 1)) % len(items)],
+                  quantity=1, unit_price=4, is_purchase=True)
         for place, order in enumerate(orders)
-        for at in range(1, 4)
+        for at in range(2)
     )  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 
 
-def run_made(playbook: Playbook) -> tuple[Run, float]:
-    """A run, decided, and the microseconds of CPU that a person took."""
+def run_made(playbook: Playbook) -> tuple[Run, dict[str, float]]:
+    """A run, decided, and the microseconds of CPU that a person took, by whom."""
     run = run_start(playbook_id=playbook.pk, occasion_key=f"bench-{time_ns()}", trigger="hand")
     run_plan(run_id=run.pk)
     run.refresh_from_db()
-    began = process_time()
+    before, began = processor_seconds(), process_time()
     services.run_decide(run_id=run.pk)
-    return run, (process_time() - began) / run.people * 1e6
-
-
-def features_measure(client: "redis.Redis", playbook: Playbook, rounds: int) -> dict[str, float]:
-    """Microseconds of CPU a person, with features made while it is decided, and with features found."""
-    taken: dict[str, list[tuple[float, float]]] = {"made": [], "found": []}
-    for _ in range(rounds):
-        for name, runs in taken.items():
-            if name == "made":
-                client.delete(*client.keys("features:[0-9]*"))
-            before = processor_seconds()["postgres"]
-            run, own = run_made(playbook)
-            postgres = processor_seconds()["postgres"] - before
-            runs.append((own, postgres / run.people * 1e6))
-    return {
-        f"features_{name}_{of}us": round(median(one[place] for one in runs), 1)
-        for name, runs in taken.items()
-        for place, of in enumerate(("", "postgres_"))
-    }
+    own, after = process_time() - began, processor_seconds()
+    used = {"": own, **{f"_{one}": after[one] - before[one] for one in ("postgres", "redis")}}
+    return run, {name: seconds / run.people * 1e6 for name, seconds in used.items()}
 
 
 def deciding_measure(client: "redis.Redis", people: int, rounds: int) -> dict[str, float]:
-    """Microseconds of CPU a person: deciding in all, what could be kept of it, and fetching that."""
+    """Microseconds of CPU a person for deciding, by what is ready; and what that takes."""
     playbook = shop_make()
     people_make(people)
     orders_make(list(Profile.objects.order_by("-pk").values_list("pk", flat=True)[: people // 2]))
-    run_made(playbook)  # everything is in memory, and the features of everybody in Redis
-    features = features_measure(client, playbook, rounds)
-    whole = [run_made(playbook)[1] for _ in range(rounds)]
-    clock = Clock()
-    for owner in (reading, services):
-        for name in CHOOSING:
-            if hasattr(owner, name):
-                clock.time(owner, name, name)
-    run, timed = run_made(playbook)
-    size = Decision.objects.filter(run=run).count()
-    choosing = sum(clock.cpu[name] for name in CHOOSING) / size * 1e6
-    rows = list(Decision.objects.filter(run=run, outcome="send").order_by("-pk")[:BATCH])
-    opened = decisions_open(rows)
-    names = [f"bench:chosen:{row.profile_id}" for row in rows]
-    for name, row in zip(names, rows, strict=True):
-        kept = opened[row.pk]
-        assert kept is not None
-        client.set(name, orjson.dumps([kept.inputs["slots"], kept.reasons, kept.seen]), ex=LIFETIME)
-    fetching = []
-    for _ in range(rounds * 10):
-        began = process_time()
-        read = [orjson.loads(value) for value in client.mget(names) if value is not None]
-        skus = {item["sku"] for slots, *_ in read for slot in slots.values() for item in slot.get("items", ())}
-        dict(Item.objects.filter(sku__in=skus).values_list("sku", "in_stock"))
-        fetching.append((process_time() - began) / len(rows) * 1e6)
+    _, first = run_made(playbook)
+    taken: dict[str, list[dict[str, float]]] = {name: [] for name in ("off", "made", "memory", "prepared")}
+    ready: dict[str, float] = {}
+    answers: dict[str, list[Any]] = {}
+    off = patch.object(reading, "scene_of", lambda *args, **kwargs: b"")
+    preparing = 0.0
+    for number in range(rounds):
+        for name in islice(cycle(taken), number % 4, number % 4 + 4):
+            if name == "off":
+                off.start()
+            elif name == "memory":
+                run_made(playbook)
+            elif name == "prepared":
+                client.delete(*client.keys("choice:*"), "nothing")
+                choices._choices.clear()
+                began = process_time()
+                audience_precompute(playbook=playbook.code)
+                preparing = process_time() - began
+            if name != "memory":
+                choices._choices.clear()
+            run, used = run_made(playbook)
+            if name == "off":
+                off.stop()
+            taken[name].append(used)
+            found = run.batches.aggregate(chosen=Sum("chosen"), ready=Sum("ready"))
+            ready[name] = round((found["ready"] or 0) / found["chosen"], 3)
+            rows = Decision.objects.filter(run=run, outcome="send").order_by("profile_id")
+            answers[name] = [one and one.inputs for one in decisions_open(rows[:BATCH]).values()]
+            assert answers[name] == answers.get("off", answers[name])
+            Preparation.objects.all().delete()
+    keys = client.keys("choice:*")
     return {
-        **features,
-        "decide_us": round(median(whole), 1),
-        "decide_timed_us": round(timed, 1),
-        "choosing_us": round(choosing, 1),
-        "fetching_instead_us": round(median(fetching), 1),
-        "saved_at_most_of_deciding": round((choosing - median(fetching)) / timed, 3),
-        "chosen_bytes": round(sum(client.strlen(name) for name in names) / len(names)),
+        "features_made_us": round(first[""], 1),
+        **{
+            f"decide_{name}{of}_us": round(median(one[of] for one in runs), 1)
+            for name, runs in taken.items()
+            for of in ("", "_postgres", "_redis")
+        },
+        **{f"ready_{name}": share for name, share in ready.items()},
+        "kinds_of_people": len(keys),
+        "choice_bytes": round(sum(client.strlen(key) for key in keys) / max(len(keys), 1)),
+        "preparing_us": round(preparing / people * 1e6, 1),
     }
 
 
@@ -218,7 +212,8 @@ def main() -> None:
     told("rendering …")
     figures = rendering_measure(client, asked.rounds)
     told("deciding …")
-    figures |= deciding_measure(client, asked.people, max(1, asked.rounds // 5))
+    figures |= deciding_measure(client, asked.people, max(1, asked.rounds // 3))
+    figures["prepared_to_off"] = round(figures["decide_prepared_us"] / figures["decide_off_us"], 3)
     figures["fetched_to_anew"] = round(figures["render_fetched_us"] / figures["render_anew_us"], 3)
     print(json.dumps({"name": "precompute", "figures": figures, "targets": {}, "met": {}}))
 

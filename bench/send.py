@@ -63,7 +63,7 @@ from apps.data.profiles.models import Profile
 from apps.decisioning.audiences.models import Audience
 from apps.decisioning.decisions import services as deciding
 from apps.decisioning.decisions.ahead import audience_precompute
-from apps.decisioning.playbooks.models import Playbook, Run, RunBatch
+from apps.decisioning.playbooks.models import Playbook, Preparation, Run, RunBatch
 from apps.decisioning.playbooks.services import (
     BATCH,
     playbook_create,
@@ -430,6 +430,7 @@ def main() -> None:
                     floors[workers].append(floor_timed(asked.floor, asked.messages, workers))
                 for kind, environment in kinds.items():
                     redis.Redis.from_url(settings.CELERY_BROKER_URL).flushdb()
+                    Preparation.objects.all().delete()
                     if kind == PRECOMPUTED:
                         audience_precompute(playbook=playbook.code)
                     with workers_open(workers, url, environment) as group:

@@ -403,6 +403,8 @@ ANSWER_KEEP_DAYS = env.int("ANSWER_KEEP_DAYS", 90)
 """How long it is kept what pages and apps asked about people, and what was answered."""
 PRECOMPUTE_AHEAD_MINUTES = env.int("PRECOMPUTE_AHEAD_MINUTES", 90, validate=validate.Range(min=0, max=1440))
 """So long before a schedule comes, what its send looks at of people is put into Redis; asked hourly. 0: never."""
+PRECOMPUTED_SECONDS = env.int("PRECOMPUTED_SECONDS", 5 * 3_600, validate=validate.Range(min=60, max=86_400))
+"""How long choices that were made ahead stay in Redis."""
 DECISION_KEEP_DAYS = env.int(
     "DECISION_KEEP_DAYS", 0, validate=lambda days: validate.Range(min=100)(days) if days else days
 )
@@ -433,6 +435,8 @@ CACHE_CATALOG_SECONDS = env.int("CACHE_CATALOG_SECONDS", 3_600)
 """Items as they are shown."""
 CACHE_RECOMMENDATIONS_SECONDS = env.int("CACHE_RECOMMENDATIONS_SECONDS", 6 * 3_600)
 """Which set of recommendations is the newest."""
+CHOICES_IN_MEMORY = env.int("CHOICES_IN_MEMORY", 5_000)
+"""Choices that a process keeps for whoever is alike, some 4 kB each."""
 METRICS_KEY = env.str("METRICS_KEY", "")
 """What Prometheus brings to `/metrics` as a bearer; empty: there are no figures to be had."""
 # --- the API ---

@@ -370,7 +370,9 @@ NOUNS: dict[str, dict[str, str]] = {
     "decisioning/decisions": {
         "ahead.py": "what is put into Redis ahead of a send",
         "partitions.py": "answers by day and decisions by age",
+        "prepared.py": "choices that were made ahead, in Redis",
         "asking.py": "decisions that are asked for, one person or some at a time",
+        "choices.py": "what the engine chose, kept for whoever is alike",
         "generic.py": "what everybody may be shown, from the process's own memory",
         "limits.py": "limits of contact across playbooks and channels",
         "keeping.py": "what was looked at, as a decision keeps it; pure",

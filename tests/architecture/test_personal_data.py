@@ -58,6 +58,7 @@ NOTHING_PERSONAL: dict[str, str] = {
     "inbound.InboundSystem": "how a system stands",
     "playbooks.Playbook": "a plan",
     "playbooks.PlaybookVersion": "a plan",
+    "playbooks.Preparation": "when something was made ahead, and for how many people",
     "playbooks.Run": "an occasion; its people are in its batches and decisions",
     "playbooks.TriggerMark": "a moment",
     "privacy.RetentionMark": "counts",

@@ -1,8 +1,11 @@
-"""What delivery needs to know of a run, and nothing more."""
+"""Plain data: what delivery needs to know of a run, and what everybody alike was chosen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import orjson
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +14,29 @@ class Occasion:
 
     kind: str
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen for everybody who is alike in all that the engine looks at (`choices.py`). Shared: nobody changes
+    anything of it.
+
+    language, compiled, tier, slots, reasons: as in a verdict; seen: what was looked at, as decisions keep it; looked:
+    ids of the items that were looked at, in their order; mark: over what the catalog says of these; packed: all of it
+    that a decision keeps, ready to be sealed; written: slots, reasons, and by name what was looked at, as JSON with
+    sorted names.
+    """
+
+    language: str
+    compiled: int | None
+    tier: str
+    slots: dict[str, Any]
+    reasons: dict[str, Any]
+    seen: dict[str, Any]
+    looked: tuple[int, ...]
+    mark: bytes
+    packed: bytes
+    written: tuple[orjson.Fragment, orjson.Fragment, Mapping[str, orjson.Fragment]]
 
 
 @dataclass(frozen=True, slots=True)

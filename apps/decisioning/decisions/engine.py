@@ -30,6 +30,8 @@ from apps.decisioning.recommendations.contracts import Candidate
 from apps.foundation.core.text import is_blank
 from apps.foundation.core.wall_clock import Quiet, days_until, quiet_both_until, quiet_of, zone_choose
 
+from .contracts import Choice
+
 SEND = "send"
 FREQUENCY_CAP = "frequency_cap"
 NO_CONSENT = "no_consent"
@@ -69,7 +71,8 @@ class Plan:
     all; audience: who may get it, asked of each person, None where a snapshot said so before; heeds_tickets: whoever
     waits for help gets nothing; blocked: numbers of items that are never shown; unsafe: words in small letters that no
     item's title or category may hold; days: weekdays on which it goes out, none for all; transactional: by its budget,
-    so that live sources may be asked; brand, placement: their codes, for what editors picked for them.
+    so that live sources may be asked; brand, placement: their codes, for what editors picked for them; mark: what no
+    other plan has, "" for one that is not a version's.
     """
 
     slots: tuple[tuple[str, tuple[Tier, ...]], ...]
@@ -97,6 +100,7 @@ class Plan:
     transactional: bool = False
     brand: str = ""
     placement: str = ""
+    mark: str = ""
 
     @property
     def collects(self) -> bool:
@@ -121,7 +125,8 @@ class Person:
     values: of the profile, by name; cards: candidates by source, best first;
     impersonal: they withdrew personalisation; tracked: they agreed that opens and clicks are followed; frequency: that
     of their digest where the message is collected for it, "" where it comes by itself; collected: for a digest, what
-    was weighed for it, as its reasons keep it.
+    was weighed for it, as its reasons keep it; alike: a digest of all that a choice depends on, b"" where none is kept;
+    choice: that of everybody alike, where it is known: then there are no cards.
     """
 
     gate: str | None
@@ -138,6 +143,8 @@ class Person:
     ticket: bool = False
     limits: Sequence[Sequence[Any]] = ()
     often: frozenset[str] = frozenset()
+    alike: bytes = b""
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +159,14 @@ class Asleep:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was decided: see `models.Decision`."""
+    """What was decided: see `models.Decision`. choice: what everybody alike shares of it, None for nothing."""
 
     outcome: str
     compiled: int | None
     tier: str
     inputs: dict[str, Any]
     reasons: dict[str, Any]
+    choice: Choice | None = field(default=None, compare=False)
 
 
 def plan_make(
@@ -354,6 +362,18 @@ def decide(plan: Plan, person: Person, moment: datetime | None = None) -> Verdic
     if person.language and person.language != language:
         reasons["language"] = person.language[:40]
     return _digest_of(plan, person, Verdict(SEND, plan.compiled[language], leading, inputs, reasons))
+
+
+def chosen_again(plan: Plan, person: Person, choice: Choice) -> Verdict:
+    """What `decide` says of a person whom nothing stands against, from the choice of everybody alike."""
+    inputs: dict[str, Any] = {
+        "language": choice.language,
+        "profile": _tokens(plan.tokens.get(choice.language, ()), person.values),
+        "slots": choice.slots,
+    }
+    if person.tracked:
+        inputs["tracked"] = True
+    return Verdict(SEND, choice.compiled, choice.tier, inputs, choice.reasons, choice)
 
 
 def _tokens(names: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:

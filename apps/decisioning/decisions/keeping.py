@@ -20,6 +20,8 @@ from apps.decisioning.audiences.contracts import (
     Consent,
     Count,
     Counted,
+    FeatureIs,
+    InAudience,
     Interest,
     PersonFacts,
     Sensitive,
@@ -46,6 +48,12 @@ class Wanted:
     consents: Sequence[tuple[str, str]]
     asked: Sequence[tuple[str, str]]
     interests: Sequence[str]
+    features: Sequence[str] = ()
+    audiences: Sequence[str] = ()
+
+
+class Incomplete(Exception):
+    """A decision does not keep all that its rules asked for: it was made before that was kept."""
 
 
 def wanted_of(plan: Plan) -> Wanted:
@@ -58,11 +66,19 @@ def wanted_of(plan: Plan) -> Wanted:
         list(dict.fromkeys((leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, Consent))),
         list(dict.fromkeys((leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, AskedAgain))),
         list(dict.fromkeys(leaf.code for leaf in leaves if isinstance(leaf, Interest))),
+        list(dict.fromkeys(leaf.feature for leaf in leaves if isinstance(leaf, FeatureIs))),
+        list(dict.fromkeys(leaf.audience for leaf in leaves if isinstance(leaf, InAudience))),
     )
 
 
 def person_pack(plan: Plan, wanted: Wanted, person: Person) -> dict[str, Any]:
     """What was looked at, without what stands in the answer. What says nothing is left out."""
+    alike = alike_pack(plan, wanted, person) if person.choice is None else person.choice.seen
+    return own_pack(plan, person) | alike
+
+
+def own_pack(plan: Plan, person: Person) -> dict[str, Any]:
+    """Of what was looked at, what hangs on the person alone."""
     kept: dict[str, Any] = {}
     if person.gate != "":
         kept["g"] = person.gate
@@ -76,14 +92,20 @@ def person_pack(plan: Plan, wanted: Wanted, person: Person) -> dict[str, Any]:
         kept["b"] = [list(one) for one in person.limits]
     if person.messages:
         kept["m"] = person.messages
-    if person.language:
-        kept["n"] = person.language
-    if person.impersonal:
-        kept["i"] = True
     if person.frequency:
         kept["f"] = person.frequency
     if person.collected:
         kept["c"] = dict(person.collected)
+    return kept
+
+
+def alike_pack(plan: Plan, wanted: Wanted, person: Person) -> dict[str, Any]:
+    """Of what was looked at, what a choice depends on: the same for everybody who is alike (`choices.py`)."""
+    kept: dict[str, Any] = {}
+    if person.language:
+        kept["n"] = person.language
+    if person.impersonal:
+        kept["i"] = True
     if person.facts is not None:
         kept["a"] = _facts_pack(wanted, person.facts)
     if person.cards:
@@ -94,7 +116,8 @@ def person_pack(plan: Plan, wanted: Wanted, person: Person) -> dict[str, Any]:
 def person_unpack(
     plan: Plan, wanted: Wanted, kept: Mapping[str, Any], *, seed: int, inputs: Mapping[str, Any]
 ) -> tuple[Plan, Person]:
-    """The plan and the person as the engine took them. inputs: those of the answer, which hold values and cards."""
+    """The plan and the person as the engine took them. inputs: those of the answer, which hold values and cards.
+    Raises Incomplete."""
     cards = {
         item["sku"]: item for slot in inputs.get("slots", {}).values() for item in slot.get("items", ()) if item["sku"]
     }
@@ -156,36 +179,45 @@ def _card(sku: str, title: str = "") -> ItemCard:
 
 def _facts_pack(wanted: Wanted, facts: PersonFacts) -> list[Any]:
     return [
-        [_value_pack(facts.attributes[name]) for name in wanted.attributes],
+        [value_pack(facts.attributes[name]) for name in wanted.attributes],
         [facts.counts[what] for what in wanted.counts],
         [facts.consents[choice] for choice in wanted.consents],
         [facts.asked[choice] for choice in wanted.asked],
         [facts.interests[code] for code in wanted.interests],
+        *([[value_pack(facts.features[name]) for name in wanted.features]] if wanted.features else ()),
+        *([[facts.audiences[code] for code in wanted.audiences]] if wanted.audiences else ()),
     ]
 
 
 def _facts_unpack(wanted: Wanted, kept: Sequence[Sequence[Any]]) -> PersonFacts:
-    attributes, counts, consents, asked, interests = kept
+    attributes, counts, consents, asked, interests, *more = kept
+    if len(more) != bool(wanted.features) + bool(wanted.audiences):
+        raise Incomplete
+    features, audiences = more[0] if wanted.features else (), more[-1] if wanted.audiences else ()
     return PersonFacts(
         attributes=dict(zip(wanted.attributes, map(_value_unpack, attributes), strict=True)),
         counts=dict(zip(wanted.counts, counts, strict=True)),
         consents=dict(zip(wanted.consents, consents, strict=True)),
         asked=dict(zip(wanted.asked, asked, strict=True)),
         interests=dict(zip(wanted.interests, interests, strict=True)),
+        features=dict(zip(wanted.features, map(_value_unpack, features), strict=True)),
+        audiences=dict(zip(wanted.audiences, audiences, strict=True)),
     )
 
 
-def _value_pack(value: Any) -> Any:
+def value_pack(value: Any) -> Any:
     """A value as JSON holds it without loss: what it would change stands in an object that says its kind."""
     if isinstance(value, Sensitive):
         return {"s": sorted(value.tokens)}
     if isinstance(value, Decimal):
         return {"d": str(value)}
+    if isinstance(value, datetime):
+        return {"t": value.isoformat()}
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT:
         return {"n": str(value)}
     if isinstance(value, dict):
-        return {"o": {key: _value_pack(one) for key, one in value.items()}}
-    return [_value_pack(one) for one in value] if isinstance(value, list) else value
+        return {"o": {key: value_pack(one) for key, one in value.items()}}
+    return [value_pack(one) for one in value] if isinstance(value, list) else value
 
 
 def _value_unpack(kept: Any) -> Any:
@@ -198,6 +230,8 @@ def _value_unpack(kept: Any) -> Any:
         return Sensitive(frozenset(value))
     if kind == "o":
         return {key: _value_unpack(one) for key, one in value.items()}
+    if kind == "t":
+        return datetime.fromisoformat(value)
     return Decimal(value) if kind == "d" else int(value)
 
 
@@ -229,7 +263,12 @@ def _quiet(hours: Sequence[str]) -> Quiet | None:
 def answer_mark(seen: Mapping[str, Any], verdict: Verdict, *, version: str, at: datetime) -> str:
     """What binds an answer to all that it was made of: what was looked at, the version's digest, the moment."""
     looked_at = {name: value for name, value in seen.items() if name != MARK}
-    whole = [looked_at, verdict.outcome, verdict.compiled, verdict.tier, verdict.inputs, verdict.reasons]
+    inputs: Mapping[str, Any] = verdict.inputs
+    reasons: Any = verdict.reasons
+    if verdict.choice is not None:  # what everybody alike shares is written already
+        slots, reasons, alike = verdict.choice.written
+        inputs, looked_at = {**inputs, "slots": slots}, {**looked_at, **alike}
+    whole = [looked_at, verdict.outcome, verdict.compiled, verdict.tier, inputs, reasons]
     moment = round(at.timestamp() * 1_000_000)
     text = orjson.dumps([whole, version, moment], option=orjson.OPT_SORT_KEYS)
     return blake2b(text, digest_size=8).hexdigest()

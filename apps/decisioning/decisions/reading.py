@@ -37,11 +37,13 @@ from apps.decisioning.audiences.contracts import PROFILE_COLUMNS, PersonFacts, S
 from apps.decisioning.audiences.selectors import attributes_asked, facts_load
 from apps.decisioning.content.choosing import COLLECTED, PERSONALISATION
 from apps.decisioning.recommendations.contracts import Candidate, ItemCard, PersonTaste, ShownAt
-from apps.decisioning.recommendations.rankers import features_of, needs_no_set
+from apps.decisioning.recommendations.rankers import features_of, looks_at_picks, needs_no_set, picks_read
 from apps.decisioning.recommendations.selectors import candidates_for, set_newest
 from apps.foundation.core.postgres import Part, people_select
 from apps.foundation.core.stamps import STAMPS, stamps_of
 
+from .choices import alike_key, choices_known, scene_of
+from .contracts import Choice
 from .digests import digest_terms
 from .engine import Person, Plan, withheld_because
 from .limits import Limit, item_digest, limits_of
@@ -50,6 +52,7 @@ from .weighing import Weighed, pieces_weigh
 
 _STAMPS: Final = Part(columns=(STAMPS,))
 _IMPERSONAL: Final = withdrawn_part(PERSONALISATION)
+_NO_TASTE: Final = PersonTaste()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,12 @@ def people_read(
     as_of: datetime,
     at: datetime,
     hidden: Collection[str] = (),
+    prepared: bool = False,
 ) -> Reading:
     """Read what a plan looks at, of people who exist. Digests hold what they weigh until the transaction ends.
 
-    hidden: attributes that stay unknown; as_of: the moment whose facts count; at: now, from which caps count back.
+    hidden: attributes that stay unknown; as_of: the moment whose facts count; at: now, from which caps count back;
+    prepared: whether choices were made ahead.
     """
     rules = plan.rules if plan.audience is None else (*plan.rules, plan.audience)
     columns, names = _named(plan)
@@ -101,16 +106,18 @@ def people_read(
     limits = limits_of([(purpose, channel, needs_consent)]).get((purpose, channel), ()) if not plan.system else ()
     contacts = _contacts_count(limits, asked)
     for profile_id in asked:
-        people[profile_id] = replace(
-            people[profile_id],
+        people[profile_id] = Person(
+            gate=people[profile_id].gate,
+            seed=profile_id,
             facts=facts.get(profile_id),
             ticket=plan.heeds_tickets and rows[profile_id][6][0],
             messages=got.get(profile_id, 0),
             limits=[
                 [limit.name, contacts[profile_id][place], limit.count, limit.counted.days]
                 for place, limit in enumerate(limits)
-                if profile_id in contacts
-            ],
+            ]
+            if profile_id in contacts
+            else (),
         )
     rest = [profile_id for profile_id in asked if not withheld_because(plan, people[profile_id])[0]]
     if not rest:
@@ -121,19 +128,57 @@ def people_read(
     frequencies = _collected_for(plan, purpose, channel, gate)
     weighed = pieces_weigh(cursor, profile_ids=rest, at=at, most=plan.most_items) if plan.collects else {}
     impersonal = {profile_id for profile_id in rest if rows[profile_id][4][0]} if plan.personal else set()
-    cards, set_id = _candidates_read(plan, rest, values, as_of, impersonal, at, stamps, live_left)
+    tastes, set_id = _tastes_read(plan, rest, values, as_of, impersonal, stamps)
+    shown_at = ShownAt(plan.brand, plan.placement, at)
+    picks = picks_read(shown_at) if looks_at_picks(plan.sources) else None
     often = _shown_often(rest) if plan.sources else {}
+    scene = scene_of(plan, set_id=set_id, picks=picks, at=at)
+    keys = {
+        profile_id: alike_key(
+            scene,
+            plan,
+            language=values[profile_id]["language"],
+            facts=people[profile_id].facts,
+            taste=tastes.get(profile_id, _NO_TASTE),
+            impersonal=profile_id in impersonal,
+            often=often.get(profile_id, ()),
+        )
+        for profile_id in rest
+        if scene and profile_id not in frequencies
+    }
+    known = choices_known(keys.values(), stamps, prepared=prepared) if keys else {}
+    cards: dict[int, dict[str, list[Candidate]]] = {}
+    if asking := {one: tastes[one] for one in _asking(rest, keys, known) if one in tastes}:
+        cards = candidates_for(
+            set_id=set_id,
+            people=asking,
+            sources=plan.sources,
+            count=plan.most_items,
+            live_seconds=live_left,
+            shown_at=shown_at,
+            stamps=stamps,
+            picks=picks,
+        )
     for profile_id in rest:
-        people[profile_id] = replace(
-            people[profile_id],
+        person, mine = people[profile_id], cards.get(profile_id, {})
+        key = keys.get(profile_id, b"")
+        people[profile_id] = Person(
+            gate=person.gate,
+            seed=profile_id,
+            facts=person.facts,
+            ticket=person.ticket,
+            messages=person.messages,
+            limits=person.limits,
             language=values[profile_id]["language"],
             values=values[profile_id],
-            cards={**cards.get(profile_id, {}), **_cards_of(weighed.get(profile_id))},
+            cards={**mine, **_cards_of(weighed.get(profile_id))},
             impersonal=profile_id in impersonal,
             tracked=rows[profile_id][3][0],
-            often=_often_of(cards.get(profile_id, {}), often.get(profile_id, set())),
+            often=_often_of(mine, often.get(profile_id, set())),
             frequency=frequencies.get(profile_id, ""),
             collected=weighed[profile_id].told() if profile_id in weighed else {},
+            alike=key,
+            choice=known.get(key),
         )
     return Reading(people, set_id, vault, stamps)
 
@@ -284,49 +329,44 @@ def _values_of(
     return found
 
 
-def _candidates_read(
+def _asking(rest: Sequence[int], keys: Mapping[int, bytes], known: Mapping[bytes, Choice]) -> list[int]:
+    """For whom the engine is asked: whoever has no choice yet, and of those who are alike the first."""
+    asked: list[int] = []
+    seen = set(known)
+    for profile_id in rest:
+        key = keys.get(profile_id, b"")
+        if not key or key not in seen:
+            asked.append(profile_id)
+            seen.add(key)
+    return asked
+
+
+def _tastes_read(
     plan: Plan,
     profile_ids: Sequence[int],
     values: dict[int, dict[str, Any]],
     as_of: datetime,
     impersonal: set[int],
-    at: datetime,
     stamps: Mapping[str, str],
-    live_seconds: float,
-) -> tuple[dict[int, dict[str, list[Candidate]]], int | None]:
-    """The lists that the tiers ask for, by profile id, and the set they come from, None where there is none.
-
-    impersonal: of whom nothing that they did is looked at; they have what everybody has; live_seconds: how long the
-    live source of items may take, 0 not to ask it.
-    """
+) -> tuple[dict[int, PersonTaste], int | None]:
+    """What lists go by of each, by profile id, and the set they come from, None where there is none; nothing where no
+    list is asked for. impersonal: of whom nothing that they did is looked at; they have what everybody has."""
     if not plan.sources or not profile_ids:
         return {}, None
     newest = set_newest(stamps)
     if newest is None and not needs_no_set(plan.sources):
         return {}, None
-    features: dict[int, dict[str, Any]] = {
-        profile_id: dict(known)
-        for profile_id, known in features_read(
-            profile_ids=[profile_id for profile_id in profile_ids if profile_id not in impersonal],
-            names=features_of(plan.sources),
-            as_of=as_of,
-        ).items()
-    }
-    people = {
-        profile_id: PersonTaste(
-            country=values[profile_id]["country"],
-            top_category=features.get(profile_id, {}).get("top_category") or "",
-            recent_items=tuple(features.get(profile_id, {}).get("recent_items") or ()),
-        )
-        for profile_id in profile_ids
-    }
-    cards = candidates_for(
-        set_id=newest,
-        people=people,
-        sources=plan.sources,
-        count=plan.most_items,
-        live_seconds=live_seconds,
-        shown_at=ShownAt(plan.brand, plan.placement, at),
-        stamps=stamps,
+    features = features_read(
+        profile_ids=[profile_id for profile_id in profile_ids if profile_id not in impersonal],
+        names=features_of(plan.sources),
+        as_of=as_of,
     )
-    return cards, newest
+    tastes = {}
+    for profile_id in profile_ids:
+        known: Mapping[str, Any] = features.get(profile_id, {})
+        tastes[profile_id] = PersonTaste(
+            country=values[profile_id]["country"],
+            top_category=known.get("top_category") or "",
+            recent_items=tuple(known.get("recent_items") or ()),
+        )
+    return tastes, newest

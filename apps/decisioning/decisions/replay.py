@@ -14,7 +14,7 @@ from apps.data.profiles.vault import Erased, Tampered, vault_open
 from apps.foundation.core.errors import Conflict, NotFound
 
 from .engine import Verdict, awake, decide
-from .keeping import MARK, QUIET, WITHHELD, answer_mark, asleep_unpack, person_unpack, wanted_of
+from .keeping import MARK, QUIET, WITHHELD, Incomplete, answer_mark, asleep_unpack, person_unpack, wanted_of
 from .models import Answer, Decision
 from .sealing import ANSWERS, Kept, decision_open
 from .services import version_plan
@@ -138,6 +138,8 @@ def recorded_replay(row: Recorded, kept: Kept) -> Replay:
         return Replay(row.id, DIFFERS, _CHANGED, row.outcome)
     try:
         again = _again(row, kept)
+    except Incomplete:
+        return Replay(row.id, GONE, _OLD, row.outcome)
     except Conflict as error:
         return Replay(row.id, FAILED, error.message, row.outcome)
     if again == then:

@@ -1,13 +1,15 @@
 """What a decision was made with and why, sealed as a whole with the person's own key.
 
 Decisions are never changed, so this is how they forget: with its key gone, what is sealed can be read by nobody.
-JSON, made small (deflate), then sealed: sealed bytes can't be made smaller by the database. The hot path: bytes and
+JSON, made small (deflate), then sealed: sealed bytes can't be made smaller by the database. What many people share is
+made small once for all of them, and stands behind what is a person's own. The hot path: bytes and
 dicts.
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,6 +17,7 @@ import orjson
 
 from apps.data.profiles.vault import Erased, Place, Vault, vault_open
 
+from .contracts import Choice
 from .models import Answer, Decision
 
 TABLE: Final = "decisions_decision"
@@ -28,23 +31,91 @@ _WINDOW: Final = -13
 _MEMORY: Final = 6
 """What is written looks 8 kB back, more than a decision has as a rule; it is read like anything else. With the defaults
 zlib takes and clears 256 kB for each, which is a tenth of sealing."""
+_PARTED: Final = b"\x06"
+"""Begins what is kept in two parts; nothing deflated does, as a block's type is never 3 (RFC 1951, 3.2.3)."""
+_SHORT: Final = 256
+"""What is one's own is this short, or all is made small together."""
+ALIKE_INPUTS: Final = frozenset({"language", "slots"})
+ALIKE_SEEN: Final = frozenset({"n", "i", "a", "l"})
+"""What everybody alike shares (`keeping.alike_pack`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What a decision keeps of its person: see `engine.Verdict`, and what was looked at (`keeping.py`); None of the
-    last in decisions from before that was kept."""
+    last in decisions from before that was kept. packed: what everybody alike shares of it (`alike_packed`), b"" where
+    it is not at hand."""
 
     inputs: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, Any] | None = None
+    packed: bytes = field(default=b"", compare=False)
+
+
+def alike_packed(inputs: Mapping[str, Any], reasons: Mapping[str, Any], seen: Mapping[str, Any]) -> bytes:
+    """What everybody alike shares of what decisions keep: made small once for all of them."""
+    return _deflated([inputs, reasons, seen])
+
+
+def choice_of(
+    *,
+    compiled: int | None,
+    tier: str,
+    looked: tuple[int, ...],
+    mark: bytes,
+    packed: bytes,
+    alike: tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None = None,
+) -> Choice:
+    """A choice of its parts. packed: what `alike_packed` made of inputs, reasons and what was looked at; alike: these,
+    where they are at hand."""
+    inputs, reasons, seen = _inflated(packed) if alike is None else alike
+    given = {name: value for name, value in reasons.items() if name != "set"}
+    return Choice(
+        language=inputs["language"],
+        compiled=compiled,
+        tier=tier,
+        slots=inputs["slots"],
+        reasons=given,
+        seen=seen,
+        looked=looked,
+        mark=mark,
+        packed=packed,
+        written=(_written(inputs["slots"]), _written(given), {name: _written(one) for name, one in seen.items()}),
+    )
+
+
+def _written(value: Any) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+
+
+def _inflated(packed: bytes) -> Any:
+    return orjson.loads(zlib.decompress(packed, _RAW))
+
+
+@lru_cache(maxsize=512)
+def _alike_opened(packed: bytes) -> Any:
+    """What many decisions share, read once: whoever gets it changes nothing of it."""
+    return _inflated(packed)
+
+
+def _deflated(value: Any) -> bytes:
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY)
+    return packer.compress(orjson.dumps(value)) + packer.flush()
+
+
+def _parted(kept: Kept) -> bytes:
+    """What is the person's own, behind its length, and what everybody alike shares; b"" where that can't be parted."""
+    if not kept.packed or kept.seen is None:
+        return b""
+    inputs = {name: value for name, value in kept.inputs.items() if name not in ALIKE_INPUTS}
+    own = orjson.dumps([inputs, {name: value for name, value in kept.seen.items() if name not in ALIKE_SEEN}])
+    return b"".join((_PARTED, bytes((len(own),)), own, kept.packed)) if len(own) < _SHORT else b""
 
 
 def decision_seal(vault: Vault, *, decision_id: UUID, profile_id: int, kept: Kept, table: str = TABLE) -> bytes:
     """`kept`, so that only the person's key opens it, and only in this row. Raises Erased."""
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY)
     whole = [kept.inputs, kept.reasons] if kept.seen is None else [kept.inputs, kept.reasons, kept.seen]
-    plain = packer.compress(orjson.dumps(whole)) + packer.flush()
+    plain = _parted(kept) or _deflated(whole)
     return vault.seal(profile_id, Place(table, COLUMN, str(decision_id)), plain)
 
 
@@ -53,7 +124,12 @@ def decision_open(vault: Vault, *, decision_id: UUID, profile_id: int, sealed: b
     if not sealed and profile_id not in vault:
         raise Erased(f"profile {profile_id} has no key")  # and had none when it was decided about them
     plain = vault.open(profile_id, Place(table, COLUMN, str(decision_id)), sealed)
-    return Kept(*orjson.loads(zlib.decompress(plain, _RAW)))
+    if plain[:1] != _PARTED:
+        return Kept(*_inflated(plain))
+    end = 2 + plain[1]
+    inputs, seen = orjson.loads(plain[2:end])
+    alike_inputs, reasons, alike_seen = _alike_opened(plain[end:])
+    return Kept({**alike_inputs, **inputs}, dict(reasons), {**alike_seen, **seen})
 
 
 def decisions_open(decisions: Iterable[Decision | Answer], *, table: str = TABLE) -> dict[UUID, Kept | None]:

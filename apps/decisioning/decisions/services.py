@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from apps.data.consent.preferences import quiet_read, zones_read
 from apps.data.profiles.vault import Vault, vault_complete, vault_of
 from apps.decisioning.content.models import CompiledTemplate
 from apps.decisioning.playbooks.contracts import PlaybookSpec
-from apps.decisioning.playbooks.models import PlaybookVersion, Run, RunBatch
+from apps.decisioning.playbooks.models import PlaybookVersion, Preparation, Run, RunBatch
 from apps.decisioning.playbooks.services import run_finish
 from apps.decisioning.playbooks.specs import version_digest
 from apps.decisioning.playbooks.steps import message_spec
@@ -28,8 +28,23 @@ from apps.foundation.core.ids import uuid7
 from apps.foundation.core.live import live_publish
 from apps.foundation.core.postgres import copy_rows
 
+from .choices import choice_keep, choice_make
+from .contracts import Choice
 from .digests import pieces_keep, pieces_settle
-from .engine import DIGEST, DIGEST_EMPTY, NO_CONSENT, SEND, Asleep, Person, Plan, Verdict, awake, decide, plan_make
+from .engine import (
+    DIGEST,
+    DIGEST_EMPTY,
+    NO_CONSENT,
+    SEND,
+    Asleep,
+    Person,
+    Plan,
+    Verdict,
+    awake,
+    chosen_again,
+    decide,
+    plan_make,
+)
 from .keeping import MARK, QUIET, WITHHELD, answer_mark, asleep_pack, person_pack, wanted_of
 from .limits import item_digest
 from .models import Decision, ItemShown
@@ -61,6 +76,8 @@ WHERE batch.id = %s AND run.state = 'deciding'
 FOR SHARE OF run
 """
 
+_DECIDED = "UPDATE playbooks_runbatch SET decided_at = %s, chosen = %s, ready = %s WHERE id = %s"
+
 
 @dataclass(frozen=True, slots=True)
 class _Occasion:
@@ -79,13 +96,15 @@ class _Occasion:
 @dataclass(frozen=True, slots=True)
 class Decided:
     """What `people_decide` found: verdicts of people who still exist by ascending id, the recommendation set used, what
-    they were decided with, their keys, and the stamps that were read (see `reading.Reading`)."""
+    they were decided with, their keys, and the stamps that were read (see `reading.Reading`). ready: of how many people
+    the choice was there already (`choices.py`)."""
 
     verdicts: list[tuple[int, Verdict]]
     set_id: int | None
     people: Mapping[int, Person]
     vault: Vault
     stamps: Mapping[str, str] | None = None
+    ready: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +124,8 @@ def version_plan(version_id: int, digest: str, step: str, *, asks_audience: bool
     if version_digest(version) != digest:
         raise Conflict("version_tampered", f"{version} is not what was approved; nothing of it goes out")
     compiled = version.compiled_steps.get(step, version.compiled)
-    return plan_load(message_spec(version.spec, step), compiled, asks_audience=asks_audience)
+    plan = plan_load(message_spec(version.spec, step), compiled, asks_audience=asks_audience)
+    return replace(plan, mark=f"{version_id} {digest} {step} {asks_audience} {sorted(plan.compiled.items())}")
 
 
 def plan_load(spec: PlaybookSpec, compiled: Mapping[str, int], *, asks_audience: bool = False) -> Plan:
@@ -146,6 +166,7 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
         occasion = _Occasion(*found)
         _, people, withheld = batch
         set_id: int | None = None
+        ready = 0
         keys = vault_of(())
         plan = version_plan(occasion.version_id, occasion.digest, occasion.step)
         if withheld:
@@ -163,10 +184,11 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
                 profile_ids=now_on,
                 as_of=occasion.as_of,
                 at=decided_at,
+                prepared=_prepared(occasion.version_id),
             )
             if len(decided.verdicts) < len(now_on):
                 logger.warning("run %s: %s people are gone", occasion.run_id, len(now_on) - len(decided.verdicts))
-            set_id, wanted, keys = decided.set_id, wanted_of(plan), decided.vault
+            set_id, wanted, keys, ready = decided.set_id, wanted_of(plan), decided.vault, decided.ready
             made += [
                 _Made(profile_id, verdict, person_pack(plan, wanted, decided.people[profile_id]))
                 for profile_id, verdict in decided.verdicts
@@ -177,7 +199,8 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
         _items_note(cursor, rows, made, decided_at)
         verdicts = {one.profile_id: one.verdict for one in made}
         _digests_follow(plan, rows, verdicts, deadline=occasion.deadline, at=decided_at)
-        cursor.execute("UPDATE playbooks_runbatch SET decided_at = %s WHERE id = %s", [decided_at, batch_id])
+        chosen = sum(one.verdict.outcome == SEND for one in made)
+        cursor.execute(_DECIDED, [decided_at, chosen, ready, batch_id])
         ids = [row[0] for row in rows]
         transaction.on_commit(lambda: _decisions_tell(occasion.run_id, ids))
     run_finish(run_id=occasion.run_id)
@@ -294,7 +317,8 @@ def verdict_keep(verdict: Verdict, seen: dict[str, Any], *, version: str, set_id
     reasons = verdict.reasons
     if verdict.outcome == SEND and set_id is not None:
         reasons = {**reasons, "set": set_id}
-    return Kept(verdict.inputs, reasons, {**seen, MARK: answer_mark(seen, verdict, version=version, at=at)})
+    mark = answer_mark(seen, verdict, version=version, at=at)
+    return Kept(verdict.inputs, reasons, {**seen, MARK: mark}, b"" if verdict.choice is None else verdict.choice.packed)
 
 
 def people_decide(
@@ -307,11 +331,13 @@ def people_decide(
     as_of: datetime,
     at: datetime,
     hidden: Collection[str] = (),
+    prepared: bool = False,
 ) -> Decided:
     """Decide for people, and write nothing: runs, dry runs and whoever asks for one person alike.
 
     hidden: attributes that the message is made without, because whoever looks at it may not see them.
-    as_of: the moment whose facts count; at: now, from which caps count back. Consent is read as it is.
+    as_of: the moment whose facts count; at: now, from which caps count back. Consent is read as it is. prepared:
+    whether choices were made ahead, so that Redis is asked for them.
     """
     read = people_read(
         cursor,
@@ -322,14 +348,32 @@ def people_decide(
         as_of=as_of,
         at=at,
         hidden=hidden,
+        prepared=prepared,
     )
-    return Decided(
-        verdicts=[(profile_id, decide(plan, person, at)) for profile_id, person in read.people.items()],
-        set_id=read.set_id,
-        people=read.people,
-        vault=read.vault,
-        stamps=read.stamps,
-    )
+    verdicts: list[tuple[int, Verdict]] = []
+    people: dict[int, Person] = {}
+    made: dict[bytes, Choice] = {}
+    ready = 0
+    for profile_id, person in read.people.items():
+        choice = person.choice or made.get(person.alike)
+        if choice is not None:
+            ready += 1
+            verdict = chosen_again(plan, person, choice)
+        else:
+            verdict = decide(plan, person, at)
+            if person.alike:
+                choice = made[person.alike] = choice_make(plan, wanted_of(plan), person, verdict, read.set_id)
+                choice_keep(person.alike, read.stamps or {}, choice)
+                verdict = replace(verdict, choice=choice)
+        verdicts.append((profile_id, verdict))
+        people[profile_id] = person if choice is person.choice else replace(person, choice=choice)
+    return Decided(verdicts, read.set_id, people, read.vault, read.stamps, ready)
+
+
+def _prepared(version_id: int) -> bool:
+    """Whether choices by a version were made ahead that may still be in Redis."""
+    since = now() - timedelta(seconds=settings.PRECOMPUTED_SECONDS)
+    return Preparation.objects.filter(version_id=version_id, choices__gt=0, ended_at__gt=since).exists()
 
 
 def run_decide(*, run_id: int, at: datetime | None = None) -> int:

@@ -53,7 +53,18 @@ from .services import (
     playbook_withdraw,
     run_start,
 )
-from .showing import COLOURS, FIT, LINK, Question, next_words, picture_html, problems_of, tiers_table, version_facts
+from .showing import (
+    COLOURS,
+    FIT,
+    LINK,
+    Question,
+    next_words,
+    picture_html,
+    prepared_words,
+    problems_of,
+    tiers_table,
+    version_facts,
+)
 from .steps import steps_walk
 from .system_mail import mails_missing
 
@@ -61,29 +72,16 @@ __all__ = ["PlaybookAdmin", "PlaybookVersionAdmin", "RunAdmin"]
 
 _GLANCE_MILLISECONDS = 2000
 _SAMPLE = 5
+_TRIGGER = (
+    "trigger", "mail_kind", "schedule", "time_zone", "own_zone", "next_shown", "prepared_shown", "event_name",
+    "event_where", "entry_existing", "again_after_days",
+)  # fmt: skip
 _FIELDS = (
     (
         "What and why",
         {"classes": (FIT,), "fields": ("code", "name", "description", "owner", "kpi", "seen_at")},
     ),
-    (
-        "Trigger",
-        {
-            "classes": (FIT,),
-            "fields": (
-                "trigger",
-                "mail_kind",
-                "schedule",
-                "time_zone",
-                "own_zone",
-                "next_shown",
-                "event_name",
-                "event_where",
-                "entry_existing",
-                "again_after_days",
-            ),
-        },
-    ),
+    ("Trigger", {"classes": (FIT,), "fields": _TRIGGER}),
     ("Audience", {"classes": (FIT,), "fields": ("audience", "audience_shown")}),
     ("Steps", {"classes": (FIT,), "fields": ("brand", "steps", "picture_shown", "under_way_shown", "tiers_shown")}),
     (
@@ -156,20 +154,14 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Playbook | None = None) -> Any:
         return (
-            "owner",
-            "audience_shown",
-            "tiers_shown",
-            "versions_shown",
-            "next_shown",
-            "path_shown",
-            "picture_shown",
-            "under_way_shown",
-            "guardrails_shown",
-        )
+            "owner", "audience_shown", "tiers_shown", "versions_shown", "next_shown", "prepared_shown", "path_shown",
+            "picture_shown", "under_way_shown", "guardrails_shown",
+        )  # fmt: skip
 
     def get_fieldsets(self, request: HttpRequest, obj: Playbook | None = None) -> Any:
-        looked_up = {"audience_shown", "tiers_shown", "versions_shown", "next_shown", "owner", "under_way_shown"}
-        left_out = {*looked_up, "picture_shown"} if obj is None else {"picture_shown"}  # the editor has its own
+        looked_up = {"audience_shown", "tiers_shown", "versions_shown", "next_shown", "prepared_shown", "owner"}
+        new = {*looked_up, "under_way_shown", "picture_shown"}
+        left_out = new if obj is None else {"picture_shown"}  # the editor has its own
         instead: dict[str, str] = {}
         if obj is not None and not self.has_change_permission(request, obj):
             guards = [f"guard_{kpi}" for kpi in GUARDRAILS]
@@ -206,6 +198,10 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
     @admin.display(description="Next time")
     def next_shown(self, playbook: Playbook) -> str:
         return next_words(playbook, next_instant(playbook=playbook, after=now()))
+
+    @admin.display(description="Made ahead")
+    def prepared_shown(self, playbook: Playbook) -> str:
+        return prepared_words(playbook, getattr(playbook, "preparation", None), at=now())
 
     @admin.display(description="Who is in it now")
     def audience_shown(self, playbook: Playbook) -> str:

@@ -1,6 +1,6 @@
 """Playbooks: who gets what, when, and for which end; their versions, and their runs."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -303,7 +303,8 @@ class RunBatch(models.Model):
 
     as_of: the moment whose facts count for them, None for the run's; not_before: when quiet hours end for them, or
     their own moment is;
-    withheld: why none of them gets anything, where that is known beforehand.
+    withheld: why none of them gets anything, where that is known beforehand; chosen: for how many of them something was
+    chosen when they were decided about, None until then; ready: for how many of these it was there already.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="batches")
@@ -313,10 +314,39 @@ class RunBatch(models.Model):
     not_before = models.DateTimeField(null=True, blank=True)
     withheld = models.CharField(max_length=20, blank=True, default="", db_default="")
     decided_at = models.DateTimeField(null=True, blank=True)
+    chosen = models.PositiveIntegerField(null=True, blank=True)
+    ready = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "number"], name="run_batch_once")]
         indexes = [models.Index(fields=["run"], condition=Q(decided_at=None), name="run_batch_open")]
+
+
+class Preparation(models.Model):
+    """What of a playbook was made ahead of its next send, the last time (`decisions/ahead.py`).
+
+    people, choices: so many were looked at, and so many choices put into Redis, up to ended_at; done: whether nobody
+    was left then. What is in Redis is good for `PRECOMPUTED_SECONDS`; it is never needed.
+    """
+
+    playbook = models.OneToOneField(Playbook, primary_key=True, on_delete=models.CASCADE, related_name="preparation")
+    version = models.ForeignKey(PlaybookVersion, on_delete=models.CASCADE, related_name="+", db_index=False)
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+    people = models.PositiveIntegerField(default=0)
+    choices = models.PositiveIntegerField(default=0)
+    done = models.BooleanField(default=False)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.playbook}, prepared for {self.people}"
+
+    @property
+    def good_until(self) -> datetime:
+        """When the last of it has ended by itself."""
+        return self.ended_at + timedelta(seconds=settings.PRECOMPUTED_SECONDS)
 
 
 class Journey(models.Model):

@@ -14,7 +14,7 @@ from apps.foundation.core.errors import DomainError
 
 from .contracts import PlaybookSpec
 from .forms import ConfirmForm
-from .models import Playbook, PlaybookVersion
+from .models import Playbook, PlaybookVersion, Preparation
 from .own_time import wall_of
 from .pictures import Picture, picture_of_spec
 from .selectors import TierRow, role_titles, rule_words
@@ -41,6 +41,26 @@ def next_words(playbook: Playbook, instant: datetime | None) -> str:
     wall = datetime.fromisoformat(wall_of(instant))
     begins = f"begins where that day does first, on {instant:%A at %H:%M} UTC"
     return f"{wall:%A, %d %B %Y, %H:%M} on each person's own wall, as published; it {begins}"
+
+
+def prepared_words(playbook: Playbook, made: Preparation | None, *, at: datetime) -> str:
+    """What was made ahead of the next send, when, and whether it is good, for people."""
+    if made is None:
+        itself = playbook.trigger == Playbook.Trigger.SCHEDULE
+        return (
+            "Nothing yet. What each person is shown can be chosen some hours ahead, so that a send is decided sooner: "
+            + ("done by itself ahead of its schedule, or by " if itself else "by ")
+            + f"manage.py precompute {playbook.code}. Who gets what is the same without it."
+        )
+    people = "1 person" if made.people == 1 else f"{made.people:,} people"
+    said = f"{made.ended_at:%A, %d %B, %H:%M} UTC, for {people}"
+    if playbook.published_id != made.version_id:
+        return f"{said}, by v{made.version.number}, which is not what is published: a send chooses anew"
+    if made.good_until <= at:
+        return f"{said}: too long ago to be used, a send chooses anew"
+    if not made.done:
+        said = f"{said} so far"
+    return f"{said}; a send uses it until {made.good_until:%H:%M} UTC for whom nothing changed meanwhile"
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """What recommendations take and give. No Django."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypedDict
 
@@ -22,11 +22,14 @@ NOT_OFFERED = "not_offered"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An item that could be shown. gone: why it can't be, "" where it can."""
+    """An item that could be shown. gone: why it can't be, "" where it can; item: its id in the catalog; mark: a digest
+    of all the rest."""
 
     card: ItemCard
     category: str = ""
     gone: str = ""
+    item: int = field(default=0, compare=False)
+    mark: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

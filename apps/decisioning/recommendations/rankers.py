@@ -37,13 +37,19 @@ class SetInMemory:
     neighbours: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
 
+Picks = Mapping[str, Sequence[int]]
+"""Ids of what editors picked, by the category that it is for, "" for everybody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a batch asks of rankers. held: the set, None where there is none yet."""
+    """What a batch asks of rankers. held: the set, None where there is none yet; picks: None where they were not
+    read."""
 
     people: Mapping[int, PersonTaste]
     shown_at: ShownAt
     held: SetInMemory | None
+    picks: Picks | None = None
 
 
 class Ranker(Protocol):
@@ -130,6 +136,16 @@ ORDER BY (picks.placement <> '') DESC, (picks.brand_id IS NOT NULL) DESC, picks.
 """
 
 
+def picks_read(at: ShownAt) -> Picks:
+    """What editors picked for a place and moment."""
+    by_category: dict[str, list[int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_PICKS, {"brand": at.brand, "placement": at.placement, "at": at.at})
+        for category, item in cursor.fetchall():
+            by_category.setdefault(category, []).append(item)
+    return by_category
+
+
 @dataclass(slots=True)
 class _Editorial:
     """What staff picked, in their order: lists for the person's top category, then those for everybody; of these the
@@ -142,12 +158,7 @@ class _Editorial:
     make: Maker | None = None
 
     def open(self, asked: Asked) -> Callable[[PersonTaste], Iterable[int]]:
-        at = asked.shown_at
-        by_category: dict[str, list[int]] = {}
-        with connection.cursor() as cursor:
-            cursor.execute(_PICKS, {"brand": at.brand, "placement": at.placement, "at": at.at})
-            for category, item in cursor.fetchall():
-                by_category.setdefault(category, []).append(item)
+        by_category = picks_read(asked.shown_at) if asked.picks is None else asked.picks
 
         def rank(taste: PersonTaste) -> Iterable[int]:
             own = by_category.get(taste.top_category, ()) if taste.top_category else ()
@@ -195,6 +206,11 @@ RANKERS: Final[Mapping[str, Ranker]] = {ranker.name: ranker for ranker in _ALL}
 def is_by_model(source: str | None) -> bool:
     """Whether a model chose for the person what this source gives."""
     return source is not None and source in RANKERS and RANKERS[source].by_model
+
+
+def looks_at_picks(sources: Collection[str]) -> bool:
+    """Whether any of these sources goes by what editors picked."""
+    return any(isinstance(RANKERS[source], _Editorial) for source in sources)
 
 
 def features_of(sources: Collection[str]) -> list[str]:

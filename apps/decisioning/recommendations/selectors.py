@@ -2,9 +2,12 @@
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from itertools import islice
 from threading import Lock
 from typing import Any, Final
+
+import orjson
 
 from apps.data.catalog.models import Item
 from apps.data.inbound.live import LiveSaid, live_items
@@ -15,7 +18,7 @@ from apps.foundation.core.text import is_blank
 
 from .contracts import ANYWHERE, NOT_OFFERED, OUT_OF_STOCK, Candidate, ItemCard, PersonTaste, ShownAt
 from .models import BestSeller, RecommendationSet
-from .rankers import RANKERS, Asked, SetInMemory
+from .rankers import RANKERS, Asked, Picks, SetInMemory
 
 _SETS_IN_MEMORY = 3
 _SPARE = 4  # candidates kept for each place: some are out of stock
@@ -49,6 +52,7 @@ def candidates_for(
     live_seconds: float = 0.0,
     shown_at: ShownAt = ANYWHERE,
     stamps: Mapping[str, str] | None = None,
+    picks: Picks | None = None,
 ) -> dict[int, dict[str, list[Candidate]]]:
     """For each person and source, the items that could be shown, best first: some times `count` of them.
 
@@ -57,7 +61,7 @@ def candidates_for(
     shown now (sold out, not to be recommended, without a title) say so; a few are spare, for whoever may not show all.
     `currency` is that of items that have none of their own; live_seconds: how long the live source may take to say what
     items cost and whether they are there, 0 not to ask it; stamps: as they were read before, None not to go by what is
-    kept of items in this process.
+    kept of items in this process; picks: what editors picked, where that was read already (`rankers.picks_read`).
     The hot path: one statement for the items of a batch, and one for each ranker that has to look something up.
 
     Raises Invalid for a source that does not exist, NotFound for a set that does not (any more).
@@ -65,7 +69,7 @@ def candidates_for(
     unknown = [source for source in sources if source not in RANKERS]
     if unknown:
         raise Invalid("source_unknown", f"There is no source {unknown[0]!r}: there are {', '.join(RANKERS)}")
-    asked = Asked(people, shown_at, None if set_id is None else _set_load(set_id))
+    asked = Asked(people, shown_at, None if set_id is None else _set_load(set_id), picks)
     rank = {source: RANKERS[source].open(asked) for source in sources}
     size = count * _SPARE
     ranked = {
@@ -121,6 +125,12 @@ def _set_load(set_id: int) -> SetInMemory:
     return kept
 
 
+def candidates_known(items: Sequence[int], stamps: Mapping[str, str]) -> dict[int, Candidate]:
+    """What the catalog says of items that could be shown, by id; without those that are not there. stamps: as they were
+    read before."""
+    return _candidates_load(items, "", 0.0, stamps)
+
+
 def _candidates_load(
     items: Sequence[int], currency: str, live_seconds: float, stamps: Mapping[str, str] | None
 ) -> dict[int, Candidate]:
@@ -148,11 +158,10 @@ def _candidates_read(items: Sequence[int], currency: str, live_seconds: float) -
     for pk, sku, title, price, own, url, image_url, category, in_stock, recommendable in rows.values():
         said = live[sku].fields if sku in live else _NOTHING
         shown = price_text(said.get("price", price), own or currency)
-        candidates[pk] = Candidate(
-            ItemCard(sku=sku, title=title, price=shown, url=url, image_url=image_url),
-            category,
-            _gone(title, said.get("in_stock", in_stock), recommendable),
-        )
+        card = ItemCard(sku=sku, title=title, price=shown, url=url, image_url=image_url)
+        gone = _gone(title, said.get("in_stock", in_stock), recommendable)
+        mark = blake2b(orjson.dumps([pk, card, category, gone]), digest_size=16).digest()
+        candidates[pk] = Candidate(card, category, gone, pk, mark)
     return candidates
 
 

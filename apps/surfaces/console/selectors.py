@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max, Min, Q, Sum
 from django.utils.translation import gettext as _
 
 from apps.data.profiles.addresses import addresses_read, value_mask
 from apps.data.profiles.errors import MasterKeyMissing
-from apps.decisioning.playbooks.models import Run
+from apps.decisioning.playbooks.models import Preparation, Run, RunBatch
 from apps.delivery.sending.contracts import CameBack
 from apps.delivery.sending.models import Dispatch, Message
 from apps.delivery.sending.selectors import GONE_OUT, came_back, run_counts
@@ -44,7 +45,8 @@ class RunFigures:
 
     waiting: decided to be sent and not yet handed over; rate: messages a second of the last 30 s;
     remaining: seconds to go at that rate, None when nothing moves; took: seconds from start to the last message;
-    came_back: None while nothing went out.
+    came_back: None while nothing went out; chosen, ready: for how many something was chosen, and for how many of these
+    it was there already; prepared: what was made ahead of it, None for nothing.
     """
 
     phase: str
@@ -71,6 +73,14 @@ class RunFigures:
     can_cancel: bool
     per_minute: int | None = None
     came_back: CameBack | None = None
+    chosen: int = 0
+    ready: int = 0
+    prepared: Preparation | None = None
+
+    @property
+    def ready_percent(self) -> int:
+        """The share of choices that were there already, rounded down."""
+        return 100 * self.ready // self.chosen if self.chosen else 0
 
     @property
     def done(self) -> int:
@@ -89,7 +99,7 @@ PHASES = {
 
 
 def run_figures(run: Run) -> RunFigures:
-    """The figures of a run now, in five statements."""
+    """The figures of a run now, in seven statements."""
     counts = run_counts(run.pk)
     dispatch = Dispatch.objects.filter(run_id=run.pk).first()
     waiting, cancelled = counts.queued + counts.sending, counts.cancelled
@@ -102,6 +112,7 @@ def run_figures(run: Run) -> RunFigures:
     open_people = max(run.people - done, 0)
     ended = last_at or run.decided_at
     uncertain = {"uncertain": counts.uncertain} if counts.uncertain else {}
+    found = RunBatch.objects.filter(run=run).aggregate(chosen=Sum("chosen"), ready=Sum("ready"))
     return RunFigures(
         phase=phase,
         phase_words=PHASES[phase],
@@ -127,7 +138,17 @@ def run_figures(run: Run) -> RunFigures:
         can_cancel=phase not in ("finished", "cancelled"),
         per_minute=dispatch.per_minute if dispatch is not None else None,
         came_back=came_back(run.pk) if counts.sent else None,
+        chosen=found["chosen"] or 0,
+        ready=found["ready"] or 0,
+        prepared=_prepared(run),
     )
+
+
+def _prepared(run: Run) -> Preparation | None:
+    """What was made ahead by the run's version, before it began and so that it could still use it."""
+    since = run.created_at - timedelta(seconds=settings.PRECOMPUTED_SECONDS)
+    made = Preparation.objects.filter(version=run.version_id, choices__gt=0)
+    return made.filter(ended_at__gt=since, ended_at__lte=run.created_at).first()
 
 
 def _phase(run: Run, dispatch: Dispatch | None, waiting: int) -> str:

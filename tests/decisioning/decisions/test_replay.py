@@ -18,7 +18,9 @@ from apps.data.events.models import Order, OrderLine
 from apps.data.events.tickets import ticket_put
 from apps.data.profiles.models import Profile
 from apps.data.profiles.vault import key_destroy
-from apps.decisioning.decisions.keeping import MARK
+from apps.decisioning.audiences.models import Audience
+from apps.decisioning.decisions.engine import Verdict
+from apps.decisioning.decisions.keeping import MARK, answer_mark
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.replay import decisions_replay, recorded_of, recorded_replay
 from apps.decisioning.decisions.sealing import Kept
@@ -27,7 +29,7 @@ from apps.decisioning.playbooks.models import Playbook, Run
 from apps.decisioning.playbooks.services import playbook_publish, playbook_submit, playbook_update, run_plan, run_start
 from apps.decisioning.recommendations.services import recommendation_set_refresh
 from apps.foundation.core.clock import now
-from tests.factories import approve, kept_by, make_profile, make_published
+from tests.factories import approve, kept_by, make_profile, make_published, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -176,6 +178,40 @@ def test_one_stored_value_changed_and_it_is_not_the_same(decided: Decided) -> No
         for clear in ({"outcome": "send~"}, {"tier": "x"}, {"compiled_id": 0}, {"decided_at": now()}):
             assert recorded_replay(replace(recorded, **clear), kept).state == "differs"
     assert changes > 60
+
+
+def test_rules_about_features_and_audiences_come_out_the_same_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    _shop()
+    buyer = make_profile(consent=("marketing",), country="FR")
+    Order.objects.filter(external_id="S0").update(profile=buyer)
+    make_profile(consent=("marketing",), country="DE")
+    shoppers = Audience.objects.create(
+        code="shoppers", name="Shoppers", rule={"orders": {"at_least": 1}}, owner=make_user("publisher")
+    )
+    rule = {
+        "any": [
+            {"feature": "lifetime_value", "gte": 20},
+            {"feature": "last_order_at", "known": True},
+            {"feature": "top_category", "is": "tea"},
+            {"audience": shoppers.code, "is": True},
+        ]
+    }
+    monkeypatch.setattr("tests.factories._GERMAN", rule)
+    run = run_start(playbook_id=make_published().pk, occasion_key="autumn", trigger="hand")
+    run_plan(run_id=run.pk)
+    run_decide(run_id=run.pk)
+    Order.objects.all().delete()
+    rows = [row for row in _rows(run) if row.outcome == "send"]
+    assert [(one.state, one.why) for one in decisions_replay(rows)] == [("same", ""), ("same", "")]
+    assert len({str(kept_by(row).reasons) for row in rows}) == 2
+
+    # one that was made before what was asked of them was kept says so
+    kept = kept_by(rows[0])
+    assert kept.seen is not None
+    seen = {**kept.seen, "a": kept.seen["a"][:5]}
+    then = Verdict("send", rows[0].compiled_id, rows[0].tier, kept.inputs, {"slots": kept.reasons["slots"]})
+    seen[MARK] = answer_mark(seen, then, version=rows[0].run.version.digest, at=rows[0].decided_at)
+    assert recorded_replay(recorded_of(rows[0]), Kept(kept.inputs, kept.reasons, seen)).state == "gone"
 
 
 def test_an_answer_that_the_engine_gives_no_more_differs(decided: Decided, monkeypatch: pytest.MonkeyPatch) -> None:

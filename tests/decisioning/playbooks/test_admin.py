@@ -1,6 +1,8 @@
 """The admin's pages of playbooks: rights, problems beside their fields, and a page before each step."""
 
 import json
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,9 +10,10 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run
-from apps.decisioning.playbooks.services import playbook_submit, playbook_update
+from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Preparation, Run
+from apps.decisioning.playbooks.services import playbook_publish, playbook_submit, playbook_update
 from apps.foundation.accounts.models import User
+from apps.foundation.core.clock import now
 from tests.factories import approve, make_helper, make_market, make_playbook, make_published, make_user
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +68,36 @@ def test_an_editor_saves_and_the_void_approval_is_told() -> None:
     playbook.refresh_from_db()
     version.refresh_from_db()
     assert (playbook.kpi, version.state) == ("revenue", PlaybookVersion.State.VOID)
+
+
+def test_a_playbook_says_what_was_made_ahead_of_its_next_send() -> None:
+    playbook = make_published()
+    client, before = _client(playbook.owner), playbook.published
+    nothing = f"so that a send is decided sooner: by manage.py precompute {playbook.code}."
+    assert nothing in client.get(_url(playbook)).content.decode()
+    assert before is not None
+
+    at = now()
+    made = Preparation.objects.create(
+        playbook=playbook, version=before, began_at=at, ended_at=at, people=1_200, choices=9, done=True
+    )
+
+    def said() -> str:
+        [words] = re.findall(r"UTC, for [^<]+", client.get(_url(playbook)).content.decode())
+        return str(words)
+
+    until = made.good_until
+    assert said() == f"UTC, for 1,200 people; a send uses it until {until:%H:%M} UTC for whom nothing changed meanwhile"
+    Preparation.objects.update(people=1, done=False)
+    assert (
+        said() == f"UTC, for 1 person so far; a send uses it until {until:%H:%M} UTC for whom nothing changed meanwhile"
+    )
+    Preparation.objects.update(ended_at=at - timedelta(days=1))
+    assert said() == "UTC, for 1 person: too long ago to be used, a send chooses anew"
+    playbook_update(playbook_id=playbook.pk, by=playbook.owner, kpi="revenue")
+    newer = approve(playbook_submit(playbook_id=playbook.pk, by=playbook.owner))
+    playbook_publish(version_id=newer.pk, by=playbook.owner)
+    assert said() == "UTC, for 1 person, by v1, which is not what is published: a send chooses anew"
 
 
 def test_a_new_playbook_goes_through_the_service() -> None:

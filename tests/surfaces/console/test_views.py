@@ -1,21 +1,24 @@
 """Staff pages: who may open them, what they show, and that what is refused changes nothing."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from apps.data.consent.links import preferences_url, unsubscribe_url
 from apps.data.profiles.addresses import addresses_read
 from apps.data.profiles.vault import key_destroy
-from apps.decisioning.playbooks.models import Run
+from apps.decisioning.playbooks.models import Preparation, Run, RunBatch
 from apps.decisioning.playbooks.specs import version_digest
 from apps.delivery.sending.models import DeliveryAttempt, Dispatch, Message
 from apps.foundation.accounts.models import User
 from apps.foundation.governance.models import Approval, AuditEntry, Review
 from apps.foundation.governance.services import review_request
+from apps.surfaces.console.templatetags.tessera import grouped
 from tests.factories import make_user
 from tests.surfaces.ledger import make_decision, make_dispatch, make_message, make_run
 
@@ -114,6 +117,29 @@ def test_orders_are_given_by_post_only(world: dict[str, Any], name: str) -> None
 
     assert response.status_code == 405
     assert Dispatch.objects.get().state == Dispatch.State.ACTIVE
+
+
+def test_a_run_says_how_many_choices_were_there_before_it_began(settings: Settings) -> None:
+    publisher = make_user("publisher")
+    run = make_run(people=12_000, owner=publisher)
+    page, client = reverse("console:run", args=[run.pk]), signed_in(publisher)
+    assert "Found ready" not in client.get(page).content.decode()  # nothing was chosen yet
+
+    for number, (chosen, ready) in enumerate([(6_000, 5_999), (3_000, 2_100), (None, None)]):
+        RunBatch.objects.create(run=run, number=100 + number, profile_ids=[], chosen=chosen, ready=ready)
+    shown = client.get(page).content.decode()
+    assert f"{grouped(8_099)} of {grouped(9_000)} choices (89 %)" in shown
+    assert "made ahead" not in shown
+
+    # what was made ahead of it by its version says when, and for how many people
+    ended = run.created_at - timedelta(hours=1)
+    made = Preparation.objects.create(
+        playbook=run.playbook, version=run.version, began_at=ended, ended_at=ended, people=12_345, choices=80
+    )
+    assert f"made ahead on {ended:%-d %b, %H:%M} UTC for {grouped(12_345)} people" in client.get(page).content.decode()
+    for at in (run.created_at + timedelta(seconds=1), ended - timedelta(seconds=settings.PRECOMPUTED_SECONDS)):
+        Preparation.objects.filter(pk=made.pk).update(ended_at=at)  # while it went, or too long before
+        assert "made ahead" not in client.get(page).content.decode()
 
 
 def test_a_publisher_says_how_fast_a_run_goes() -> None:
