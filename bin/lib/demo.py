@@ -110,10 +110,11 @@ def introduce(progress: Progress, house: Installation, said: str) -> None:
 
     run = re.search(r"\bRun (\d+)\b", said)
     run_page = f"{house.url}/console/runs/{run[1]}/" if run else f"{house.url}/console/"
+    mails = house.mails()
     wide = max(len(role.code) for role in ROLES)
     people = "\n".join(f"  {role.code + '@shop.example':<{wide + 13}}  {role.does}" for role in ROLES)
     progress.say(f"""
-Tessera runs. Ready after {progress.seconds():.0f} s; {house.mails():,} mails so far.
+Tessera runs. Ready after {progress.seconds():.0f} s; {mails:,} {"mail" if mails == 1 else "mails"} so far.
 
   Admin        {house.url}/admin/
   The run      {run_page}

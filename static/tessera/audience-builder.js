@@ -59,7 +59,8 @@
     show() {
       let rule;
       try { rule = JSON.parse(this.textarea.value); } catch { rule = undefined; }
-      if (this.textarea.value.trim() === "") rule = { all: [] };
+      this.blank = this.textarea.value.trim() === "";
+      if (this.blank) rule = { all: [] };
       this.rule = this.opened(rule);
       this.place.replaceChildren();
       if (this.rule) this.place.append(this.group(this.rule, null));
@@ -89,6 +90,7 @@
     }
 
     write() {
+      this.blank = false;
       this.textarea.value = JSON.stringify(this.closed(this.rule), null, 2);
       this.textarea.dispatchEvent(new CustomEvent("input", { bubbles: true, detail: { built: true } }));
     }
@@ -110,7 +112,10 @@
       box.append(make("legend", { className: "t-unseen", textContent: parent ? "Group of conditions" : "Conditions" }), head);
       const list = make("ul", { className: "t-build-list" });
       for (const one of node.rules) list.append(make("li", {}, one.rules ? this.group(one, node) : this.row(one, node)));
-      if (!node.rules.length) list.append(make("li", { className: "t-soft", textContent: node.kind === "all" ? "No condition: everybody." : "Add a condition: none can't hold." }));
+      if (!node.rules.length) {
+        const everybody = this.blank ? "Take one of the examples above, or add a condition." : "No condition: everybody.";
+        list.append(make("li", { className: "t-soft", textContent: node.kind === "all" ? everybody : "Add a condition: none can't hold." }));
+      }
       const add = (words, made) => {
         const button = make("button", { type: "button", className: "t-build-button t-build-add", textContent: words });
         button.addEventListener("click", () => { const one = made(); one.fresh = true; node.rules.push(one); this.redraw("[data-fresh]"); });

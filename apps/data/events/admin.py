@@ -106,6 +106,13 @@ def _pretty(document: object) -> str:
     return json.dumps(document, cls=_Pretty)
 
 
+class _DocumentField(forms.JSONField):
+    """JSON, or nothing."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
 class EventSchemaForm(ServiceForm):
     """A schema; the service says what is wrong with it."""
 
@@ -116,7 +123,7 @@ class EventSchemaForm(ServiceForm):
         widget=UnfoldAdminTextareaWidget({"rows": 3}),
         help_text="One a line: names under which the same thing is sent, such as PDP_Visit.",
     )
-    document = forms.JSONField(
+    document = _DocumentField(
         label="JSON Schema of its properties",
         required=False,
         encoder=_Pretty,

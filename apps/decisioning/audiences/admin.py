@@ -127,7 +127,7 @@ class AudienceAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
         try:
             rule = rule_read(request.POST.get("rule", ""))
         except Invalid as fault:
-            context["fault"] = fault.message
+            context["blank" if fault.code == "rule_empty" else "fault"] = fault.message
         else:
             context["reading"] = rule_reading(rule)
             glance = audience_glance(rule=rule, as_of=now(), size=_SAMPLE, milliseconds=_GLANCE_MILLISECONDS)
