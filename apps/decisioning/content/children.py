@@ -36,6 +36,7 @@ START_SECONDS: Final = 30.0
 """What a child may take until it is ready; a machine that is busy needs long to load a Python."""
 WAIT_SECONDS: Final = 15.0
 """How long a job waits for a free child."""
+_LOOK_SECONDS: Final = 0.25
 MAX_JOBS: Final = 1000
 """Jobs of a child; then a fresh one begins, so that nothing piles up."""
 MAIN: Final = Path(__file__).with_name("child_main.py")
@@ -89,7 +90,7 @@ class Child:
         end = monotonic() + JOB_SECONDS
         self._write(frame_of(Frame.JOB, job), monotonic() + STEP_SECONDS)
         while True:
-            kind, body = self._next(min(end, monotonic() + STEP_SECONDS))
+            kind, body = self._next(min(end, monotonic() + STEP_SECONDS), starved=end)
             if kind is Frame.STEP:
                 self.where = body.decode("utf-8", "replace")
             elif kind is Frame.ANSWER:
@@ -116,11 +117,26 @@ class Child:
         self.process.returncode = 0  # or Popen would wait for another's child
         self.close()
 
-    def _wait(self, fd: int, what: int, end: float) -> None:
+    def _wait(self, fd: int, what: int, end: float, starved: float = 0.0) -> None:
+        """Wait until a pipe is ready, at most until `end`. Raises _Gone.
+
+        starved: how long one is waited for that works, while others have the processor: it is no fault of what it
+        tries. Its own limit of processor time ends it sooner.
+        """
         poll = select.poll()
         poll.register(fd, what)
-        if not poll.poll(max(0.0, end - monotonic()) * 1000):
-            raise _Gone(f"was silent for {STEP_SECONDS} s", f"took longer than {STEP_SECONDS} seconds: simplify it")
+        while not poll.poll(max(0.0, end - monotonic()) * 1000):
+            if monotonic() >= starved or not self._works():
+                raise _Gone(f"was silent for {STEP_SECONDS} s", f"took longer than {STEP_SECONDS} seconds: simplify it")
+            end = min(starved, monotonic() + _LOOK_SECONDS)
+
+    def _works(self) -> bool:
+        """Whether it has a processor, or waits for one or for the disk: neither asleep nor stopped."""
+        try:
+            told = Path(f"/proc/{self.process.pid}/stat").read_text()
+        except OSError:
+            return False
+        return told.rpartition(")")[2].split()[0] in ("R", "D")
 
     def _write(self, data: bytes, end: float) -> None:
         left = memoryview(data)
@@ -133,7 +149,7 @@ class Child:
             except BrokenPipeError:
                 raise self._ended() from None
 
-    def _next(self, end: float) -> tuple[Frame, bytes]:
+    def _next(self, end: float, starved: float = 0.0) -> tuple[Frame, bytes]:
         while True:
             if len(self._buffer) >= HEAD.size:
                 kind, length = HEAD.unpack_from(self._buffer)
@@ -146,7 +162,7 @@ class Child:
                         return Frame(kind), body
                     except ValueError:
                         raise _Gone("wrote no frame", "failed unexpectedly: tell whoever runs Tessera") from None
-            self._wait(self._out, select.POLLIN, end)
+            self._wait(self._out, select.POLLIN, end, starved)
             try:
                 part = os.read(self._out, 1 << 16)
             except BlockingIOError:

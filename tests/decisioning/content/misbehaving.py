@@ -99,6 +99,13 @@ def take_steps(count: int, pause: float) -> int:
     return count
 
 
+def work(seconds: float) -> str:
+    """Need so much of a processor."""
+    while time.process_time() < seconds:
+        pass
+    return "done"
+
+
 def _open_in_place_of_another() -> int:
     os.close(2)
     return os.open("/etc/hostname", os.O_RDONLY)
@@ -126,7 +133,8 @@ JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
         say, loop_for_ever, sleep_for_ever, take_memory, double_memory, answer_much, announce_much, write_garbage,
-        answer_no_value, nest_wrappers, nest_divs, leave, kill_itself, stop_itself, fail, take_steps, look_around,
+        answer_no_value, nest_wrappers, nest_divs, leave, kill_itself, stop_itself, fail, take_steps, work,
+        look_around,
     )
 }  # fmt: skip
 

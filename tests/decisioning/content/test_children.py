@@ -102,6 +102,14 @@ def test_each_step_has_its_own_time_and_the_last_is_named(pool: Pool) -> None:
         ask(pool, "take_steps", 1, 60)
 
 
+def test_one_that_works_is_waited_for_and_one_that_sleeps_is_not(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with more to do than processors lets a child be silent for long: that is no fault of its job."""
+    monkeypatch.setattr("apps.decisioning.content.children.STEP_SECONDS", 0.05)
+    assert ask(pool, "work", 1.5) == "done"
+    with pytest.raises(ContentMisbehaved, match="step 0: took longer"):
+        ask(pool, "take_steps", 1, 60)
+
+
 def test_all_steps_together_have_an_end(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     assert JOB_SECONDS == 30
     monkeypatch.setattr("apps.decisioning.content.children.JOB_SECONDS", 0.5)
