@@ -161,10 +161,11 @@ def publishable(user: User) -> list[Review]:
     """Approved versions that a person may publish now, the longest waiting first."""
     found: list[Review] = []
     approved = reviews_newest().filter(state=Review.State.APPROVED).order_by("closed_at", "pk")
+    kinds = set(approved.order_by().values_list("content_type_id", flat=True).distinct())
     for flow in workflows():
-        if not may(user, "publish", flow.head):
-            continue
         kind = ContentType.objects.get_for_model(flow.version)
+        if kind.pk not in kinds or not may(user, "publish", flow.head):
+            continue
         live = Publication.objects.filter(content_type=ContentType.objects.get_for_model(flow.head))
         waiting = list(approved.filter(content_type=kind).exclude(object_id__in=live.values("version_id"))[:50])
         versions = flow.version._default_manager.select_related(flow.link).in_bulk([row.object_id for row in waiting])
