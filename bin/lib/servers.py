@@ -72,9 +72,14 @@ def private_write(path: Path, text: str) -> None:
     new.replace(path)
 
 
+_PORTS = range(20_000, 32_000)
+"""Below those that a system gives to whoever connects: a free one is still free when its server is up at last."""
+
+
 def free_port(wanted: int = 0) -> int:
     """A free TCP port of 127.0.0.1: the wanted one, if it is."""
-    for port in (wanted, 0):
+    drawn = [_PORTS[secrets.randbelow(len(_PORTS))] for _ in range(50)]
+    for port in (*([wanted] if wanted else []), *drawn, 0):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             # As the servers do: a port with connections still in TIME_WAIT is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -184,7 +189,8 @@ class Postgres:
             "log_parameter_max_length_on_error": "0",
         }
         if self.throwaway:
-            values |= {"fsync": "off", "full_page_writes": "off"}
+            # Nothing is vacuumed either: rows that nobody put in an order would come in another one now and then.
+            values |= {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
         return [part for name, value in values.items() for part in ("-c", f"{name}={value}")]
 
     def start(self) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +9,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
+
+from bin.lib.servers import free_port
 
 logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd tells of each line that it gets
 
@@ -119,7 +120,7 @@ class Relay:
             def factory(self) -> SMTP:
                 return Server(self.handler, enable_SMTPUTF8=True, ident="test relay", data_size_limit=50_000_000)
 
-        self._controller = Starter(self, hostname="127.0.0.1", port=self.port or _free_port())
+        self._controller = Starter(self, hostname="127.0.0.1", port=self.port or free_port())
         self._controller.start()
         self.port = self._controller.port
 
@@ -140,9 +141,3 @@ def _abort(server: SMTP) -> None:
 
 def _close(server: SMTP) -> None:
     _transport(server).close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -17,6 +17,9 @@ import pytest
 import redis
 from django.conf import settings
 
+from bin.lib.servers import free_port
+
+__all__ = ["free_port"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -26,12 +29,6 @@ def wait_for(condition: Callable[[], bool], *, seconds: float, what: str) -> Non
     while not condition():
         assert time.monotonic() < limit, f"{what}: not within {seconds:.0f} s"
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def answers(port: int) -> bool:
