@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 import orjson
@@ -26,7 +26,7 @@ import redis
 from django.conf import settings
 from django.db import connection, transaction
 
-from apps.foundation.core.quick import LeftAlone, redis_quick
+from apps.foundation.core.quick import Ahead, LeftAlone, QuickRedis, redis_quick
 
 from .definitions import (
     FEATURES,
@@ -44,6 +44,7 @@ from .models import StaleCopy
 from .sql import FeatureSql
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _WAIT_SECONDS = 0.25
 _FEW, _FEW_SECONDS = 100, 0.05
@@ -104,7 +105,7 @@ end
 _PORTION = 1000
 
 
-def _client(count: int = _FEW + 1) -> "redis.Redis":
+def _client(count: int = _FEW + 1) -> QuickRedis:
     """The client for a read or write about so many people."""
     return redis_quick(settings.REDIS_URL, _FEW_SECONDS if count <= _FEW else _WAIT_SECONDS)
 
@@ -170,10 +171,46 @@ def stale_copies_void() -> int:
     return len(rows)
 
 
+class CopiesAhead:
+    """Copies that Redis was asked for while something else is read (`copies_ask`). Used as `with`."""
+
+    __slots__ = ("_answers", "_asked", "_places")
+
+    def __init__(self, profile_ids: Sequence[int], asked: Ahead | None) -> None:
+        self._places = {one: place for place, one in enumerate(profile_ids, 1)}
+        self._asked = asked
+        self._answers: list[Any] | None = None
+
+    def get(self, ids: Sequence[int]) -> tuple[int, list[bytes | None] | None]:
+        """The generation and what Redis has for each; None where Redis can't be asked."""
+        if self._asked is not None:
+            asked, self._asked = self._asked, None
+            with asked:
+                self._answers = _told(asked.answer)
+        if self._answers is None:
+            return 0, None
+        return int(self._answers[0] or 0), [self._answers[self._places[one]] for one in ids]
+
+    def __enter__(self) -> "CopiesAhead":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        if self._asked is not None:
+            self._asked.__exit__(kind)
+
+
+def copies_ask(*, profile_ids: Sequence[int]) -> CopiesAhead:
+    """Ask Redis for the copies of some people, and read the answer later: `copies_read` takes it."""
+    ids = list(dict.fromkeys(profile_ids))
+    return CopiesAhead(ids, _told(lambda: _client(len(ids)).ahead("MGET", _GENERATION, *map(_key, ids))))
+
+
 def copies_read(
-    *, profile_ids: Sequence[int], names: Sequence[str], as_of: datetime
+    *, profile_ids: Sequence[int], names: Sequence[str], as_of: datetime, ahead: CopiesAhead | None = None
 ) -> dict[int, dict[str, FeatureValue]]:
     """The named features of people now: from their copies in one MGET, and from PostgreSQL where there is none.
+
+    ahead: copies that were asked for already, of these people or more.
 
     The hot path: one round trip, all numbers in one array, a column over all people for each feature, one dict for a
     person; text is decoded only for who asks for it.
@@ -182,7 +219,7 @@ def copies_read(
     if not ids:
         return {}
     now_at = _microseconds(as_of)
-    generation, found = _get(ids)
+    generation, found = _get(ids) if ahead is None else ahead.get(ids)
     copies: list[bytes | None] = list(found or [None] * len(ids))
     for place, copy in enumerate(copies):
         if copy is not None and (copy[:1] != _COPY or not _holds(copy, now_at, generation)):
@@ -210,13 +247,18 @@ def copies_read(
 
 def _get(ids: Sequence[int]) -> tuple[int, list[bytes | None] | None]:
     """The generation and what Redis has for each; None where Redis can't be asked."""
+    answers = _told(lambda: cast(list[Any], _client(len(ids)).mget([_GENERATION, *map(_key, ids)])))
+    return (0, None) if answers is None else (int(answers[0] or 0), answers[1:])
+
+
+def _told(ask: Callable[[], T]) -> T | None:
+    """What Redis is asked; None where it can't be."""
     try:
-        answers = cast(list[Any], _client(len(ids)).mget([_GENERATION, *[f"features:{one}" for one in ids]]))
+        return ask()
     except redis.RedisError as error:
         if not isinstance(error, LeftAlone):  # said when it was asked
             logger.warning("features are read from PostgreSQL: %s", type(error).__name__)
-        return 0, None
-    return int(answers[0] or 0), answers[1:]
+        return None
 
 
 def _fill(ids: Sequence[int], wanted: Sequence[tuple[bytes, int]], copies: Sequence[bytes | None]) -> int:

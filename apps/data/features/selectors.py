@@ -10,7 +10,7 @@ from apps.foundation.core.errors import Invalid
 
 from .definitions import EVENT_NAMES, FEATURES, FeatureValue
 from .engine import Bought, Happened, State, values
-from .online import copies_read, features_select
+from .online import CopiesAhead, copies_ask, copies_read, features_select
 from .sql import name_id
 
 NOW = timedelta(minutes=15)
@@ -24,19 +24,26 @@ def names_check(names: Iterable[str]) -> None:
             raise Invalid("feature_unknown", f"There is no feature {name!r}: there are {', '.join(FEATURES)}")
 
 
+def features_ask(*, profile_ids: Sequence[int], as_of: datetime) -> CopiesAhead | None:
+    """Have Redis bring the copies of some people while something else is read, for `features_read`: so that whoever
+    waits, waits for one of the two alone. Used as `with`. None where `as_of` is read from PostgreSQL."""
+    at = now()
+    return copies_ask(profile_ids=profile_ids) if at - NOW <= as_of <= at else None
+
+
 def features_read(
-    *, profile_ids: Sequence[int], names: Sequence[str], as_of: datetime
+    *, profile_ids: Sequence[int], names: Sequence[str], as_of: datetime, ahead: CopiesAhead | None = None
 ) -> dict[int, dict[str, FeatureValue]]:
     """The named features of each profile, from what happened up to `as_of`, whenever it was recorded.
 
     Each id asked for is in the answer, with the defaults where nothing is known. as_of: now, or at most `NOW` ago: from
-    the online copies, with what happened since; else from PostgreSQL, in one statement. Raises Invalid for a name that
-    no feature has.
+    the online copies, with what happened since; else from PostgreSQL, in one statement. ahead: see `features_ask`.
+    Raises Invalid for a name that no feature has.
     """
     names_check(names)
     at = now()
     if at - NOW <= as_of <= at:
-        return copies_read(profile_ids=profile_ids, names=names, as_of=at)
+        return copies_read(profile_ids=profile_ids, names=names, as_of=at, ahead=ahead)
     return features_select(profile_ids=profile_ids, names=names, as_of=as_of)
 
 

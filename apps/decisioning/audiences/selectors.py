@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from math import ceil, sqrt
 from random import Random
 from typing import Any, TypeVar
@@ -242,8 +243,56 @@ def rule_catalog(*, but: str = "") -> dict[str, Any]:
 
 def attributes_asked(rules: Iterable[Rule]) -> tuple[list[str], list[str]]:
     """Of which columns of a profile and which other attributes rules say something themselves."""
-    names = sorted({leaf.name for rule in rules for leaf in rule_leaves(rule) if isinstance(leaf, Attribute)})
+    names = _asked_by(_Very(tuple(rules))).names
     return [name for name in PROFILE_COLUMNS if name in names], [name for name in names if name not in PROFILE_COLUMNS]
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What rules look at themselves, and the audiences that they name."""
+
+    audiences: Sequence[str]
+    wanted: Sequence[Attribute]
+    names: Sequence[str]
+    counts: Sequence[Counted]
+    choices: Sequence[tuple[str, str]]
+    again: Sequence[tuple[str, str]]
+    interests: Sequence[str]
+    features: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Very:
+    """Rules that are the same if they are the very same objects: to compare what large ones say would take longer than
+    to read them."""
+
+    rules: tuple[Rule, ...]
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self.rules)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Very) and tuple(map(id, self.rules)) == tuple(map(id, other.rules))
+
+
+@lru_cache(maxsize=256)
+def _asked_by(very: _Very) -> _Looked:
+    """What rules look at: the same for each person and batch of a version, whose rules stay in memory."""
+    return _looked(very.rules, sorted(set().union(*map(names_of, very.rules))))
+
+
+def _looked(rules: Iterable[Rule], audiences: Sequence[str]) -> _Looked:
+    leaves = [leaf for rule in rules for leaf in rule_leaves(rule)]
+    return _Looked(
+        audiences=audiences,
+        wanted=[leaf for leaf in leaves if isinstance(leaf, Attribute)],
+        names=sorted({leaf.name for leaf in leaves if isinstance(leaf, Attribute)}),
+        counts=list(dict.fromkeys(leaf.what for leaf in leaves if isinstance(leaf, Count))),
+        choices=sorted({(leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, Consent)}),
+        again=sorted({(leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, AskedAgain)}),
+        interests=sorted({leaf.code for leaf in leaves if isinstance(leaf, Interest)}),
+        features=list(dict.fromkeys(leaf.feature for leaf in leaves if isinstance(leaf, FeatureIs))),
+    )
 
 
 def facts_load(
@@ -262,27 +311,27 @@ def facts_load(
     The hot path: rows into dicts, no object for a row but the facts themselves. Sensitive attributes stay sealed: their
     digests say which of the values asked for they are. Raises Invalid for what no digest tells.
     """
-    rules = list(rules)
-    named = sorted(set().union(*map(names_of, rules)))
-    inner = dict(zip(named, rules_expand(InAudience(code, inside=True) for code in named), strict=True))
-    leaves = [leaf for rule in (*rules, *inner.values()) for leaf in rule_leaves(rule)]
-    wanted = [leaf for leaf in leaves if isinstance(leaf, Attribute)]
-    names = sorted({leaf.name for leaf in leaves if isinstance(leaf, Attribute)})
-    asked = list(dict.fromkeys(leaf.what for leaf in leaves if isinstance(leaf, Count)))
-    choices = sorted({(leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, Consent)})
+    rules = tuple(rules)
+    looked = _asked_by(_Very(rules))
+    inner: dict[str, Rule] = {}
+    if looked.audiences:
+        within = rules_expand(InAudience(code, inside=True) for code in looked.audiences)
+        inner = dict(zip(looked.audiences, within, strict=True))
+        looked = _looked((*rules, *inner.values()), looked.audiences)
     ids = list(profile_ids)
-    again = sorted({(leaf.purpose, leaf.channel) for leaf in leaves if isinstance(leaf, AskedAgain)})
-    interests = sorted({leaf.code for leaf in leaves if isinstance(leaf, Interest)})
     if held is not None and not inner:
-        attributes = _attributes_tell(names, wanted, {one: held[one] for one in ids if one in held}, stamps)
+        attributes = _attributes_tell(
+            looked.names, looked.wanted, {one: held[one] for one in ids if one in held}, stamps
+        )
     else:
-        attributes = _attributes_load(names, wanted, ids)
-    counts = {profile_id: dict.fromkeys(asked, 0) for profile_id in attributes}
+        attributes = _attributes_load(looked.names, looked.wanted, ids)
+    counts = {profile_id: dict.fromkeys(looked.counts, 0) for profile_id in attributes}
     for kind in ("orders", "event"):
-        _counts_load([what for what in asked if what.kind == kind], ids, as_of, counts)
+        _counts_load([what for what in looked.counts if what.kind == kind], ids, as_of, counts)
+    choices, again, interests = looked.choices, looked.again, looked.interests
     granted = _granted_load(choices, ids)
     chosen = _interests_load(interests, ids)
-    computed = list(dict.fromkeys(leaf.feature for leaf in leaves if isinstance(leaf, FeatureIs)))
+    computed = looked.features
     features = features_read(profile_ids=list(attributes), names=computed, as_of=as_of) if computed else {}
     to_ask = asked_people(profile_ids=ids, purposes=sorted({code for code, _ in again})) if again else set()
     found = {

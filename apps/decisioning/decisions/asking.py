@@ -21,7 +21,7 @@ from apps.data.profiles.vault import Vault, vault_complete, vault_of
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.core.ids import uuid7
-from apps.foundation.core.postgres import planned_execute
+from apps.foundation.core.postgres import planned_rows
 from apps.foundation.core.stamps import stamps_read
 
 from .engine import SEND, Plan, Verdict
@@ -180,9 +180,8 @@ def wishes_decide(wishes: Sequence[Wish], *, at: datetime | None = None) -> list
         except Exception as error:  # noqa: BLE001  # theirs alone
             said[place] = error
     if rows:
-        with connection.cursor() as cursor:
-            columns = dict(zip(_NAMES, map(list, zip(*rows, strict=True)), strict=True))
-            planned_execute(cursor, _ADD, {**columns, "at": moment})
+        columns = dict(zip(_NAMES, map(list, zip(*rows, strict=True)), strict=True))
+        planned_rows(_ADD, {**columns, "at": moment})
     return said
 
 
@@ -310,7 +309,8 @@ def _answered(
     offer, verdict = chosen.offer, chosen.verdict
     if profile_id not in vault:  # erased meanwhile: nothing is said of them, and nothing kept
         raise Conflict("erased", "This person was erased")
-    spec = pinned(offer.version_id).spec
+    version = pinned(offer.version_id)
+    spec = version.spec
     answer_id = uuid7()
     kept = verdict_keep(verdict, chosen.seen, version=offer.digest, set_id=chosen.set_id, at=at)
     sealed = decision_seal(vault, decision_id=answer_id, profile_id=profile_id, kept=kept, table=ANSWERS)
@@ -322,7 +322,7 @@ def _answered(
         if verdict.inputs.get("tracked") and verdict.compiled is not None:
             shown = answer_shown(offer.version_id, verdict.inputs)
             slots_traced(answer.slots, shown, answer_id=answer_id, compiled_id=verdict.compiled)
-        answer.ttl = _ttl(valid_until(spec, slots), at)
+        answer.ttl = _ttl(valid_until(version, slots), at)
     elif spec["channel"] in PULLED and verdict.outcome != "holdout":
         answer = generic_answer(offer, wish, placement, profile_id)
     else:

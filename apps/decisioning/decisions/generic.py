@@ -50,6 +50,8 @@ class Pinned:
 
     spec: PlaybookSpec
     compiled: Mapping[str, int]
+    ends: Mapping[tuple[str, str], datetime]
+    """When the first validity of a block in a slot is over, by slot and block; those that never end are missing."""
 
     @property
     def priority(self) -> int:
@@ -92,7 +94,13 @@ def offers_for(offers: Iterable[Offer], *, placement: str = "", playbook: str = 
 def pinned(version_id: int) -> Pinned:
     """What a version says: it never changes."""
     version = PlaybookVersion.objects.only("spec", "compiled").get(pk=version_id)
-    return Pinned(version.spec, version.compiled)
+    ends: dict[tuple[str, str], datetime] = {}
+    for slot, tiers in version.spec["slots"].items():
+        for tier in tiers:
+            if (validity := Validity.of(tier)) and validity.ends:
+                at = slot, tier_block(tier)
+                ends[at] = min(ends.get(at, validity.ends), validity.ends)
+    return Pinned(version.spec, version.compiled, ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,25 +122,26 @@ def slot_said(name: str, chosen: Mapping[str, Any], spec: PlaybookSpec, inputs: 
     chosen: the slot as a decision has it; inputs: its language and profile values. Raises RenderError.
     """
     mark = str(chosen["block"])
-    block = _block(int(mark.removesuffix(CHOSEN_MARK)))
+    version_id = int(mark.removesuffix(CHOSEN_MARK))
     brand, language = spec["brand"], inputs["language"]
     said: dict[str, Any] = {"slot": name, "tier": chosen["tier"], "fields": _fields(mark, brand, inputs)}
     if "items" in chosen:
         said["items"] = list(chosen["items"])
-    labels = [label for label, made in ((CHOSEN, mark.endswith(CHOSEN_MARK)), (WRITTEN, block.written)) if made]
+    made = ((CHOSEN, mark.endswith(CHOSEN_MARK)), (WRITTEN, _block(version_id).written))
+    labels = [label for label, holds in made if holds]
     if labels:
         said["made_by_model"] = {one: label_text(one, brand=brand, language=language) for one in labels}
     return said
 
 
-def block_values(mark: str, language: str, default: str) -> list[tuple[str, str, Any]]:
+@lru_cache(maxsize=4096)
+def block_values(mark: str, language: str, default: str) -> Sequence[tuple[str, str, Any]]:
     """What a block says in a language, as it is written: name, kind and value of each field that says something.
 
-    mark: the block as a slot has it; default: the brand's language.
+    mark: the block as a slot has it; default: the brand's language. Kept, as a version never changes.
     """
     block = _block(int(mark.removesuffix(CHOSEN_MARK)))
-    chain = language_chain(language, default)
-    own = next((block.content[one] for one in chain if one in block.content), {})
+    own = next((block.content[one] for one in language_chain(language, default) if one in block.content), {})
     found = []
     for field in block.fields:
         name, kind = field["name"], field["kind"]
@@ -166,12 +175,9 @@ def generic_slots(offer: Offer, *, language: str) -> tuple[dict[str, Any], ...]:
     )
 
 
-def valid_until(spec: PlaybookSpec, slots: Mapping[str, Mapping[str, Any]]) -> datetime | None:
+def valid_until(version: Pinned, slots: Mapping[str, Mapping[str, Any]]) -> datetime | None:
     """When the first of the blocks that are shown is over, None where none ends."""
-    ends = [
-        validity.ends
-        for name, chosen in slots.items()
-        for tier in spec["slots"].get(name, ())
-        if tier_block(tier) == chosen["block"] and (validity := Validity.of(tier)) and validity.ends
-    ]
-    return min(ends, default=None)
+    if not version.ends:
+        return None
+    shown = ((slot, one["block"]) for slot, one in slots.items())
+    return min((version.ends[at] for at in shown if at in version.ends), default=None)

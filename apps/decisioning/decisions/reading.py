@@ -7,6 +7,7 @@ of others whatever the number of people; dicts and tuples in between.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -27,7 +28,8 @@ from apps.data.consent.selectors import (
     withdrawn_part,
 )
 from apps.data.events.tickets import OPEN_TICKET
-from apps.data.features.selectors import features_read
+from apps.data.features.online import CopiesAhead
+from apps.data.features.selectors import features_ask, features_read
 from apps.data.inbound.live import live_names, live_people
 from apps.data.profiles.attribute_values import value_read
 from apps.data.profiles.attributes import held_part, held_told, shapes_known, values_open
@@ -53,6 +55,7 @@ from .weighing import Weighed, pieces_weigh
 _STAMPS: Final = Part(columns=(STAMPS,))
 _IMPERSONAL: Final = withdrawn_part(PERSONALISATION)
 _NO_TASTE: Final = PersonTaste()
+_FEW: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,38 @@ def people_read(
 
     hidden: attributes that stay unknown; as_of: the moment whose facts count; at: now, from which caps count back;
     prepared: whether choices were made ahead.
+    For few people, whom somebody waits for, Redis is asked for what they did while PostgreSQL reads the rest.
     """
+    few = plan.sources and len(profile_ids) <= _FEW
+    ahead = features_ask(profile_ids=profile_ids, as_of=as_of) if few else None
+    with ahead or nullcontext():
+        return _people_read(
+            cursor,
+            plan=plan,
+            purpose=purpose,
+            channel=channel,
+            profile_ids=profile_ids,
+            as_of=as_of,
+            at=at,
+            hidden=hidden,
+            prepared=prepared,
+            ahead=ahead,
+        )
+
+
+def _people_read(
+    cursor: CursorWrapper,
+    *,
+    plan: Plan,
+    purpose: str,
+    channel: str,
+    profile_ids: Sequence[int],
+    as_of: datetime,
+    at: datetime,
+    hidden: Collection[str],
+    prepared: bool,
+    ahead: CopiesAhead | None,
+) -> Reading:
     rules = plan.rules if plan.audience is None else (*plan.rules, plan.audience)
     columns, names = _named(plan)
     parts = [_STAMPS, GATE, LANGUAGE, TRACKED, _IMPERSONAL, KEY, OPEN_TICKET, held_part(names, columns)]
@@ -128,7 +162,7 @@ def people_read(
     frequencies = _collected_for(plan, purpose, channel, gate)
     weighed = pieces_weigh(cursor, profile_ids=rest, at=at, most=plan.most_items) if plan.collects else {}
     impersonal = {profile_id for profile_id in rest if rows[profile_id][4][0]} if plan.personal else set()
-    tastes, set_id = _tastes_read(plan, rest, values, as_of, impersonal, stamps)
+    tastes, set_id = _tastes_read(plan, rest, values, as_of, impersonal, stamps, ahead)
     shown_at = ShownAt(plan.brand, plan.placement, at)
     picks = picks_read(shown_at) if looks_at_picks(plan.sources) else None
     often = _shown_often(rest) if plan.sources else {}
@@ -348,6 +382,7 @@ def _tastes_read(
     as_of: datetime,
     impersonal: set[int],
     stamps: Mapping[str, str],
+    ahead: CopiesAhead | None,
 ) -> tuple[dict[int, PersonTaste], int | None]:
     """What lists go by of each, by profile id, and the set they come from, None where there is none; nothing where no
     list is asked for. impersonal: of whom nothing that they did is looked at; they have what everybody has."""
@@ -360,6 +395,7 @@ def _tastes_read(
         profile_ids=[profile_id for profile_id in profile_ids if profile_id not in impersonal],
         names=features_of(plan.sources),
         as_of=as_of,
+        ahead=ahead,
     )
     tastes = {}
     for profile_id in profile_ids:

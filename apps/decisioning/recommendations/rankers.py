@@ -174,7 +174,7 @@ def _without(items: Iterable[int], recent: Sequence[int]) -> Iterable[int]:
 
 def _neighbours_load(held: SetInMemory, items: set[int]) -> None:
     """Read the neighbours of the items that this process does not hold yet."""
-    missing = items - held.neighbours.keys()
+    missing = {item for item in items if item not in held.neighbours}  # not by `-`, which looks at all that is held
     if not missing:
         return
     found: dict[int, list[tuple[int, int]]] = {item: [] for item in missing}

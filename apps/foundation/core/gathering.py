@@ -64,14 +64,15 @@ class Gathering(Generic[W, A]):
                 self._waiting.append(mine)
         if not begins and not mine.wake.acquire(timeout=max(deadline - monotonic(), 0)):
             with self._lock:
-                batch = mine.leads
+                batch, mine.leads = mine.leads, None
                 if mine in self._waiting:
                     self._waiting.remove(mine)
             if batch is not None:  # chosen in this very moment: somebody else has time for it
                 self._hand_on([one for one in batch if one is not mine])
             raise GatheredLate
-        if mine.leads is not None:
-            self._lead(mine, mine.leads)
+        if (batch := mine.leads) is not None:
+            mine.leads = None  # it holds itself: what was asked would wait for garbage collection, and that for nobody
+            self._lead(mine, batch)
         if mine.fault is not None:
             raise mine.fault
         return cast(A, mine.answer)

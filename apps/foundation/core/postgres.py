@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.utils import CursorWrapper
 from psycopg2 import sql
 
@@ -192,38 +192,45 @@ def people_select(
 ) -> dict[int, list[tuple[Any, ...]]]:
     """What parts read of people, in one statement: by id, for each part its columns."""
     statement, places = _people_statement(tuple(parts))
-    with connection.cursor() as cursor:
-        planned_execute(cursor, statement, {**params, "people": list(people)})
-        return {row[0]: [row[place] for place in places] for row in cursor.fetchall()}
+    rows = planned_rows(statement, {**params, "people": list(people)})
+    return {row[0]: [row[place] for place in places] for row in rows}
 
 
 _PARAMETER = re.compile(r"%\((\w+)\)s(::\w+(?:\[\])?)?|%%")
 _PLANS_MOST = 200
 
 
-def planned_execute(cursor: CursorWrapper, statement: str, params: Mapping[str, Any]) -> None:
-    """Execute a statement with named parameters. A connection that keeps plans (`timely.py`) plans it once: a small
-    read over many joins takes longer to plan than to do."""
-    plans: dict[str, tuple[str, tuple[str, ...]]] | None = getattr(cursor.db, "plans", None)
+def planned_rows(statement: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Execute a statement with named parameters, and give the rows that it returns.
+
+    A connection that keeps plans (`timely.py`) plans it once, as a small read over many joins takes longer to plan than
+    to do; and Django's cursors, which are a tenth of what such a read costs here, are passed by.
+    """
+    database = connections[DEFAULT_DB_ALIAS]
+    plans: dict[str, tuple[str, tuple[str, ...]]] | None = getattr(database, "plans", None)
     if plans is None:
-        cursor.execute(statement, params)
-        return
-    known = plans.get(statement)
-    if known is None:
-        if len(plans) >= _PLANS_MOST:
-            cursor.execute("DEALLOCATE ALL")
-            plans.clear()
-        casts: dict[str, str] = {}
-        for name, cast in _PARAMETER.findall(statement):
-            if name:
-                casts[name] = casts.get(name) or cast
-        order = tuple(casts)
-        text = _PARAMETER.sub(
-            lambda found: f"${order.index(found[1]) + 1}{found[2] or ''}" if found[1] else "%", statement
-        )
-        number = f"plan_{len(plans)}"
-        cursor.execute(f"PREPARE {number} AS {text}")
-        given = ", ".join(f"%s{cast}" for cast in casts.values())
-        known = plans[statement] = (f"EXECUTE {number} ({given})" if given else f"EXECUTE {number}", order)
-    execute, order = known
-    cursor.execute(execute, [params[name] for name in order])
+        with database.cursor() as cursor:
+            cursor.execute(statement, params)
+            return cursor.fetchall() if cursor.description else []
+    with database.wrap_database_errors, database.create_cursor() as raw:
+        execute, order = plans.get(statement) or _planned(raw, plans, statement)
+        raw.execute(execute, [params[name] for name in order])
+        return raw.fetchall() if raw.description else []
+
+
+def _planned(raw: Any, plans: dict[str, tuple[str, tuple[str, ...]]], statement: str) -> tuple[str, tuple[str, ...]]:
+    """Have a statement planned: how it is executed by its plan, and the names of its parameters in their order."""
+    if len(plans) >= _PLANS_MOST:
+        raw.execute("DEALLOCATE ALL")
+        plans.clear()
+    casts: dict[str, str] = {}
+    for name, cast in _PARAMETER.findall(statement):
+        if name:
+            casts[name] = casts.get(name) or cast
+    order = tuple(casts)
+    text = _PARAMETER.sub(lambda found: f"${order.index(found[1]) + 1}{found[2] or ''}" if found[1] else "%", statement)
+    number = f"plan_{len(plans)}"
+    raw.execute(f"PREPARE {number} AS {text}")
+    given = ", ".join(f"%s{cast}" for cast in casts.values())
+    known = plans[statement] = (f"EXECUTE {number} ({given})" if given else f"EXECUTE {number}", order)
+    return known

@@ -9,8 +9,7 @@ answers.
 
 import logging
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from os import dup
@@ -106,9 +105,12 @@ class _Pool:
         Thread(target=self._supply, daemon=True, name="timely-connect").start()
 
     def take(self, deadline: float) -> _Held:
-        with self._changed:
-            if self._free and self._faults < FAULTS:
+        if self._faults < FAULTS:
+            try:
                 return self._free.pop()
+            except IndexError:
+                pass
+        with self._changed:
             failed = self._failed
             self._wanted += 1
             self._changed.notify_all()
@@ -127,6 +129,12 @@ class _Pool:
 
     def give(self, held: _Held, weight: int) -> None:
         good = not held.cut and _usable(held.wrapper)
+        if good and not self._faults:
+            self._free.append(held)
+            if self._wanted:  # looked at after: who began to wait before that finds it, who does later is seen here
+                with self._changed:
+                    self._changed.notify_all()
+            return
         with self._changed:
             if good:
                 self._faults = 0
@@ -135,15 +143,16 @@ class _Pool:
                 self._faults += weight * held.cut
                 self._drop([held])
                 if not held.cut or self._faults >= FAULTS:  # those that lie here were lost as well
-                    self._drop(self._free)
-                    self._free.clear()
+                    self._drop_free()
             self._changed.notify_all()
 
-    def close(self) -> None:
-        with self._changed:
-            self._drop(self._free)
-            self._free.clear()
-            self._faults = 0
+    def _drop_free(self) -> None:
+        """One by one, for others take some without the lock."""
+        while True:
+            try:
+                self._drop([self._free.pop()])
+            except IndexError:
+                return
 
     def _drop(self, some: list[_Held]) -> None:
         self._size -= len(some)
@@ -185,7 +194,7 @@ def _pool() -> _Pool:
 
 def _usable(wrapper: BaseDatabaseWrapper) -> bool:
     raw: Any = wrapper.connection
-    return raw is not None and not raw.closed and not wrapper.in_atomic_block and wrapper.get_autocommit()
+    return raw is not None and not raw.closed and not wrapper.in_atomic_block and wrapper.autocommit
 
 
 def _connected(watch: _Watch) -> _Held:
@@ -198,7 +207,7 @@ def _connected(watch: _Watch) -> _Held:
     wrapper.inc_thread_sharing()
     wrapper.connect()
     wrapper.close_at = None
-    wrapper.plans = {}  # type: ignore[attr-defined]  # see `postgres.planned_execute`
+    wrapper.plans = {}  # type: ignore[attr-defined]  # see `postgres.planned_rows`
     held = _Held(wrapper, socket.socket(fileno=dup(wrapper.connection.fileno())))
     watch.begin(held, monotonic() + 2)
     try:
@@ -216,25 +225,33 @@ def _connected(watch: _Watch) -> _Held:
     return held
 
 
-@contextmanager
-def timely(deadline: float, *, weight: int = 1) -> Iterator[None]:
+class timely:  # noqa: N801  # read as `with timely(deadline)`
     """Inside, `connection` is one whose work ends by the deadline (of `time.monotonic`): what is late fails with an
     OperationalError. Raises Late where none can be had. weight: for how many it is done at once, who are all late if it
     is.
 
     Within a transaction of the caller it is the caller's: another would not see what it did.
     """
-    own = connections[DEFAULT_DB_ALIAS]
-    if own.in_atomic_block:
-        yield
-        return
-    pool = _pool()
-    held = pool.take(deadline)
-    connections[DEFAULT_DB_ALIAS] = held.wrapper
-    pool.watch.begin(held, deadline)
-    try:
-        yield
-    finally:
-        pool.watch.end(held)
-        connections[DEFAULT_DB_ALIAS] = own
-        pool.give(held, weight)
+
+    __slots__ = ("_deadline", "_held", "_own", "_weight")
+
+    def __init__(self, deadline: float, *, weight: int = 1) -> None:
+        self._deadline, self._weight = deadline, weight
+        self._held: _Held | None = None
+
+    def __enter__(self) -> None:
+        self._own = connections[DEFAULT_DB_ALIAS]
+        if self._own.in_atomic_block:
+            return
+        pool = _pool()
+        self._held = held = pool.take(self._deadline)
+        connections[DEFAULT_DB_ALIAS] = held.wrapper
+        pool.watch.begin(held, self._deadline)
+
+    def __exit__(self, *error: object) -> None:
+        if self._held is None:
+            return
+        pool = _pool()
+        pool.watch.end(self._held)
+        connections[DEFAULT_DB_ALIAS] = self._own
+        pool.give(self._held, self._weight)

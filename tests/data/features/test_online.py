@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from apps.data.features import online
 from apps.data.features.models import StaleCopy
-from apps.data.features.online import copies_fill, copies_read, copies_void, stale_copies_void
+from apps.data.features.online import copies_ask, copies_fill, copies_read, copies_void, stale_copies_void
 from apps.data.features.selectors import NOW, features_read
 from apps.data.features.services import orders_changed
 from apps.data.features.tasks import stale_copies_sweep
@@ -65,6 +65,37 @@ def test_who_reads_before_a_commit_does_not_write_after_it(person: int, settings
     click(person)
     assert online._fill([person], [(seen, 0)], [old[person]]) == 0
     assert clicks(person) == [0]
+
+
+def test_copies_that_were_asked_for_before_are_read_as_others(person: int, settings: Settings) -> None:
+    other = make_profile(email=None).pk
+    click(person, 3)
+    click(other, 4)
+    assert clicks(other) == [4]
+    with copies_ask(profile_ids=[other, person, other]) as ahead:
+        read = copies_read(profile_ids=[person], names=[CLICK], as_of=AS_OF, ahead=ahead)
+        again = copies_read(profile_ids=[other, person], names=[CLICK], as_of=AS_OF, ahead=ahead)
+    assert read == {person: {CLICK: 3}}
+    assert again == {other: {CLICK: 4}, person: {CLICK: 3}}
+    assert client(settings).get(f"features:{person}"), "made, and kept"
+
+
+def test_who_asked_before_a_commit_does_not_write_after_it(person: int) -> None:
+    click(person, 3)
+    with copies_ask(profile_ids=[person]) as ahead:
+        before = ahead.get([person])
+        click(person, 1)
+        assert before == ahead.get([person])
+        copies_read(profile_ids=[person], names=[CLICK], as_of=AS_OF, ahead=ahead)
+    assert clicks(person) == [1]
+
+
+def test_copies_asked_of_a_redis_that_is_away_come_from_the_database(person: int, settings: Settings) -> None:
+    click(person, 3)
+    settings.REDIS_URL = "redis://127.0.0.1:9/0"
+    with copies_ask(profile_ids=[person]) as ahead:
+        read = copies_read(profile_ids=[person], names=[CLICK], as_of=AS_OF, ahead=ahead)
+    assert read == {person: {CLICK: 3}}
 
 
 def test_nobody_writes_while_somebody_changes(person: int, settings: Settings) -> None:

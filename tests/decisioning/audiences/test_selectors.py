@@ -111,6 +111,7 @@ def test_facts_take_five_statements_whatever_the_rules() -> None:
     assert sorted(facts) == ids
     answers = [[rule_matches(rule, facts[profile_id]).matched for rule in rules] for profile_id in ids]
     assert answers == [[True, True, False, False], [True, False, False, False], [True, False, False, False]]
+    assert facts_load(rules=iter(rules), profile_ids=ids, as_of=NOON) == facts, "the same objects again"
 
 
 @pytest.mark.django_db

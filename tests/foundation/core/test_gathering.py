@@ -1,10 +1,13 @@
 """Work that is done together: nobody waits for company, each gets what is theirs, and nobody waits for ever."""
 
+import gc
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -40,7 +43,7 @@ def _ask(gathering: Gathering[int, int], number: int, seconds: float = LONG, wei
     return gathering.done(number, deadline=monotonic() + seconds, weight=weight)
 
 
-def _until_waiting(gathering: Gathering[int, int], count: int) -> None:
+def _until_waiting(gathering: Gathering[Any, Any], count: int) -> None:
     for _ in range(6_000):
         if len(gathering._waiting) == count:
             return
@@ -134,3 +137,36 @@ def test_whoever_is_chosen_while_leaving_hands_the_work_on(threads: ThreadPoolEx
     assert [one for number, one in enumerate(found) if number % 3] == [2 * n for n in range(3_000) if n % 3]
     assert {one for number, one in enumerate(found) if not number % 3} <= {None, *range(0, 6_000, 2)}
     assert (gathering._busy, len(gathering._waiting)) == (0, 0)
+
+
+class Work:
+    """Something that can be looked after."""
+
+
+def test_nothing_of_what_was_done_waits_for_garbage_collection(threads: ThreadPoolExecutor) -> None:
+    begun, go = Event(), Event()
+    kept: list[weakref.ref[Work]] = []
+
+    def do(works: Sequence[Work], deadline: float) -> list[bool]:
+        kept.extend(map(weakref.ref, works))
+        begun.set()
+        assert go.wait(LONG)
+        return [True] * len(works)
+
+    gathering = Gathering[Work, bool](do)
+
+    def ask() -> bool:
+        return gathering.done(Work(), deadline=monotonic() + LONG)
+
+    gc.disable()
+    try:
+        first = threads.submit(ask)
+        assert begun.wait(LONG)
+        others = [threads.submit(ask) for _ in range(3)]
+        _until_waiting(gathering, 3)
+        go.set()
+        assert all(one.result(LONG) for one in (first, *others))
+        threads.shutdown()
+        assert [one() for one in kept] == [None] * 4
+    finally:
+        gc.enable()

@@ -6,7 +6,7 @@ What is asked while others are being decided about is decided with them, by the 
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -76,18 +76,13 @@ def _decided(request: HttpRequest, deadline: float) -> HttpResponse:
     """What is decided: by a client that this process knows together with others, else alone."""
     given = request_key(request)
     remembered = key_remembered(given[0]) if given is not None and not given[1] else None
-    if remembered is None:
+    if given is None or remembered is None:
         with timely(deadline):
             caller = caller_require(request)
             wish, quota = _asked(request, caller, deadline, None)
             answers = decisions_make(wish)
         return _said(answers, quota)
-
-    def confirm(stamps: Mapping[str, str]) -> None:
-        """Whom the memory knew by this key is still who asks, and still may."""
-        if given is not None and key_confirm(given[0], stamps) is not remembered:
-            scope_require(caller_require(request), SCOPE)
-
+    confirm = partial(_confirm, request, given[0], remembered)
     wish, quota = _asked(request, remembered, deadline, confirm)
     if is_shared(wish):
         with suppress(_Alone):
@@ -95,6 +90,12 @@ def _decided(request: HttpRequest, deadline: float) -> HttpResponse:
     with timely(deadline):
         answers = decisions_make(wish)
     return _said(answers, quota)
+
+
+def _confirm(request: HttpRequest, key: str, remembered: Caller, stamps: Mapping[str, str]) -> None:
+    """Whom the memory knew by this key is still who asks, and still may. Raises Problem."""
+    if key_confirm(key, stamps) is not remembered:
+        scope_require(caller_require(request), SCOPE)
 
 
 class _Alone(Exception):
@@ -121,7 +122,7 @@ _shared: Final = Gathering[Wish, list[AnswerGiven]](_together)
 def _asked(request: HttpRequest, caller: Caller, deadline: float, confirm: Confirm | None) -> tuple[Wish, Quota]:
     """What a client asks for, counted. Raises Problem."""
     scope_require(caller, SCOPE)
-    wish = replace(_wish_read(request), client=caller.code, deadline=deadline, confirm=confirm)
+    wish = _wish_read(request, client=caller.code, deadline=deadline, confirm=confirm)
     return wish, quota_take(caller, SCOPE, weight=wish.size)
 
 
@@ -185,13 +186,16 @@ def _response(answers: list[AnswerGiven]) -> HttpResponse:
     return HttpResponse(orjson.dumps({"answers": shown}), content_type="application/json")
 
 
-def _wish_read(request: HttpRequest) -> Wish:
+def _wish_read(
+    request: HttpRequest, *, client: str = "", deadline: float | None = None, confirm: Confirm | None = None
+) -> Wish:
     """What is asked for. Raises Problem."""
     if request.content_type != "application/json":
         raise Problem(415, "media_type", "Send JSON: Content-Type: application/json")
-    if len(request.body) > _LONGEST:
+    body = request.body
+    if len(body) > _LONGEST:
         raise Problem(413, "body_too_large", "Send less at once: the documentation says how much")
-    data = body_read(request.body)
+    data = body_read(body)
     if not isinstance(data, dict):
         raise Problem(422, "content_wrong", "The body is an object")
     wrong: list[dict[str, str]] = []
@@ -217,7 +221,7 @@ def _wish_read(request: HttpRequest) -> Wish:
         refuse("language", "A language tag, such as de-AT")
     if wrong:
         raise Problem(422, "content_wrong", "Something in the body is wrong", more={"errors": wrong})
-    return Wish(tuple(placements), playbook, tuple(profiles), language)
+    return Wish(tuple(placements), playbook, tuple(profiles), language, client, deadline, confirm)
 
 
 def _names(value: Any) -> bool:
