@@ -55,6 +55,8 @@ from .weighing import Weighed, pieces_weigh
 _STAMPS: Final = Part(columns=(STAMPS,))
 _IMPERSONAL: Final = withdrawn_part(PERSONALISATION)
 _NO_TASTE: Final = PersonTaste()
+_NO: Final = Part(columns=("FALSE",))
+"""What a plan does not look at."""
 _FEW: Final = 100
 
 
@@ -119,7 +121,9 @@ def _people_read(
 ) -> Reading:
     rules = plan.rules if plan.audience is None else (*plan.rules, plan.audience)
     columns, names = _named(plan)
-    parts = [_STAMPS, GATE, LANGUAGE, TRACKED, _IMPERSONAL, KEY, OPEN_TICKET, held_part(names, columns)]
+    impersonal_part = _IMPERSONAL if plan.personal else _NO
+    ticket_part = OPEN_TICKET if plan.heeds_tickets else _NO
+    parts = [_STAMPS, GATE, LANGUAGE, TRACKED, impersonal_part, KEY, ticket_part, held_part(names, columns)]
     params = gate_params(purpose=purpose, channel=channel, topic=plan.topic, at=at) | {"names": list(names)}
     rows = dict(sorted(people_select(parts, profile_ids, params).items()))
     if not rows:

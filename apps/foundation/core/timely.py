@@ -146,6 +146,11 @@ class _Pool:
                     self._drop_free()
             self._changed.notify_all()
 
+    def close(self) -> None:
+        with self._changed:
+            self._drop_free()
+            self._faults = 0
+
     def _drop_free(self) -> None:
         """One by one, for others take some without the lock."""
         while True:
