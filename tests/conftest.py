@@ -1,10 +1,13 @@
 """What every test may use."""
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import jsonschema_rs
 import pytest
 import redis
@@ -13,9 +16,11 @@ from django.db import connection
 from django.db.backends.postgresql.psycopg_any import sql
 from django.test import TransactionTestCase
 from django.test.utils import setup_databases, teardown_databases
-from pytest_django import DjangoDbBlocker, Settings
+from pytest_django import DjangoDbBlocker
 
+from apps.data.features import online
 from apps.delivery.webhooks.news import DATA
+from apps.foundation.core import limits
 from apps.foundation.core.outbox import outbox_listen
 from config import celery_app
 
@@ -25,10 +30,27 @@ from .pristine import rows_keep, rows_reset
 TransactionTestCase._fixture_teardown = lambda _: rows_reset()  # type: ignore[attr-defined]
 
 
+# What is tried is the same in each run: none fails by what another would not have met. The slow run draws anew.
+hypothesis.settings.register_profile("quick", derandomize=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any test is imported: each takes what it doesn't say itself from the profile of that moment."""
+    if config.option.markexpr == "not slow":
+        hypothesis.settings.load_profile("quick")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The flows first: begun last, they would leave the other process idle. Each has a database of its own."""
     items.sort(key=lambda item: not item.nodeid.startswith("tests/flows/"))
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays to the end: six thousand tests, which Python need not look through for garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,6 +65,15 @@ def own_redis() -> None:
     celery_app.conf.update(broker_url=settings.REDIS_URL)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patient() -> None:
+    """Where two processes of tests and what they start share two processors, Redis is now and then late without being
+    away: who counts tries, or reads features, does without it so soon only in production.
+    """
+    limits._WAIT_SECONDS = online._FEW_SECONDS = 0.5
+    online._WAIT_SECONDS = 1.0
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(
     django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker
@@ -51,15 +82,39 @@ def django_db_setup(
 
     pytest-django would make none where no test is marked `django_db`, though one asks for a copy (`own_database`).
     """
-    # `bin/test` has a migrated one: a copy of it needs no migration
-    connection.settings_dict["TEST"]["TEMPLATE"] = os.environ.get("TEST_DATABASE_TEMPLATE")
-    with django_db_blocker.unblock():
-        made = setup_databases(verbosity=0, interactive=False)
-        rows_keep()
-    yield
-    with django_db_blocker.unblock():
-        _others_end()
-        teardown_databases(made, verbosity=0)
+    with ExitStack() as made:
+        with django_db_blocker.unblock():
+            if template := os.environ.get("TEST_DATABASE_TEMPLATE"):
+                # `bin/test` has a migrated one, and a copy of it is all that is needed
+                own = connection.settings_dict
+                made.enter_context(_copied(template, own["TEST"]["NAME"] or f"test_{own['NAME']}"))
+            else:
+                made.callback(teardown_databases, setup_databases(verbosity=0, interactive=False), verbosity=0)
+            rows_keep()
+        yield
+        with django_db_blocker.unblock():
+            _others_end()
+            made.close()
+
+
+@contextmanager
+def _copied(template: str, name: str) -> Iterator[None]:
+    """Work on a copy of a database, which is gone afterwards."""
+    original = connection.settings_dict["NAME"]
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    make = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    connection.close()
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(drop)
+        cursor.execute(make)
+    connection.settings_dict["NAME"] = name
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = original
+        with connection._nodb_cursor() as cursor:
+            cursor.execute(drop)
 
 
 def _others_end() -> None:
@@ -84,17 +139,28 @@ def news_as_described() -> None:
     outbox_listen(held_against)
 
 
-@pytest.fixture(autouse=True)
-def plain_static_files(settings: Settings) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def plain_static_files() -> None:
     """Static files by their own names: the manifest of `collectstatic` is not there in tests."""
     backend = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": backend}
 
 
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    """Hashing that is slow on purpose costs each test a second."""
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> None:
+    """Hashing that is slow on purpose costs each user half a second, those of fixtures of a module too."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session")
+def _redis_of_all(own_redis: None) -> "redis.Redis":
+    return redis.Redis.from_url(settings.REDIS_URL)
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(_redis_of_all: "redis.Redis") -> None:
+    """Nothing in Redis of the tests before: counters of an address, or what is cached of something's number."""
+    _redis_of_all.flushdb()
 
 
 @pytest.fixture
@@ -113,21 +179,7 @@ def own_database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> I
     """
     original = connection.settings_dict["NAME"]
     copy = f"{original}_own"
-    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(copy))
-    make = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(copy), sql.Identifier(original))
     with django_db_blocker.unblock():
         _others_end()
-        connection.close()
-        with connection._nodb_cursor() as cursor:
-            cursor.execute(drop)
-            cursor.execute(make)
-        connection.settings_dict["NAME"] = copy
-        try:
+        with _copied(original, copy):
             yield copy
-        finally:
-            connection.close()
-            connection.settings_dict["NAME"] = original
-            # numbers of people of the copy are those of others in the original: what is cached of them is wrong there
-            redis.Redis.from_url(settings.REDIS_URL).flushdb()
-            with connection._nodb_cursor() as cursor:
-                cursor.execute(drop)

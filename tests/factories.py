@@ -8,7 +8,7 @@ from typing import Any
 from django.apps import apps
 from guardian.shortcuts import assign_perm
 
-from apps.data.consent.models import Action, Channel, ConsentRecord, ConsentState, Gate
+from apps.data.consent.models import Action, Channel, ConsentRecord, ConsentState, Gate, Purpose
 from apps.data.profiles.addresses import holders_of, identifier_put, identifiers_read
 from apps.data.profiles.models import Profile
 from apps.data.profiles.vault import keys_make, vault_open
@@ -24,20 +24,25 @@ from apps.decisioning.playbooks.services import playbook_create, playbook_publis
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.services import user_create
 from apps.foundation.core.clock import now
-from apps.foundation.governance.models import Approval, Review
+from apps.foundation.governance.models import Approval, ApprovalPath, Review
 from apps.foundation.governance.services import review_answer
+from tests.remembering import remembered
 
 _number = count(1)
 
 
 def make_purposes() -> None:
     """The purposes that a migration brings, also after a test that emptied the tables."""
+    if Purpose.objects.exists():
+        return
     import_module("apps.data.consent.migrations.0002_purposes").purposes_add(apps, None)
     import_module("apps.data.consent.migrations.0009_purposes_ask").purposes_ask(apps, None)
 
 
 def make_paths() -> None:
     """The approval paths that a migration brings, also after a test that emptied the tables."""
+    if ApprovalPath.objects.exists():
+        return
     import_module("apps.decisioning.content.migrations.0010_approval_paths").paths_add(apps, None)
 
 
@@ -139,6 +144,7 @@ def make_brand(*, by: User | None = None) -> Brand:
     )
 
 
+@remembered
 def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
     """A playbook that can be handed in: two heroes by country, three products by tiers, for everybody."""
     number = next(_number)
@@ -229,6 +235,7 @@ def make_helper(playbook: Playbook) -> User:
     return helper
 
 
+@remembered
 def make_published(**fields: Any) -> Playbook:
     """A playbook that was handed in, approved by others and published."""
     playbook = make_playbook(**fields)
@@ -254,6 +261,7 @@ def make_digest() -> Playbook:
     return make_system_mail("system_digest")
 
 
+@remembered
 def make_block(*, by: User | None = None, tags: tuple[str, ...] = (), words: str = "New teas", **fields: Any) -> Block:
     """A block of one line of text, a draft."""
     number = next(_number)

@@ -62,12 +62,15 @@ def test_environment(state: Path) -> dict[str, str]:
 
 
 def pytest_arguments(arguments: list[str]) -> list[str]:
-    """Pytest's arguments: two processes and all but the slow tests, unless said otherwise."""
+    """Pytest's arguments: two processes and all but the slow tests, unless said otherwise.
+
+    A file is run by one process: what is made once for all its tests is not made in the other one too.
+    """
     own = [argument for argument in arguments if argument != "--slow"]
     if "--slow" in arguments:
         own = ["-m", "", *own]
     if not any(argument.startswith(("-n", "--numprocesses", "--pdb", "--trace")) for argument in own):
-        own = ["-n", "2", "--dist", "loadgroup", *own]
+        own = ["-n", "2", "--dist", "loadfile", *own]
     return own
 
 

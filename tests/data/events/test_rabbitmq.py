@@ -29,7 +29,6 @@ from .killing import source_kill, source_start, written_down
 SERVER = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin:/usr/sbin:/usr/bin")
 NAME = "events"
 pytestmark = [
-    pytest.mark.xdist_group("rabbitmq"),  # one server for all of them
     pytest.mark.skipif(
         SERVER is None or shutil.which("epmd") is None, reason="Debian's rabbitmq-server is not installed"
     ),

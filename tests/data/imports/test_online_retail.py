@@ -21,10 +21,7 @@ from apps.data.profiles.models import Identifier, Profile
 
 FILE = Path(settings.BASE_DIR).parent / "shared" / "data" / "online_retail.csv.gz"
 
-pytestmark = [
-    pytest.mark.skipif(not FILE.is_file(), reason="the real data is not beside the project"),
-    pytest.mark.xdist_group("the real orders imported"),  # once, not once for each process
-]
+pytestmark = pytest.mark.skipif(not FILE.is_file(), reason="the real data is not beside the project")
 
 FIGURES = """\
       541,909  lines read

@@ -377,7 +377,7 @@ def test_a_process_is_ready_before_it_is_asked(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_whether_others_wait_for_a_wish_is_told_without_asking_the_database(
-    django_assert_num_queries: Callable[[int], Any],
+    django_assert_num_queries: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick, slow = _shown(), _shown("till", budget="transactional", purpose="transactional")
     wish = Wish(("home-hero",), profiles=(1,))
@@ -389,7 +389,7 @@ def test_whether_others_wait_for_a_wish_is_told_without_asking_the_database(
         assert not is_shared(replace(wish, profiles=tuple(range(1, 12))))
         assert is_shared(Wish(playbook=quick.code, profiles=(1,)))
         assert not is_shared(Wish(playbook=slow.code, profiles=(1,)))
-        asking_of_decisions._quick.clear()
+        monkeypatch.setattr(asking_of_decisions, "_quick", {})
         assert not is_shared(wish)  # not known yet: alone, in the time that is left
 
 
