@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final, TypeVar
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Max
 
@@ -82,17 +84,35 @@ def traps_among(domains: Collection[str]) -> set[str]:
 def traps_met(addresses: Mapping[K, str]) -> set[K]:
     """Which of these addresses lie in a domain of traps. A promise only under `services.gate_lock`, in its transaction.
 
-    Whether any domain is known is asked first: batches pass here, and often none is.
+    Batches pass here, so this process remembers which domains are known, and asks only whether they still are the same.
     """
-    if not addresses:
+    if not addresses or not (traps := _traps_known()):
         return set()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM consent_suppression WHERE kind = 'domain')")
-        if not cursor.fetchone()[0]:
-            return set()
+    keys = tuple(settings.LOOKUP_KEYS.items())
     domains = {key: address.rpartition("@")[2] for key, address in addresses.items()}
-    traps = traps_among(set(domains.values()))
-    return {key for key, domain in domains.items() if domain in traps}
+    met = {domain for domain in set(domains.values()) if not traps.isdisjoint(_digests_above(domain, keys))}
+    return {key for key, domain in domains.items() if domain in met}
+
+
+_remembered: tuple[Any, frozenset[bytes]] = (None, frozenset())
+"""The moment of the newest domain of traps and how many there are, and the digests of all."""
+
+
+def _traps_known() -> frozenset[bytes]:
+    global _remembered  # one tuple, replaced as a whole
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT max(created_at), count(*) FROM consent_suppression WHERE kind = 'domain'")
+        stand = cursor.fetchone()
+        if _remembered[0] != stand:
+            cursor.execute("SELECT digest FROM consent_suppression WHERE kind = 'domain' AND reason = 'spam_trap'")
+            _remembered = stand, frozenset(bytes(digest) for (digest,) in cursor.fetchall())
+    return _remembered[1]
+
+
+@lru_cache(maxsize=65_536)
+def _digests_above(domain: str, keys: tuple[tuple[int, bytes], ...]) -> tuple[bytes, ...]:
+    """The digests of a domain and of those above it. keys: those that they are made with, by version."""
+    return tuple(digest for one in domains_above(domain) for digest in address_digests(Suppression.DOMAIN, one))
 
 
 def verdicts_forget(before: datetime, limit: int) -> int:

@@ -49,6 +49,12 @@ def test_an_address_lies_in_a_domain_of_traps_or_below_it() -> None:
     trap("trap.example")
     assert traps_met({1: "x@a.trap.example", 2: "x@trap.example", 3: "x@example"}) == {1, 2}
     assert traps_met({}) == set()
+    suppressions_add(kind="email", values=["c@good.example"], reason=Suppression.Reason.SPAM_TRAP)
+    assert traps_met({3: "c@good.example"}) == set(), "an address is no domain"
+    trap("good.example")
+    assert traps_met({2: "x@trap.example", 3: "c@good.example"}) == {2, 3}
+    Suppression.objects.filter(kind=Suppression.DOMAIN).order_by("pk").first().delete()  # type: ignore[union-attr]
+    assert traps_met({2: "x@trap.example", 3: "c@good.example"}) == {3}, "what is not listed any more is no trap"
 
 
 def test_listing_a_domain_of_traps_waits_for_a_window_under_way() -> None:
