@@ -107,7 +107,9 @@ def _choose(version: PlaybookVersion, ids: Sequence[int], at: datetime | None) -
             as_of=now(),
             at=at or now(),
         )
-    chosen = {one.alike: one.choice for one in decided.people.values() if one.choice is not None}
+    chosen = {
+        decided.people[one].alike: verdict.choice for one, verdict in decided.verdicts if verdict.choice is not None
+    }
     return prepared_write(chosen) if chosen else 0
 
 

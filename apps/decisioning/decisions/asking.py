@@ -281,7 +281,7 @@ def _choose(offers: Sequence[Offer], profiles: Sequence[int], at: datetime) -> _
             stamps, vault = decided.stamps, decided.vault
         for profile_id, verdict in decided.verdicts:
             if verdict.outcome == SEND or profile_id not in chosen:
-                seen = person_pack(plan, wanted, decided.people[profile_id])
+                seen = person_pack(plan, wanted, decided.people[profile_id], verdict.choice)
                 chosen[profile_id] = _Chosen(offer, verdict, seen, decided.set_id)
         waiting = [one for one in waiting if one in chosen and chosen[one].verdict.outcome != SEND]
         if not waiting:

@@ -26,7 +26,7 @@ from .contracts import Choice
 from .engine import Person, Plan, Verdict
 from .keeping import Wanted, alike_pack, value_pack
 from .prepared import prepared_read
-from .sealing import alike_packed, choice_of
+from .sealing import choice_of
 
 _choices: Final = Cache[bytes, Choice](
     "choices", "catalog", "CACHE_RECOMMENDATIONS_SECONDS", most=settings.CHOICES_IN_MEMORY
@@ -120,7 +120,6 @@ def choice_make(plan: Plan, wanted: Wanted, person: Person, verdict: Verdict, se
         tier=verdict.tier,
         looked=tuple(one.item for one in looked),
         mark=_mark(looked),
-        packed=alike_packed(inputs, reasons, seen),
         alike=(inputs, reasons, seen),
     )
 

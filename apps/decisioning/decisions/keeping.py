@@ -30,6 +30,7 @@ from apps.decisioning.audiences.contracts import (
 from apps.decisioning.recommendations.contracts import Candidate, ItemCard
 from apps.foundation.core.wall_clock import Quiet, zone_choose
 
+from .contracts import Choice
 from .engine import SHOWN_OFTEN, Asleep, Person, Plan, Verdict, item_fault
 
 MARK: Final = "x"
@@ -71,10 +72,10 @@ def wanted_of(plan: Plan) -> Wanted:
     )
 
 
-def person_pack(plan: Plan, wanted: Wanted, person: Person) -> dict[str, Any]:
-    """What was looked at, without what stands in the answer. What says nothing is left out."""
-    alike = alike_pack(plan, wanted, person) if person.choice is None else person.choice.seen
-    return own_pack(plan, person) | alike
+def person_pack(plan: Plan, wanted: Wanted, person: Person, choice: Choice | None = None) -> dict[str, Any]:
+    """What was looked at, without what stands in the answer. What says nothing is left out. choice: what was chosen for
+    everybody alike, where it is at hand."""
+    return own_pack(plan, person) | (alike_pack(plan, wanted, person) if choice is None else choice.seen)
 
 
 def own_pack(plan: Plan, person: Person) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from apps.foundation.core.signing import address_digest
 
 from . import engine
 from .contracts import Choice
-from .sealing import choice_of
+from .sealing import choice_of, packed_read
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,11 @@ def prepared_read(keys: Sequence[bytes]) -> dict[bytes, Choice]:
             continue
         compiled, tier, looked, mark = orjson.loads(head)
         opened[key] = choice_of(
-            compiled=compiled, tier=tier, looked=tuple(looked), mark=bytes.fromhex(mark), packed=packed
+            compiled=compiled,
+            tier=tier,
+            looked=tuple(looked),
+            mark=bytes.fromhex(mark),
+            alike=packed_read(packed),
+            packed=packed,
         )
     return opened

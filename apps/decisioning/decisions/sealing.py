@@ -7,7 +7,7 @@ dicts.
 """
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -43,18 +43,13 @@ ALIKE_SEEN: Final = frozenset({"n", "i", "a", "l"})
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What a decision keeps of its person: see `engine.Verdict`, and what was looked at (`keeping.py`); None of the
-    last in decisions from before that was kept. packed: what everybody alike shares of it (`alike_packed`), b"" where
-    it is not at hand."""
+    last in decisions from before that was kept. packed: what everybody alike shares of it (`choice_of`), b"" where it
+    is not at hand."""
 
     inputs: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, Any] | None = None
     packed: bytes = field(default=b"", compare=False)
-
-
-def alike_packed(inputs: Mapping[str, Any], reasons: Mapping[str, Any], seen: Mapping[str, Any]) -> bytes:
-    """What everybody alike shares of what decisions keep: made small once for all of them."""
-    return _deflated([inputs, reasons, seen])
 
 
 def choice_of(
@@ -63,13 +58,17 @@ def choice_of(
     tier: str,
     looked: tuple[int, ...],
     mark: bytes,
-    packed: bytes,
-    alike: tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None = None,
+    alike: tuple[dict[str, Any], dict[str, Any], dict[str, Any]],
+    packed: bytes = b"",
 ) -> Choice:
-    """A choice of its parts. packed: what `alike_packed` made of inputs, reasons and what was looked at; alike: these,
-    where they are at hand."""
-    inputs, reasons, seen = _inflated(packed) if alike is None else alike
+    """A choice of its parts. alike: inputs, reasons and what was looked at, as far as everybody alike shares them;
+    packed: these as decisions keep them, where that is at hand."""
+    inputs, reasons, seen = alike
     given = {name: value for name, value in reasons.items() if name != "set"}
+    slots, why, looks = _written(inputs["slots"]), _written(given), {name: _written(one) for name, one in seen.items()}
+    if not packed:
+        told = why if len(given) == len(reasons) else reasons
+        packed = _deflated([{"language": inputs["language"], "slots": slots}, told, looks])
     return Choice(
         language=inputs["language"],
         compiled=compiled,
@@ -80,12 +79,18 @@ def choice_of(
         looked=looked,
         mark=mark,
         packed=packed,
-        written=(_written(inputs["slots"]), _written(given), {name: _written(one) for name, one in seen.items()}),
+        written=(slots, why, looks),
     )
 
 
 def _written(value: Any) -> orjson.Fragment:
     return orjson.Fragment(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+
+
+def packed_read(packed: bytes) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """What everybody alike shares of what decisions keep: inputs, reasons and what was looked at."""
+    inputs, reasons, seen = _inflated(packed)
+    return inputs, reasons, seen
 
 
 def _inflated(packed: bytes) -> Any:

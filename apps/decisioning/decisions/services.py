@@ -190,7 +190,7 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
                 logger.warning("run %s: %s people are gone", occasion.run_id, len(now_on) - len(decided.verdicts))
             set_id, wanted, keys, ready = decided.set_id, wanted_of(plan), decided.vault, decided.ready
             made += [
-                _Made(profile_id, verdict, person_pack(plan, wanted, decided.people[profile_id]))
+                _Made(profile_id, verdict, person_pack(plan, wanted, decided.people[profile_id], verdict.choice))
                 for profile_id, verdict in decided.verdicts
             ]
         vault = vault_complete(keys, [one.profile_id for one in made])
@@ -351,8 +351,8 @@ def people_decide(
         prepared=prepared,
     )
     verdicts: list[tuple[int, Verdict]] = []
-    people: dict[int, Person] = {}
     made: dict[bytes, Choice] = {}
+    wanted = wanted_of(plan)
     ready = 0
     for profile_id, person in read.people.items():
         choice = person.choice or made.get(person.alike)
@@ -362,12 +362,11 @@ def people_decide(
         else:
             verdict = decide(plan, person, at)
             if person.alike:
-                choice = made[person.alike] = choice_make(plan, wanted_of(plan), person, verdict, read.set_id)
+                choice = made[person.alike] = choice_make(plan, wanted, person, verdict, read.set_id)
                 choice_keep(person.alike, read.stamps or {}, choice)
                 verdict = replace(verdict, choice=choice)
         verdicts.append((profile_id, verdict))
-        people[profile_id] = person if choice is person.choice else replace(person, choice=choice)
-    return Decided(verdicts, read.set_id, people, read.vault, read.stamps, ready)
+    return Decided(verdicts, read.set_id, read.people, read.vault, read.stamps, ready)
 
 
 def _prepared(version_id: int) -> bool:

@@ -106,7 +106,7 @@ def _kept(plan: Plan, decided: Decided, at: datetime) -> dict[int, tuple[Kept, K
     vault, wanted = vault_open(decided.people), wanted_of(plan)
     found = {}
     for profile_id, verdict in decided.verdicts:
-        seen = person_pack(plan, wanted, decided.people[profile_id])
+        seen = person_pack(plan, wanted, decided.people[profile_id], verdict.choice)
         kept = verdict_keep(verdict, seen, version="v", set_id=decided.set_id, at=at)
         place: dict[str, Any] = {"decision_id": uuid7(), "profile_id": profile_id}
         found[profile_id] = kept, decision_open(vault, sealed=decision_seal(vault, kept=kept, **place), **place)
