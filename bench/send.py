@@ -399,6 +399,11 @@ def compared(
     }
 
 
+def cpu_of(costs: Sequence[Mapping[str, float]], messages: int) -> dict[str, int]:
+    """Microseconds of CPU a message by kind of process, the median of some runs."""
+    return {kind: round(median(cost[kind] for cost in costs) / messages * 1e6) for kind in KINDS if costs}
+
+
 def main() -> None:
     """Measure and print."""
     asked = arguments()
@@ -415,7 +420,7 @@ def main() -> None:
     first = several[0]
     rates: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
     floors: defaultdict[int, list[float]] = defaultdict(list)
-    costs: list[dict[str, float]] = []
+    costs: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
     memory = 0
     domain = playbook.brand.from_email.rpartition("@")[2]
     kinds: dict[str, dict[str, str]] = {"plain": {}}
@@ -437,9 +442,10 @@ def main() -> None:
                         before = processor_seconds()
                         rates[workers, kind].append(asked.messages / run_timed(playbook, asked.messages))
                         after = processor_seconds()
+                        if workers == first:
+                            costs[kind].append({name: after[name] - before[name] for name in KINDS})
                         if (workers, kind) == (first, "plain"):
                             memory = max(memory, peak_megabytes(group.pid))
-                            costs.append({name: after[name] - before[name] for name in KINDS})
                     told(f"{number + 1}, {workers} workers, {kind}: {rates[workers, kind][-1]:.0f} a second")
                 if floors[workers]:
                     told(f"{number + 1}, {workers} workers, the floor: {floors[workers][-1]:.0f} a second")
@@ -450,9 +456,8 @@ def main() -> None:
         "workers": first,
         **{name: by_workers.get(first, {}).get(name) for name in COMPARED},
         "by_workers": by_workers,
-        "cpu_us_by_process": {
-            kind: round(median(cost[kind] for cost in costs) / asked.messages * 1e6) for kind in KINDS if costs
-        },
+        "cpu_us_by_process": cpu_of(costs["plain"], asked.messages),
+        **({"cpu_us_precomputed": cpu_of(costs[PRECOMPUTED], asked.messages)} if asked.precomputed else {}),
         "cpu_us_by_stage": stages,
         "signed_to_unsigned": {kind: by_workers[first][f"{kind}_to_plain"] for kind in asked.dkim if by_workers},
         "peak_mb": memory,
