@@ -22,7 +22,7 @@ def test_a_rule_is_written_from_an_example(width: str, request: pytest.FixtureRe
     sign_in(page, make_user("publisher"))
     page.goto(ADD)
     panel = page.locator("#rule-preview")
-    expect(panel).to_contain_text("Not a rule yet. Write a rule, or take one of the examples")
+    expect(panel).to_contain_text("How many people the rule takes in")
 
     page.get_by_role("button", name="From some countries").click()
     expect(panel).to_contain_text("Country is DE, AT or CH", ignore_case=True)
