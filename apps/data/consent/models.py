@@ -89,8 +89,7 @@ class ConsentRecord(models.Model):
         REPLY = "reply", "reply to a message"
         MERGE = "merge", "merge of two profiles"
 
-    # no index of their own: a person's records are found by the one below, and none is looked for by its purpose alone;
-    # no constraint: who writes one holds the person's gate, which has one, and the purpose (`services.purposes_hold`)
+    # no index: a person's records are found by the one below; no constraint: who writes one holds gate and purpose
     profile = models.ForeignKey(
         Profile, on_delete=models.PROTECT, related_name="consent_records", db_index=False, db_constraint=False
     )

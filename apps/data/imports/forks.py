@@ -71,6 +71,8 @@ class Forks:
     """Several of them, ended on leaving."""
 
     def __init__(self, count: int, work: Callable[[Any], Any]) -> None:
+        # what is there now stays shared, and is not looked through again and again for the rubbish of lines
+        gc.freeze()
         self.all = [Fork(work) for _ in range(count)]
 
     def __enter__(self) -> "Forks":
@@ -81,13 +83,13 @@ class Forks:
     ) -> None:
         for fork in self.all:
             fork.close()
+        gc.unfreeze()
 
 
 def _child(work: Callable[[Any], Any], read: int, write: int) -> None:
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the importer ends this one
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        gc.freeze()  # what is shared stays shared
         low, high = sorted((read, write))
         os.closerange(3, low)
         os.closerange(low + 1, high)

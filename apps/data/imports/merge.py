@@ -18,7 +18,7 @@ from .sealing import StagingKey, identifiers_renew, identifiers_write, sensitive
 # Most people have one line, which is taken as it is: to sort and group a million of them takes longer than all else.
 _PEOPLE = (
     "CREATE TEMP TABLE merge_many ON COMMIT DROP AS"
-    " SELECT key FROM imports_stagedperson WHERE import_id = %(import)s GROUP BY key HAVING count(*) > 1",
+    " SELECT key FROM imports_stagedperson WHERE import_id = %(import)s AND key <> '' GROUP BY key HAVING count(*) > 1",
     "ANALYZE merge_many",
     # what the latest line with something in it says, for each person: a blank never erases
     """
@@ -28,7 +28,7 @@ _PEOPLE = (
         email_made, phone, phone_digest, profile_id AS phone_drawn, first_name, last_name, country, language, time_zone,
         '{{}}'::jsonb AS attributes, 0 AS turn
     FROM imports_stagedperson AS staged
-    WHERE import_id = %(import)s AND NOT EXISTS (SELECT FROM merge_many WHERE merge_many.key = staged.key)
+    WHERE import_id = %(import)s AND key <> '' AND NOT EXISTS (SELECT FROM merge_many WHERE merge_many.key = staged.key)
     UNION ALL
     SELECT key, min(line), max(seen_at), NULL, false, min(profile_id),
         (array_agg(external_id))[1], (array_agg(external_digest))[1], (array_agg(profile_id))[1],
@@ -156,6 +156,15 @@ _ADDRESSES = (
     " AND identifier.main",
     "ANALYZE merge_{kind}",
 )
+# Of an address and of a phone a file gives a person one, the latest: what it gave who was written down as new gives
+# way. Theirs came in at the moment that they did themselves.
+_EARLIER = """
+DELETE FROM profiles_identifier AS earlier
+USING merge_{kind} AS address, imports_stagedperson AS staged, profiles_profile AS person
+WHERE staged.import_id = %(import)s AND staged.key = '' AND staged.profile_id = address.profile_id
+  AND person.id = address.profile_id AND earlier.profile_id = address.profile_id AND earlier.kind = '{kind}'
+  AND earlier.digest <> address.digest AND earlier.created_at = person.created_at AND NOT earlier.verified
+"""
 _ADDRESSES_MAIN = (
     # a newer address becomes the main one, but neither displaces one the person confirmed, nor gets round a
     # suppression that the person wanted
@@ -366,14 +375,19 @@ def import_merge(*, import_id: int, mapping: Mapping, key: StagingKey, complete:
     }
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '64MB'")
-        # two imports that know the same new person would make them twice
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('tessera imports merge'))")
+        merges_hold(cursor)
         figures = _people_merge(cursor, mapping, key, terms)
         if mapping.kind == "orders":
             figures |= _orders_merge(cursor, mapping, terms, complete)
         # the caller's transaction may hold another merge
         cursor.execute("DROP TABLE IF EXISTS " + ", ".join(f"pg_temp.merge_{table}" for table in _TABLES))
     return figures
+
+
+def merges_hold(cursor: CursorWrapper) -> None:
+    """Until the caller's transaction has ended, let no other import write people down: two that know the same new
+    person would make them twice."""
+    cursor.execute("SELECT pg_advisory_xact_lock(hashtext('tessera imports merge'))")
 
 
 def _people_merge(cursor: CursorWrapper, mapping: Mapping, key: StagingKey, terms: dict[str, Any]) -> dict[str, Any]:
@@ -400,6 +414,7 @@ def _people_merge(cursor: CursorWrapper, mapping: Mapping, key: StagingKey, term
     for kind, made in (("email", "email_made"), ("phone", "phone_digest IS NULL")):
         for statement in _ADDRESSES:
             cursor.execute(statement.format(kind=kind, made=made))
+        cursor.execute(_EARLIER.format(kind=kind), terms)
     identifiers_write(cursor, key=key, source=mapping.source)
     if mapping.attributes:
         sensitive_write(cursor, import_id=terms["import"], key=key, shapes=shapes)
@@ -413,7 +428,7 @@ def _people_merge(cursor: CursorWrapper, mapping: Mapping, key: StagingKey, term
         " AND staged.profile_id IS DISTINCT FROM people.profile_id",
         terms,
     )
-    cursor.execute("SELECT count(DISTINCT profile_id) FROM merge_people")
+    cursor.execute("SELECT count(DISTINCT profile_id) FROM imports_stagedperson WHERE import_id = %(import)s", terms)
     return {"profiles": cursor.fetchone()[0]}
 
 

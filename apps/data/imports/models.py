@@ -67,7 +67,8 @@ class StagedPerson(models.Model):
 
     `key` is the digest of the first of customer number, address and phone that the line has; they themselves are
     sealed for the profile of the number that was drawn (`sealing.py`), sensitive attributes, all of a line together,
-    with the import's key.
+    with the import's key. Of people who were written down as new already (`newcomers.py`) only their profile and what
+    they agreed to is here, with an empty key; the database has defaults for the rest.
     """
 
     import_id = models.BigIntegerField()

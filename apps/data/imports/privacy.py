@@ -72,8 +72,14 @@ def _forget(person: Person) -> Forgotten:
         | Q(phone_digest__in=digests)
         | Q(external_digest__in=digests)
     )
-    keys = list(staged.values_list("key", flat=True))
+    keys = list(staged.exclude(key=b"").values_list("key", flat=True))
     StagedLine.objects.filter(key__in=keys).delete()
+    # who has a stopped import's key could derive theirs: it is forgotten, and the file read anew
+    for job in Import.objects.select_for_update().filter(
+        pk__in=list(staged.values_list("import_id", flat=True)), state=Import.State.STOPPED
+    ):
+        job.progress = {**job.progress, "key": ""}
+        job.save(update_fields=["progress"])
     count, _kinds = staged.delete()
     about = _names(person)
     for path in _files("uploads"):

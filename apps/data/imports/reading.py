@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
+from apps.foundation.core.postgres import array_text
+
 from .faults import line_mask
-from .rows import Fault, LineLost, OrderRows, ProfileRows
+from .rows import NEW_TABLES, Fault, LineLost, OrderRows, ProfileRows
 
 Line = tuple[int, bytes, "list[str] | None", str]
 """A record's line number, its bytes, its fields, or None and why it is bad."""
@@ -21,7 +23,8 @@ class Read:
     """What was read of a chunk.
 
     people, lines: rows for COPY; errors: in the order of the lines, each line number, column, reason, whether the whole
-    line is lost, and the line as it may be shown; left: numbers of profiles that nobody got.
+    line is lost, and the line as it may be shown; left: numbers of profiles that nobody got; new: the same people as
+    rows for NEW_TABLES, should they be new; told, twice: as `Newcomers` has them, told as arrays of PostgreSQL.
     """
 
     people: bytes = b""
@@ -33,6 +36,9 @@ class Read:
     faults: int = 0
     errors: list[tuple[int, str, str, bool, bytes]] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
+    new: dict[str, bytes] = field(default_factory=dict)
+    told: dict[str, tuple[str, str]] = field(default_factory=dict)
+    twice: list[int] = field(default_factory=list)
 
     def plain(self) -> tuple[Any, ...]:
         """As plain data: what makes an equal one."""
@@ -40,14 +46,15 @@ class Read:
 
 
 def chunk_read(
-    reader: ProfileRows | OrderRows, chunk: Sequence[Line], numbers: Sequence[int], masked: Collection[int]
+    reader: ProfileRows | OrderRows, chunk: Sequence[Line], numbers: Sequence[int], masked: Collection[int], new: bool
 ) -> Read:
     """Read a chunk. Hot: some microseconds for a line.
 
     numbers: of profiles, for people who should be new, one for each record at least; masked: places of fields that must
-    not be shown.
+    not be shown; new: write people down as new ones too.
     """
     told = Read(records=len(chunk))
+    newcomers = reader.newcomers(new) if isinstance(reader, ProfileRows) else None
     waiting = iter(numbers)
     reader.numbered(waiting)
     read = reader.read
@@ -77,6 +84,15 @@ def chunk_read(
             found.clear()
     told.people, told.lines = people.getvalue(), lines.getvalue()
     told.left = list(waiting)
+    if newcomers is not None:
+        for table, rows in zip(NEW_TABLES, newcomers.rows, strict=True):
+            told.new[table] = "".join(rows).encode()
+            rows.clear()
+        told.told = {
+            kind: (array_text(who), array_text(f'"{digest}"' for digest in digests))
+            for kind, (who, digests) in newcomers.told.items()
+        }
+        told.twice = sorted(newcomers.twice)
     return told
 
 

@@ -9,13 +9,15 @@ date and customer) is read once for each run of lines that say the same.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
 from operator import itemgetter
 from typing import Any, Protocol
 
+from apps.data.profiles.addresses import COLUMNS
 from apps.data.profiles.attribute_values import reader_of
 from apps.data.profiles.contracts import AttributeShape
 from apps.data.profiles.normalize import (
@@ -27,6 +29,8 @@ from apps.data.profiles.normalize import (
     text_clean,
     time_zone_name,
 )
+from apps.data.profiles.vault import KEY_COLUMNS
+from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Invalid
 from apps.foundation.core.postgres import copy_value
 from apps.foundation.core.signing import address_digest
@@ -44,6 +48,16 @@ PERSON_COLUMNS = (
     "phone", "phone_digest", "first_name", "last_name", "country", "language", "time_zone", "attributes", "sensitive",
     "agreed", "declined", "agreed_at", "seen_at",
 )  # fmt: skip
+NEW_TABLES = {
+    "profiles_profile": (
+        "id", "first_name", "last_name", "country", "language", "time_zone", "attributes", "source", "created_at",
+        "updated_at",
+    ),
+    "profiles_profilekey": KEY_COLUMNS,
+    "profiles_identifier": COLUMNS,
+    "imports_stagedperson": ("profile_id", "import_id", "line", "agreed", "declined", "agreed_at"),
+}  # fmt: skip
+"""Where people are written down who are new, and what: each row begins with the number of their profile."""
 LINE_COLUMNS = (
     "import_id", "line", "order_number", "key", "placed_at", "cancelled", "country", "currency",
     "sku", "title", "category", "quantity", "unit_price",
@@ -85,7 +99,34 @@ class Sealer(Protocol):
     def person_sealer(self, drawn: int) -> Callable[[str, bytes, str], bytes]:
         """What seals identifiers for a profile of this number: kind, digest and value to what may be stored."""
 
+    def person_key_row(self, drawn: int, at: str) -> tuple[int, int, str, bytes, str]:
+        """What opens them, as a row of KEY_COLUMNS. at: since when, in ISO 8601."""
 
+
+@dataclass(slots=True)
+class Newcomers:
+    """People of a chunk as they are written down if they are new.
+
+    rows: for each of NEW_TABLES; told: for each kind of identifier the numbers of profiles, and digests as COPY takes
+    them; twice: numbers of those of whom another line of the chunk may tell too.
+    """
+
+    rows: tuple[list[str], list[str], list[str], list[str]] = field(default_factory=lambda: ([], [], [], []))
+    told: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+    twice: set[int] = field(default_factory=set)
+    _who: dict[str, int] = field(default_factory=dict)
+
+    def add(self, drawn: int, kind: str, digest: str) -> None:
+        """Note by what somebody is known."""
+        numbers, digests = self.told.setdefault(kind, ([], []))
+        numbers.append(str(drawn))
+        digests.append(digest)
+        if (other := self._who.setdefault(digest, drawn)) != drawn:
+            self.twice |= {drawn, other}
+
+
+_KINDS = (("external_id", "f"), ("email", "t"), ("phone", "t"))
+"""Identifiers of a line, and whether the first of its kind becomes the main one."""
 Shapes = MappingABC[str, AttributeShape]
 SENSITIVE = b"sensitive"
 """Goes before a person's key where their sensitive attributes are sealed."""
@@ -100,6 +141,8 @@ class PersonReader:
         self._import_id = import_id
         self._sealer = sealer
         self._numbers: Iterator[int] = iter(())
+        self._newcomers: Newcomers | None = None
+        self._at = ""
         self.defined(shapes)
         self._used = {name: places for name, places in binding.fields.items() if name in PERSON_FIELDS}
         self.places = sorted(
@@ -111,8 +154,8 @@ class PersonReader:
 
     def defined(self, shapes: Shapes) -> None:
         """Read attributes by these definitions from now on."""
-        self._shapes = shapes
         self._known: dict[tuple[str, ...], tuple[bytes, str, list[Fault]]] = {}
+        self._sensitive = any(shape.sensitive for shape in shapes.values())
         self._attribute_readers = [
             (name, place, shapes.get(name), reader_of(
                 shapes.get(name), date_format=self._mapping.date_format, time_zone=self._mapping.time_zone,
@@ -124,6 +167,13 @@ class PersonReader:
     def numbered(self, numbers: Iterator[int]) -> None:
         """Give people these numbers of profiles from now on, should they be new: one for each record at most."""
         self._numbers = numbers
+
+    def newcomers(self, wanted: bool) -> Newcomers | None:
+        """From now on, write people down as new ones too, if wanted. None with sensitive attributes: the merge seals
+        those."""
+        self._newcomers = Newcomers() if wanted and not self._sensitive else None
+        self._at = now().isoformat()
+        return self._newcomers
 
     def _text(self, fields: Sequence[str], name: str) -> str:
         for place in self._used.get(name, ()):
@@ -140,11 +190,15 @@ class PersonReader:
         self, fields: Sequence[str], line: int, seen_at: datetime | None, faults: list[Fault]
     ) -> tuple[bytes, str] | None:
         """Key and staging row of the person; None when nothing tells who it is."""
+        if self._newcomers is not None:
+            key, row, faults_found = self._read(fields, line)
+            faults += faults_found
+            return (key, f"{self._import_id}\t{line}\t{row}\t\\N\n") if key else None
         told = self._told_of(fields)
         try:
             person = self._known[told]
         except KeyError:
-            person = self._read(fields)
+            person = self._read(fields, line)
             if len(self._known) > 5_000:  # people come again and again, but memory stays flat
                 self._known.clear()
             if sum(map(len, told)) < 1000:
@@ -155,7 +209,7 @@ class PersonReader:
             return None
         return key, f"{self._import_id}\t{line}\t{row}\t{copy_value(seen_at)}\n"
 
-    def _read(self, fields: Sequence[str]) -> tuple[bytes, str, list[Fault]]:
+    def _read(self, fields: Sequence[str], line: int) -> tuple[bytes, str, list[Fault]]:
         faults: list[Fault] = []
 
         def told(name: str, read: Callable[[str], str]) -> str:
@@ -168,7 +222,8 @@ class PersonReader:
             return ""
 
         def short(name: str) -> str:
-            text = text_clean(self._text(fields, name))
+            text = self._text(fields, name)
+            text = _clean(text) if len(text) <= NAME_LIMIT else text_clean(text)
             if len(text) > NAME_LIMIT:
                 faults.append(Fault(self._column(name), f"longer than {NAME_LIMIT} characters"))
                 return ""
@@ -201,17 +256,39 @@ class PersonReader:
         clear, sensitive = self._attributes(fields, faults)
         drawn = next(self._numbers)
         seal = self._sealer.person_sealer(drawn)
-        row = (
-            _hex(key), str(drawn),
-            _hex(external_digest and seal("external_id", external_digest, external)), _hex(external_digest),
-            _hex(email_digest and seal("email", email_digest, email)), _hex(email_digest), "t" if made else "f",
-            _hex(phone_digest and seal("phone", phone_digest, phone)), _hex(phone_digest),
+        known = (
+            (_hex(external_digest and seal("external_id", external_digest, external)), _hex(external_digest)),
+            (_hex(email_digest and seal("email", email_digest, email)), _hex(email_digest)),
+            (_hex(phone_digest and seal("phone", phone_digest, phone)), _hex(phone_digest)),
+        )
+        about = "\t".join((
             copy_value(first_name), copy_value(last_name), country,
             copy_value(language_tag(self._text(fields, "language"))),
             time_zone_name(self._text(fields, "time_zone")), copy_value(clear),
-            _hex(sensitive and self._sealer.seal(SENSITIVE + key, sensitive)), agreed, declined, copy_value(agreed_at),
+        ))  # fmt: skip
+        said = f"{agreed}\t{declined}\t{copy_value(agreed_at)}"
+        if self._newcomers is not None:
+            self._arrive(self._newcomers, drawn, line, known, about, said)
+        row = (
+            _hex(key), str(drawn), *known[0], *known[1], "t" if made else "f", *known[2], about,
+            _hex(sensitive and self._sealer.seal(SENSITIVE + key, sensitive)), said,
         )  # fmt: skip
         return key, "\t".join(row), faults
+
+    def _arrive(
+        self, newcomers: Newcomers, drawn: int, line: int, known: Sequence[tuple[str, str]], about: str, said: str
+    ) -> None:
+        """Write somebody down as new. known: for each of _KINDS sealed value and digest, as COPY takes them."""
+        at, source = self._at, self._mapping.source
+        profiles, keys, identifiers, staged = newcomers.rows
+        profiles.append(f"{drawn}\t{about}\t{source}\t{at}\t{at}\n")
+        _, version, master, wrapped, _ = self._sealer.person_key_row(drawn, at)
+        keys.append(f"{drawn}\t{version}\t{master}\t{_hex(wrapped)}\t{at}\n")
+        for (kind, main), (sealed, digest) in zip(_KINDS, known, strict=True):
+            if digest != "\\N":
+                identifiers.append(f"{drawn}\t{kind}\t{sealed}\t{digest}\tf\t{main}\t{source}\t{at}\n")
+                newcomers.add(drawn, kind, digest)
+        staged.append(f"{drawn}\t{self._import_id}\t{line}\t{said}\n")
 
     def _attributes(self, fields: Sequence[str], faults: list[Fault]) -> tuple[dict[str, Any], str | None]:
         """What may be stored in clear, and the sensitive ones as JSON, None without any."""
@@ -239,7 +316,7 @@ class PersonReader:
             try:
                 if is_time:
                     if fields[place].strip():
-                        at = time_read(fields[place], self._mapping.date_format, self._mapping.time_zone)
+                        at = _time(fields[place], self._mapping.date_format, self._mapping.time_zone)
                         agreed.append(purpose)
                 elif (word := consent_read(fields[place])) is not None:
                     (agreed if word else declined).append(purpose)
@@ -251,6 +328,11 @@ class PersonReader:
             except ValueError as error:
                 faults.append(Fault(self._column("consent_at"), str(error)))
         return "{" + ",".join(agreed) + "}", "{" + ",".join(declined) + "}", at
+
+
+# many people have the same name, and agreed on the same day
+_clean = lru_cache(maxsize=5_000)(text_clean)
+_time = lru_cache(maxsize=5_000)(time_read)
 
 
 def _hex(value: bytes | str | None) -> str:
@@ -268,6 +350,7 @@ class ProfileRows:
     def __init__(self, mapping: Mapping, binding: Binding, import_id: int, sealer: Sealer, shapes: Shapes) -> None:
         self._person = PersonReader(mapping, binding, import_id, sealer, shapes)
         self.numbered = self._person.numbered
+        self.newcomers = self._person.newcomers
 
     def defined(self, shapes: Shapes) -> None:
         """Read attributes by these definitions from now on."""

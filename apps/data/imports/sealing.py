@@ -150,6 +150,10 @@ class StagingKey:
         cipher = AESGCM(self.person_key(drawn))
         return lambda kind, digest, value: first_sealed(cipher, drawn, place_of(kind, digest), value.encode())
 
+    def person_key_row(self, drawn: int, at: str) -> tuple[int, int, str, bytes, str]:
+        """The data key of whom the number was drawn for, wrapped, as a row of KEY_COLUMNS."""
+        return key_row(drawn, self.person_key(drawn), at)
+
     def identifier_open(self, drawn: int, kind: str, digest: bytes, sealed: bytes) -> bytes:
         """What `person_sealer` sealed. Raises Tampered."""
         return first_opened(AESGCM(self.person_key(drawn)), drawn, place_of(kind, digest), sealed)

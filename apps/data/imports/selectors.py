@@ -57,16 +57,31 @@ def percent_done(job: Import) -> int:
     return min(99, job.bytes_done * 100 // job.bytes_total)
 
 
-def grants_next(*, job: Import, purpose: str, by_column: bool, after: int, limit: int) -> list[tuple[int, datetime]]:
+def people_range(import_id: int) -> tuple[int, int, int]:
+    """The lowest and the highest profile of an import's people, and how many lines there are of them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(min(profile_id), 0), coalesce(max(profile_id), 0), count(*) FROM imports_stagedperson"
+            " WHERE import_id = %s",
+            [import_id],
+        )
+        first, last, count = cursor.fetchone()
+        return first, last, count
+
+
+def grants_next(
+    *, job: Import, purpose: str, by_column: bool, after: int, until: int, limit: int
+) -> list[tuple[int, datetime]]:
     """The next people of an import who get a grant, by profile id: `(profile id, when they agreed)`.
 
-    by_column: only those of whom some line says yes and none says no; else everybody in the file. Those whose data is
-    restricted are left out.
+    after, until: behind which profile, and up to which; by_column: only those of whom some line says yes and none says
+    no; else everybody in the file. Those whose data is restricted are left out.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT profile_id, coalesce(min(agreed_at) FILTER (WHERE %(purpose)s = ANY (agreed)), %(opened)s)"
-            " FROM imports_stagedperson AS staged WHERE import_id = %(import)s AND profile_id > %(after)s"
+            " FROM imports_stagedperson AS staged WHERE import_id = %(import)s"
+            "  AND profile_id > %(after)s AND profile_id <= %(until)s"
             # one look-up for each: as a list of all who are restricted, each batch would read all profiles
             "  AND (SELECT restricted_at IS NULL FROM profiles_profile AS person WHERE person.id = staged.profile_id)"
             " GROUP BY profile_id"
@@ -78,6 +93,7 @@ def grants_next(*, job: Import, purpose: str, by_column: bool, after: int, limit
                 "opened": job.created_at,
                 "import": job.pk,
                 "after": after,
+                "until": until,
                 "by_column": by_column,
                 "limit": limit,
             },

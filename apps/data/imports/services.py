@@ -5,19 +5,15 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
-from apps.data.consent.chain import Linker
-from apps.data.consent.models import Channel, ConsentRecord, Purpose
-from apps.data.consent.services import grants_prepare, grants_record
+from apps.data.consent.models import Purpose
 from apps.data.features.services import orders_changed
 from apps.data.profiles.attributes import shapes_read
 from apps.foundation.accounts.models import User
@@ -25,21 +21,19 @@ from apps.foundation.accounts.rights import may
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.core.live import live_publish
-from apps.foundation.core.postgres import commit_lazily
 from apps.foundation.governance.services import audit_record
 
 from .forks import ForkDied
+from .granting import grants_give
 from .mapping import Mapping, mapping_parse
 from .merge import import_merge
 from .models import Import
 from .sealing import StagingKey
-from .selectors import grants_next
 from .staging import Progress, Stopped, file_stage, header_read, staging_clear
 
 logger = logging.getLogger(__name__)
 
 _MERGE_TRIES = 3
-_GRANTS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +190,7 @@ def _run(job: Import, told: Callable[[Import], None]) -> None:
         told(job)
         _merge(job, mapping, progress)
     _state_set(job, Import.State.MERGING)
-    _grants_record(job, mapping)
+    grants_give(job, mapping)
     staging_clear(job.pk)
     damage = job.progress.get("damage", "")
     _finish(job, Import.State.FAILED if damage else Import.State.DONE, problem=damage)
@@ -232,47 +226,6 @@ def _merge(job: Import, mapping: Mapping, progress: Progress) -> None:
             if attempt == _MERGE_TRIES:
                 raise
             logger.warning("import %s: merging again", job.pk)
-
-
-def _grants_record(job: Import, mapping: Mapping) -> None:
-    """Record the grants of an import, some thousands of people in a transaction together with how far it came."""
-    grant = job.consent.get("grant")
-    wanted: list[tuple[str, str, User | None, bool]] = []
-    if grant:
-        wanted.append((grant["purpose"], grant["evidence"], User.objects.filter(pk=grant["by"]).first(), False))
-    for purpose, column in mapping.consent.items():
-        evidence = f"The column “{column}” of the file {job.file_name} (import {job.pk}) says so"
-        wanted.append((purpose, evidence, job.created_by, True))
-    with Linker() as link, ThreadPoolExecutor(1, thread_name_prefix="seals") as sealing:
-        for purpose, evidence, actor, by_column in wanted:
-            following = partial(grants_next, job=job, purpose=purpose, by_column=by_column, limit=_GRANTS)
-            prepare = partial(
-                grants_prepare,
-                purpose=purpose,
-                channel=Channel.EMAIL,
-                method=ConsentRecord.Method.IMPORT,
-                source=f"import {job.pk}: {job.file_name}"[:200],
-                evidence=evidence,
-                actor=actor,
-            )
-            people = following(after=job.progress.get("granted", {}).get(purpose, 0))
-            ready = sealing.submit(prepare, grants=people)
-            while people:
-                # the next are sealed while these are recorded
-                now_ready, last = ready.result(), people[-1][0]
-                people = following(after=last)
-                ready = sealing.submit(prepare, grants=people)
-                with transaction.atomic():
-                    commit_lazily()
-                    _granted(job, purpose, last, grants_record(now_ready, link=link))
-
-
-def _granted(job: Import, purpose: str, last: int, recorded: int) -> None:
-    consents = dict(job.counts.get("consents", {}))
-    consents[purpose] = consents.get(purpose, 0) + recorded
-    job.progress = {**job.progress, "granted": {**job.progress.get("granted", {}), purpose: last}}
-    job.counts = {**job.counts, "consents": consents}
-    job.save(update_fields=["progress", "counts"])
 
 
 def may_steer(by: User, job: Import) -> bool:

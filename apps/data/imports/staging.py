@@ -5,13 +5,13 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import DataError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Q
 
 from apps.data.profiles.attributes import shapes_read
@@ -20,19 +20,22 @@ from apps.data.profiles.errors import MasterKeyMissing
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.core.live import live_publish
-from apps.foundation.core.postgres import commit_lazily
+from apps.foundation.core.postgres import commit_lazily, copy_text
 
 from .faults import FaultFile
 from .forks import Fork, Forks
 from .lines import Bad, FileDamaged, LineFile, Record, records_read
 from .mapping import Binding, Mapping, header_bind, mapping_fits
 from .models import Import, StagedLine, StagedPerson
+from .newcomers import Arrivals
 from .reading import Line, Read, chunk_read
 from .rows import LINE_COLUMNS, PERSON_COLUMNS, Fault, OrderRows, ProfileRows, rows_reader
 from .sealing import StagingKey
 
 CHUNK = 10_000
 """Lines in one transaction. A stop loses at most so many lines of work."""
+_CHUNK_APART: Final = 5_000
+"""The same where several processes read: each holds a chunk, in several forms."""
 _CARRIED = b"carried"
 _APART_FROM: Final = 2_000_000
 """Bytes of a file from which on processes of their own read it."""
@@ -127,9 +130,11 @@ def file_stage(job: Import, mapping: Mapping, *, told: Callable[[Import], None])
     carried = json.loads(key.open(_CARRIED, bytes.fromhex(progress.carried))) if progress.carried else {}
     reader = rows_reader(mapping, binding, job.pk, key, {}, carried)
     # an order goes on from line to line, so that one after the other must read them
-    apart = settings.IMPORT_PROCESSES if mapping.kind == "profiles" and file.size >= _APART_FROM else 0
+    large = mapping.kind == "profiles" and file.size >= _APART_FROM
+    # an address that is made gives way to a real one of any line: the merge has all of them
+    arrivals = Arrivals(job.pk, list(binding.attributes), large and not mapping.address_template)
     with FaultFile(Path(job.errors_path), size=progress.errors_size) as faults:
-        stage = _Stage(job, file, progress, reader, faults, told, key, binding)
+        stage = _Stage(job, file, progress, reader, faults, told, key, binding, arrivals)
         records = records_read(
             file.blocks(progress.offset),
             offset=progress.offset,
@@ -138,7 +143,7 @@ def file_stage(job: Import, mapping: Mapping, *, told: Callable[[Import], None])
             delimiter=delimiter,
             encoding=mapping.encoding,
         )
-        stage.take(records, apart)
+        stage.take(records, settings.IMPORT_PROCESSES if large else 0)
     return progress
 
 
@@ -152,13 +157,15 @@ def _key(import_id: int, text: str) -> StagingKey | None:
 
 @dataclass(slots=True)
 class _Chunk:
-    """Records, and where they end: offset and line; position: how far the file on disk was read."""
+    """Records, and where they end: offset and line; position: how far the file on disk was read; shapes: the
+    definitions of attributes by which they are read."""
 
     lines: list[Line]
     offset: int
     line: int
     position: int
     last: bool = False
+    shapes: dict[str, AttributeShape] = field(default_factory=dict)
 
 
 class _Stage:
@@ -174,7 +181,9 @@ class _Stage:
         told: Callable[[Import], None],
         key: StagingKey,
         binding: Binding,
+        arrivals: Arrivals,
     ) -> None:
+        self._arrivals = arrivals
         self._job = job
         self._file = file
         self._progress = progress
@@ -200,12 +209,12 @@ class _Stage:
 
     def take(self, records: Iterator[Record], apart: int) -> None:
         """Stage the records, committing each full chunk. apart: how many processes read them; 0: this one."""
-        chunks = self._chunks(records)
+        chunks = self._chunks(records, min(CHUNK, _CHUNK_APART) if apart else CHUNK)
         with closing(self._read_apart(chunks, apart) if apart else self._read(chunks)) as reads:
             for chunk, read in reads:
                 self.commit(chunk, read)
 
-    def _chunks(self, records: Iterator[Record]) -> Iterator[_Chunk]:
+    def _chunks(self, records: Iterator[Record], size: int) -> Iterator[_Chunk]:
         offset, line = self._progress.offset, self._progress.line
         lines: list[Line] = []
         try:
@@ -215,7 +224,7 @@ class _Stage:
                 )
                 # a quoted field may have run over several lines
                 offset, line = end, number + raw.count(b"\n")
-                if len(lines) == CHUNK:
+                if len(lines) == size:
                     yield _Chunk(lines, offset, line, self._file.position)
                     lines = []
         except FileDamaged as damage:
@@ -224,7 +233,8 @@ class _Stage:
 
     def _read(self, chunks: Iterator[_Chunk]) -> Generator[tuple[_Chunk, Read]]:
         for chunk in chunks:
-            yield chunk, chunk_read(self._reader, chunk.lines, self._draw(len(chunk.lines)), self._masked)
+            chunk.shapes, new = self._shapes, self._arrivals.wanted
+            yield chunk, chunk_read(self._reader, chunk.lines, self._draw(len(chunk.lines)), self._masked, new)
 
     def _read_apart(self, chunks: Iterator[_Chunk], count: int) -> Generator[tuple[_Chunk, Read]]:
         """The same by processes of their own: each has a chunk, while another's is committed here.
@@ -232,11 +242,11 @@ class _Stage:
         What became sensitive meanwhile is told with the next chunk of each.
         """
 
-        def work(task: tuple[bytes, list[Line], list[int], set[int]]) -> tuple[Any, ...]:
-            shapes, lines, numbers, masked = task
+        def work(task: tuple[bytes, list[Line], list[int], set[int], bool]) -> tuple[Any, ...]:
+            shapes, lines, numbers, masked, new = task
             if shapes:
                 self._reader.defined(pickle.loads(shapes))  # noqa: S301  # written by ourselves, a few lines on
-            return chunk_read(self._reader, lines, numbers, masked).plain()
+            return chunk_read(self._reader, lines, numbers, masked, new).plain()
 
         with Forks(count, work) as forks:
             known = dict.fromkeys(forks.all, self._shapes)
@@ -250,8 +260,9 @@ class _Stage:
                     free.append(fork)
                 fork = free.popleft()
                 shapes = b"" if known[fork] == self._shapes else pickle.dumps(self._shapes)
-                known[fork] = self._shapes
-                fork.send((shapes, chunk.lines, self._draw(len(chunk.lines)), self._masked))
+                known[fork] = chunk.shapes = self._shapes
+                numbers = self._draw(len(chunk.lines))
+                fork.send((shapes, chunk.lines, numbers, self._masked, self._arrivals.wanted))
                 chunk.lines = []  # it is there now
                 busy.append((fork, chunk))
                 if done:
@@ -270,7 +281,7 @@ class _Stage:
 
     def commit(self, chunk: _Chunk, read: Read) -> None:
         """COPY the chunk and record how far reading came, in one transaction."""
-        job, progress = self._job, self._progress
+        progress = self._progress
         self._numbers = read.left + self._numbers
         for line, column, reason, whole, shown in read.errors:
             self._faults.add(line, Fault(column, reason, whole), shown)
@@ -284,19 +295,33 @@ class _Stage:
             progress.complete, progress.damage = True, self._damage
         carried = self._reader.carried()
         progress.carried = self._key.seal(_CARRIED, json.dumps(carried)).hex() if carried else ""
-        before = job.progress
-        job.lines_done = progress.records
-        job.bytes_done = chunk.position
-        job.updated_at = now()
+        try:
+            self._write(chunk, read)
+        except (IntegrityError, DataError):
+            # somebody else made the same person meanwhile, or the database does not take one as new: the merge looks
+            read.new = {}
+            self._write(chunk, read)
+        live_publish(f"import-{self._job.pk}")
+        self._told(self._job)
+        if Import.objects.filter(pk=self._job.pk, stop_wanted=True).exists():
+            raise Stopped
+        self._define()
+
+    def _write(self, chunk: _Chunk, read: Read) -> None:
+        job, progress, before = self._job, self._progress, self._job.progress
         with transaction.atomic():
             commit_lazily()
+            people = self._arrivals.write(read, chunk.shapes)
             for table, columns, rows in (
-                ("imports_stagedperson", PERSON_COLUMNS, read.people),
+                ("imports_stagedperson", PERSON_COLUMNS, people),
                 ("imports_stagedline", LINE_COLUMNS, read.lines),
             ):
                 if rows and (lost := _copy(table, columns, rows)):
                     self._lost(table, lost)
             progress.errors_size = self._faults.flush()
+            job.lines_done = progress.records
+            job.bytes_done = chunk.position
+            job.updated_at = now()
             job.progress = progress.as_json()
             # the offset before is a fence: whoever lost the lock meanwhile must not stage lines twice
             mine = Import.objects.filter(pk=job.pk, state=Import.State.READING).filter(_progress_is(before))
@@ -307,11 +332,7 @@ class _Stage:
                 updated_at=job.updated_at,
             ):
                 raise Conflict("import_taken_over", "Another process took this import over")
-        live_publish(f"import-{job.pk}")
-        self._told(job)
-        if Import.objects.filter(pk=job.pk, stop_wanted=True).exists():
-            raise Stopped
-        self._define()
+        self._arrivals.staged(people)
 
     def _lost(self, table: str, lost: list[tuple[int, str]]) -> None:
         progress = self._progress
@@ -336,10 +357,9 @@ def _copy(table: str, columns: tuple[str, ...], rows: bytes) -> list[tuple[int, 
 
     Everything was looked at before, so this is for what nobody thought of: it must not cost the whole import.
     """
-    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.cursor.copy_expert(statement, BytesIO(rows))
+            copy_text(cursor, table, columns, BytesIO(rows))
         return []
     except DataError as error:
         single = rows.splitlines(keepends=True) if rows.count(b"\n") > 1 else []

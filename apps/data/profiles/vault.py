@@ -215,7 +215,7 @@ def first_opened(cipher: AESGCM, profile_id: int, place: Place, sealed: bytes) -
     return unseal(cipher, sealed[1:], _bound(profile_id, place, FIRST_VERSION))
 
 
-def key_row(profile_id: int, key: bytes, at: str) -> tuple[object, ...]:
+def key_row(profile_id: int, key: bytes, at: str) -> tuple[int, int, str, bytes, str]:
     """A first key as a row of `profiles_profilekey` (`KEY_COLUMNS`), for whom the caller's transaction made.
 
     at: the moment, in ISO 8601.

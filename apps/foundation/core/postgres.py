@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from io import StringIO
+from io import BytesIO, StringIO
 from itertools import accumulate
 from typing import Any
 from uuid import UUID
@@ -103,7 +103,7 @@ def copy_rows(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: I
     The rows are held as text while they are sent: give some thousands at a time.
     """
     buffer, count = _written(rows)
-    _copy(cursor, table, columns, buffer)
+    copy_text(cursor, table, columns, buffer)
     return count
 
 
@@ -121,13 +121,13 @@ def copy_batches(
         held: StringIO | None = None
         for batch in batches:
             if held is not None:
-                sent = server.submit(_copy, cursor, table, columns, held)
+                sent = server.submit(copy_text, cursor, table, columns, held)
             held, rows = _written(batch())
             count += rows
             if sent is not None:
                 sent.result()
         if held is not None:
-            _copy(cursor, table, columns, held)
+            copy_text(cursor, table, columns, held)
     return count
 
 
@@ -142,12 +142,14 @@ def _written(rows: Iterable[Sequence[Any]]) -> tuple[StringIO, int]:
     return buffer, count
 
 
-def _copy(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: StringIO) -> None:
+def copy_text(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: StringIO | BytesIO) -> None:
+    """COPY what is written in COPY's text format already. Raises the errors of django.db."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     raw = cursor.cursor
-    raw.copy_expert(statement.as_string(raw.connection), rows)
+    with cursor.db.wrap_database_errors:
+        raw.copy_expert(statement.as_string(raw.connection), rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,15 @@ import pytest
 from django.conf import LazySettings
 from django.db import connection
 
-from apps.data.imports import staging
+from apps.data.consent.models import ConsentState
+from apps.data.imports import newcomers, staging
 from apps.data.imports.forks import Fork, ForkDied, ForkFailed, Forks
-from apps.data.imports.models import Import
+from apps.data.imports.models import Import, StagedPerson
 from apps.data.imports.presets import preset_mapping
 from apps.data.imports.services import import_open, import_run, import_stop
-from apps.data.profiles.models import Identifier, Profile
-from tests.factories import identifiers_of, known_by
+from apps.data.privacy.registry import Person, erase_steps
+from apps.data.profiles.models import Identifier, Profile, ProfileKey
+from tests.factories import identifiers_of, known_by, make_profile, make_purposes
 
 from .making import errors_of, run, write
 
@@ -99,6 +101,102 @@ def test_stopped_while_several_read_it_goes_on_where_it_was(apart: Callable[[int
     assert (again.pk, again.state, again.counts["lines_read"], again.counts["lines_bad"]) == (job.pk, "done", 32, 1)
     assert Profile.objects.count() == 30
     assert len(errors_of(again)) == 7
+
+
+@pytest.mark.django_db
+def test_who_is_new_is_there_with_the_chunk_and_the_others_with_the_merge(
+    apart: Callable[[int], None], tmp_path: Path
+) -> None:
+    apart(2)
+    known = make_profile(email="p2@example.com")
+    path = write(tmp_path / "p.csv", people(8))
+    job = import_open(kind="profiles", path=path, mapping=preset_mapping("shopify", kind="profiles"))
+
+    def stop(job: Import) -> None:
+        import_stop(import_id=job.pk)
+
+    import_run(import_id=job.pk, told=stop)
+
+    # then: of the first four lines one waits, since somebody is known by its address
+    assert Profile.objects.count() == 4
+    assert StagedPerson.objects.exclude(key=b"").count() == 1
+    assert set(StagedPerson.objects.filter(key=b"").values_list("email_digest", "phone_digest", "external_id")) == {
+        (None, None, None)
+    }
+    assert Identifier.objects.filter(profile=known).count() == 1
+    assert run(path, kind="profiles").counts["profiles"] == 8
+    assert Profile.objects.count() == ProfileKey.objects.count() == 8
+    assert identifiers_of(known)[1:] == [("external_id", "shopify:2", False)]
+
+
+@pytest.mark.django_db
+def test_when_one_of_them_is_erased_the_key_of_a_stopped_import_is_forgotten(
+    apart: Callable[[int], None], tmp_path: Path
+) -> None:
+    apart(1)
+    path = write(tmp_path / "p.csv", people(8))
+    job = import_open(kind="profiles", path=path, mapping=preset_mapping("shopify", kind="profiles"))
+
+    def stop(job: Import) -> None:
+        import_stop(import_id=job.pk)
+
+    import_run(import_id=job.pk, told=stop)
+    job.refresh_from_db()
+    assert job.progress["key"].startswith("m1:")
+
+    step = next(one for one in erase_steps() if one.name == "imports")
+    step.erase(Person(known_by("external_id", "shopify:3").pk, []))
+
+    job.refresh_from_db()
+    assert job.progress["key"] == ""
+    again = run(path, kind="profiles")
+    assert (again.pk, again.counts["profiles"], again.counts["lines_read"]) == (job.pk, 8, 10)
+    assert Profile.objects.count() == 8
+
+
+@pytest.mark.django_db
+def test_who_is_made_by_somebody_else_meanwhile_is_left_to_the_merge(
+    apart: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(write(tmp_path / "before.csv", people(3)), kind="profiles")
+    apart(2)
+    monkeypatch.setattr(newcomers, "_KNOWN", "SELECT %s::bigint[], %s::bytea[], %s LIMIT 0")  # sees nobody yet
+
+    job = run(write(tmp_path / "p.csv", people(8)), kind="profiles")
+
+    assert (job.state, job.counts["profiles"]) == (Import.State.DONE, 8)
+    assert Profile.objects.count() == 8
+    assert Identifier.objects.filter(kind="external_id").count() == 8
+
+
+@pytest.mark.django_db
+def test_a_no_in_a_later_chunk_keeps_a_new_person_from_being_granted(
+    apart: Callable[[int], None], tmp_path: Path
+) -> None:
+    apart(2)
+    make_purposes()
+    lines = [f"{n},p{n}@example.com,yes" for n in range(10)] + ["2,,no", "11,p3@example.com,no"]
+    header = "Customer ID,Email,Accepts Email Marketing\n"
+    path = write(tmp_path / "p.csv", header + "\n".join(lines) + "\n")
+
+    job = run(path, kind="profiles", consent={"marketing": "Accepts Email Marketing"})
+
+    assert job.counts["consents"] == {"marketing": 9}
+    refused = known_by("external_id", "shopify:2").pk
+    assert set(Profile.objects.exclude(consent_states__in=ConsentState.objects.all()).values_list("pk", flat=True)) == {
+        refused, known_by("external_id", "shopify:11").pk,
+    }  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_new_people_come_into_the_feed_of_changes_once(apart: Callable[[int], None], tmp_path: Path) -> None:
+    apart(2)
+    run(write(tmp_path / "p.csv", people(9)), kind="profiles")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT profile_id FROM profiles_changepending WHERE kind = 'profile'")
+        noted = {row[0] for row in cursor.fetchall()}
+
+    assert noted == set(Profile.objects.values_list("pk", flat=True))
 
 
 @pytest.mark.django_db

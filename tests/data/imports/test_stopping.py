@@ -1,5 +1,6 @@
 """An import that is killed or stopped at any point, and run again, ends as if nothing had happened."""
 
+import itertools
 import os
 import random
 import signal
@@ -14,13 +15,13 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.conf import LazySettings, settings
-from django.db import connection
+from django.db import OperationalError, connection
 
 from apps.data.consent.chain import chain_verify
 from apps.data.consent.models import ConsentLink, ConsentPending, ConsentRecord, ConsentState, Gate
-from apps.data.consent.services import consent_withdraw
+from apps.data.consent.services import GrantsReady, consent_withdraw, grants_record
 from apps.data.events.models import Order, OrderLine
-from apps.data.imports import services
+from apps.data.imports import granting
 from apps.data.imports.models import Import, StagedLine, StagedPerson
 from apps.data.imports.presets import preset_mapping
 from apps.data.imports.services import import_go_on, import_open, import_run, import_stop
@@ -204,7 +205,7 @@ def test_grants_of_many_are_linked_when_the_import_is_done(
     shop: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: LazySettings
 ) -> None:
     settings.LEDGER_HEADS_DIR = tmp_path / "heads"
-    monkeypatch.setattr(services, "_GRANTS", 2)
+    monkeypatch.setattr(granting, "_GRANTS", 2)
     known = make_profile(email="a3@example.com")
     consent_withdraw(
         profile_id=known.pk, purpose="marketing", channel="email", method=ConsentRecord.Method.API, source="t"
@@ -222,6 +223,39 @@ def test_grants_of_many_are_linked_when_the_import_is_done(
     assert Gate.objects.get(profile=known).version == version  # theirs stands: nothing changed
     assert set(Gate.objects.exclude(profile=known).values_list("version", flat=True)) == {1}
     assert list(ConsentState.objects.filter(granted=False).values_list("profile_id", flat=True)) == [known.pk]
+
+
+def test_lanes_that_grant_stop_together_and_go_on_each_where_it_was(
+    shop: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: LazySettings
+) -> None:
+    settings.LEDGER_HEADS_DIR, settings.IMPORT_PROCESSES = tmp_path / "heads", 2
+    monkeypatch.setattr(granting, "_GRANTS", 2)
+    monkeypatch.setattr(granting, "_LANES_FROM", 0)
+    lines = "".join(f"{n},a{n}@example.com,yes\n" for n in range(20))
+    path = write(tmp_path / "p.csv", "Customer ID,Email,Accepts Email Marketing\n" + lines)
+    recorded = itertools.count()
+
+    def die(ready: GrantsReady, **terms: Any) -> int:
+        if next(recorded) == 4:
+            raise OperationalError("the database is away")
+        return grants_record(ready, **terms)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(granting, "grants_record", die)
+        with pytest.raises(OperationalError):
+            run(path, "shopify", "profiles", consent={"marketing": "Accepts Email Marketing"})
+    stopped = Import.objects.get()
+    done = ConsentRecord.objects.count()
+    assert 8 <= done < 20
+    assert stopped.counts["consents"] == {"marketing": done}
+    assert len(stopped.progress["granted"]["marketing"]) == 2
+
+    job = run(path, "shopify", "profiles", consent={"marketing": "Accepts Email Marketing"})
+
+    assert (job.pk, job.state, job.counts["consents"]) == (stopped.pk, Import.State.DONE, {"marketing": 20})
+    assert ConsentRecord.objects.count() == ConsentLink.objects.count() == ConsentState.objects.count() == 20
+    assert not chain_verify().faults
+    assert set(Gate.objects.values_list("version", flat=True)) == {1}
 
 
 @pytest.mark.slow

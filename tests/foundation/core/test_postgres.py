@@ -9,10 +9,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg2 import DataError
 
 from apps.foundation.core.postgres import copy_batches, copy_rows
 
