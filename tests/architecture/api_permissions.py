@@ -12,6 +12,8 @@ ENDPOINTS: dict[str, dict[str, str]] = {
     "api/v1/audiences/<int:audience_id>": {"get": "audiences:read", "patch": "audiences:write"},
     "api/v1/audiences/<int:audience_id>/count": {"get": "audiences:read"},
     "api/v1/audiences/<int:audience_id>/people/<int:profile_id>": {"get": "audiences:read"},
+    "api/v1/attributes": {"get": "profiles:read"},
+    "api/v1/event-schemas": {"get": "events:read"},
     "api/v1/block-types": {"get": "content:read"},
     "api/v1/blocks": {"get": "content:read", "post": "content:write"},
     "api/v1/blocks/<int:block_id>": {"get": "content:read", "patch": "content:write"},

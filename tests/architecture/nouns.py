@@ -13,6 +13,7 @@ _RESOURCES = (
     "clients",
     "consents",
     "decisions",
+    "definitions",
     "imports",
     "items",
     "messages",

@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("apps.surfaces.api.v1.clients.urls")),
     path("", include("apps.surfaces.api.v1.consents.urls")),
     path("", include("apps.surfaces.api.v1.decisions.urls")),
+    path("", include("apps.surfaces.api.v1.definitions.urls")),
     path("", include("apps.surfaces.api.v1.imports.urls")),
     path("", include("apps.surfaces.api.v1.items.urls")),
     path("", include("apps.surfaces.api.v1.messages.urls")),
