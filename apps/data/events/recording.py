@@ -20,7 +20,7 @@ from django.db.backends.utils import CursorWrapper
 from apps.data.profiles.errors import MasterKeyMissing
 from apps.data.profiles.merging import people_hold
 from apps.foundation.core.clock import now
-from apps.foundation.core.postgres import copy_value
+from apps.foundation.core.postgres import copy_text, copy_value
 
 from . import registry
 from .contracts import RecordedEvent
@@ -36,10 +36,18 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T", Arrival, Letter)
 
 _COLUMNS: Final = (
-    "profile_id, name, occurred_at, recorded_at, message_id, properties, source, anonymous, context, faults,"
-    " schema_version"
+    "profile_id",
+    "name",
+    "occurred_at",
+    "recorded_at",
+    "message_id",
+    "properties",
+    "source",
+    "anonymous",
+    "context",
+    "faults",
+    "schema_version",
 )
-_COPY: Final = f"COPY events_event ({_COLUMNS}) FROM STDIN"
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": None})
 _UNKNOWN_MOST: Final = 2_000
 """Names and properties that are counted of one source; what comes beyond counts as one, so that a source that makes
@@ -227,7 +235,7 @@ def _write(cursor: CursorWrapper, arrivals: Sequence[Arrival], schema_of: Sequen
             RecordedEvent(person, one.name, one.occurred_at, at, one.message_id, one.properties, one.source.numbers)
         )
     rows.seek(0)
-    cursor.cursor.copy_expert(_COPY, rows)
+    copy_text(cursor, "events_event", _COLUMNS, rows)
     numbers = {people.device_digest(one, one.device): one.source.numbers for one in arrivals if one.device}
     _join(cursor, {digest: person for digest, person in people.joined.items() if may.get(person)}, numbers)
     events_follow(recorded)
