@@ -65,7 +65,9 @@ def remembered(make: Callable[P, M]) -> Callable[P, M]:
         global _under_way
         if _under_way or kwargs.get("trigger", "hand") not in ("hand", "api") or not _plain([args, kwargs]):
             return make(*args, **kwargs)
-        kept = _kept[connection.settings_dict["NAME"], make.__name__, repr((args, sorted(kwargs.items())))]
+        parts = {name: value for name, value in make.__globals__.items() if name.isupper() and _plain(value)}
+        asked = repr((args, sorted(kwargs.items()), parts))  # a test may have it made of other parts
+        kept = _kept[connection.settings_dict["NAME"], make.__name__, asked]
         model: type[M] = make.__annotations__["return"]
         there = set(model._default_manager.filter(pk__in=[one.pk for one in kept]).values_list("pk", flat=True))
         fresh = next((one for one in kept if one.pk not in there), None)
