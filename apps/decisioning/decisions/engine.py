@@ -113,9 +113,9 @@ class Plan:
         return any(tier.tier in PERSONAL for _, tiers in self.slots for tier in tiers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: it is made three times for each person of a batch, which takes a third so
 class Person:
-    """What is known of one person at the moment of deciding.
+    """What is known of one person at the moment of deciding. Nobody changes it.
 
     seed: what chance is drawn by, their number; gate: "" when a message may go out, else why not (with the fault of
     an address: `invalid_address:no_mail`), None when the gate gave no answer; ticket: they wait for help; limits: of
