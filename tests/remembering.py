@@ -43,6 +43,7 @@ _BY_NUMBER = (
     version_plan,
     generic.pinned,
     generic._block,
+    generic.block_values,
     generic.generic_slots,
     asking._ready,
     following._kept,
