@@ -43,7 +43,7 @@ from tests.factories import make_profile, make_published, make_user
 pytestmark = pytest.mark.django_db
 
 _TIERS = [("personal", "neighbours"), ("category", "category"), ("country", "country"), ("site", "editorial")]
-_RULE = {"any": [{"attribute": "country", "is": "DE"}, {"attribute": "points", "is": 1}, {"orders": {"at_least": 2}}]}
+_RULE = {"attribute": "points", "is": 1}  # nothing that lists go by, so that each is noticed by itself
 ITEMS = 8
 _nothing = Cache[bytes, Any]("choices of a test", "catalog", "CACHE_RECOMMENDATIONS_SECONDS")
 
@@ -114,26 +114,24 @@ def _kept(plan: Plan, decided: Decided, at: datetime) -> dict[int, tuple[Kept, K
 
 
 _who, _item = st.integers(0, 3), st.integers(0, ITEMS - 1)
-_CHANGES = st.lists(
-    st.one_of(
-        st.tuples(st.just("country"), _who, st.sampled_from(["DE", "FR", ""])),
-        st.tuples(st.just("language"), _who, st.sampled_from(["de", "de-AT", "fr", ""])),
-        st.tuples(st.just("points"), _who, st.sampled_from([1, 1.0, True, "1", None, [1]])),
-        st.tuples(st.just("name"), _who, st.sampled_from(["Ada", "x" * 300, ""])),
-        st.tuples(st.just("buys"), _who, _item),
-        st.tuples(st.just("shown"), _who, _item),
-        st.tuples(st.just("stock"), _item, st.booleans()),
-        st.tuples(st.just("title"), _item, st.sampled_from(["Tea", "A sharp knife", ""])),
-        st.tuples(st.just("picks"), st.sampled_from(["", "tea 0"]), st.lists(_item, max_size=4)),
-        st.tuples(st.just("set"), st.none(), st.none()),
-        st.tuples(st.just("moment"), st.integers(0, 2), st.none()),
-    ),
-    min_size=1,
-    max_size=8,
-)
+_CHANGES = st.tuples(
+    st.tuples(st.just("country"), _who, st.sampled_from(["DE", ""])),
+    st.tuples(st.just("language"), _who, st.sampled_from(["de", "de-AT", "fr"])),
+    st.tuples(st.just("points"), _who, st.sampled_from([1, 1.0, True, "1", None, [1]])),
+    st.tuples(st.just("name"), _who, st.sampled_from(["Ada", "x" * 300, ""])),
+    st.tuples(st.just("buys"), _who, _item),
+    st.tuples(st.just("buys"), _who, _item),
+    st.tuples(st.just("shown"), _who, _item),
+    st.tuples(st.just("stock"), _item, st.just(value=False)),
+    st.tuples(st.just("title"), _item, st.sampled_from(["Tea", "A sharp knife", ""])),
+    st.tuples(st.just("picks"), st.sampled_from(["", "tea 0"]), st.lists(_item, min_size=3, max_size=4, unique=True)),
+    st.tuples(st.just("set"), st.none(), st.none()),
+    st.tuples(st.just("moment"), st.integers(0, 2), st.none()),
+).flatmap(st.permutations)
+"""One of each kind, in any order."""
 
 
-@examples(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=_CHANGES)
 def _same_in_both_ways(
     base: Plan, items: list[Item], editor: User, off: pytest.MonkeyPatch, changes: list[Any]
@@ -146,7 +144,7 @@ def _same_in_both_ways(
     item_counters.append(counter)
     try:
         with transaction.atomic():
-            people = [make_profile(consent=("marketing",), country="DE", first_name="Ada") for _ in range(4)]
+            people = [make_profile(consent=("marketing",), country="FR", first_name="Ada") for _ in range(4)]
             ids = [one.pk for one in people]
             at = moment
             for number, (what, one, other) in enumerate([("moment", 0, None), *changes]):
