@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.db.models import Sum
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pytest_django import Settings
@@ -133,6 +133,7 @@ _CHANGES = st.tuples(
 
 @examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=_CHANGES)
+@example(changes=[("country", 1, "DE"), ("picks", "", [0, 1, 2])])
 def _same_in_both_ways(
     base: Plan, items: list[Item], editor: User, off: pytest.MonkeyPatch, changes: list[Any]
 ) -> None:
