@@ -42,8 +42,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The flows first: begun last, they would leave the other process idle. Each has a database of its own."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/flows/"))
+    """The flows first: begun last, they would leave the other process idle. Each has a database of its own.
+
+    Those in a browser last: from the first of them on Playwright's event loop runs in their thread, in which nothing
+    else can begin one.
+    """
+    items.sort(key=lambda item: (not item.nodeid.startswith("tests/flows/"), item.nodeid.startswith("tests/browser/")))
 
 
 def pytest_collection_finish() -> None:

@@ -101,12 +101,10 @@ def audience_put(*, code: str, fields: Mapping[str, Any], by: User) -> tuple[Aud
                     raise Invalid("field_missing", f"A new audience needs its {name}", {"field": name})
             try:
                 return audience_create(code=code, owner=by, **fields), True
-            except Conflict as conflict:
-                if conflict.code != "audience_code_taken":
+            except Conflict:
+                known = _locked(code)  # made by another request meanwhile, which has ended
+                if known is None:
                     raise
-            known = _locked(code)  # made by another request meanwhile, which has ended
-            if known is None:
-                raise Conflict("changed_meanwhile", "The audience was removed meanwhile: send it again")
         right_require(by, "change", known, what="change this audience")
         said = {**fields, "name": _name(fields.get("name", known.name))}
         if "rule" in said:
