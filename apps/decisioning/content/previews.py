@@ -132,12 +132,12 @@ def sources_preview(
     template = TemplateSource("template", subject, mjml, text, channel)
     problems, slots = template_problems(template)
     if problems:
-        return Preview(problems)
+        return Preview(_as_named(problems, channel))
     blocks = slots_filled(slots)
     work = Compilation(template, brand=spec, slots=blocks, language=language, hosts=spec["link_hosts"])
     sources = work.compile()
     if sources is None:
-        return Preview(work.problems)
+        return Preview(_as_named(work.problems, channel))
     standing = {name: [block.id for block in given] for name, given in blocks.items()}
     report = trials_run(sources, standing, address=spec["postal_address"], short=channel in SHORT)
     try:
@@ -145,12 +145,19 @@ def sources_preview(
     except RenderError as error:
         return Preview([Problem("template", 0, "", error.message)])
     return Preview(
-        report.problems,
+        _as_named(report.problems, channel),
         html=out.html,
         text=f"{out.subject}\n\n{out.text}",
         largest_bytes=report.largest_bytes,
         clients=client_notes(out.html),
     )
+
+
+def _as_named(problems: Sequence[Problem], channel: str) -> list[Problem]:
+    """Problems by the names that the form of the channel has: the subject of a push message is its title."""
+    if channel != "push":
+        return list(problems)
+    return [replace(one, where="title") if one.where == "subject" else one for one in problems]
 
 
 # --- how it is looked at ---

@@ -134,6 +134,7 @@ def test_the_editor_shows_a_notification_as_a_lock_screen_does(client: Client) -
     long = _ask(client, "push", **{**written, "title": "t" * 41, "body": "b" * 121})
     assert long["size"]["text"].endswith("Some lock screens cut the title and the text.")
     assert _ask(client, "push", title="<b>x</b>", body="y")["html"].count("&lt;b&gt;x") == 2
+    assert [one["text"] for one in _ask(client, "push", title="", body="y")["problems"]] == ["title: is empty"]
 
 
 @pytest.mark.django_db
