@@ -27,7 +27,6 @@ SIGNED: Final = (
 RSA_BITS_MIN: Final = 1024
 """RFC 8301, 3.2: shorter keys are worth nothing; 2,048 are what one should have."""
 _SPACE = re.compile(rb"[ \t]+")
-_SPACE_AT_END = re.compile(rb"[ \t]+\r\n")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _LINE: Final = 70
 
@@ -149,8 +148,10 @@ def _value_relaxed(value: bytes) -> bytes:
 
 def _body_relaxed(body: bytes) -> bytes:
     """A body in relaxed form (RFC 6376, 3.4.4)."""
-    if b"\t" in body or b"  " in body or b" \r\n" in body:
-        body = _SPACE.sub(b" ", _SPACE_AT_END.sub(b"\r\n", body))
+    body = body.replace(b"\t", b" ")
+    while b"  " in body:
+        body = body.replace(b"  ", b" ")
+    body = body.replace(b" \r\n", b"\r\n")
     while body.endswith(b"\r\n\r\n"):
         body = body[:-2]
     if body == b"\r\n":
