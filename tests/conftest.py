@@ -31,7 +31,7 @@ TransactionTestCase._fixture_teardown = lambda _: rows_reset()  # type: ignore[a
 
 
 # What is tried is the same in each run: none fails by what another would not have met. The slow run draws anew.
-hypothesis.settings.register_profile("quick", derandomize=True)
+hypothesis.settings.register_profile("quick", derandomize=True, max_examples=25)
 
 
 def pytest_configure(config: pytest.Config) -> None:

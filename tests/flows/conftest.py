@@ -18,6 +18,7 @@ import redis
 from django.conf import settings
 
 from bin.lib.servers import free_port
+from tests.preloaded import Started, start
 
 __all__ = ["free_port"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,25 +72,16 @@ class Workers:
 
     environment: dict[str, str]
     log: Path
-    groups: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    groups: list[Started] = field(default_factory=list)
 
     def start(self, *options: str) -> None:
         """Start a worker for all queues, with beat."""
         number = len(self.groups)
-        command = [sys.executable, "-m", "celery", "-A", "config", "worker", "-B", "-c", "2", "-n", f"flow{number}@%h"]
-        command += [
-            "-Q",
-            "ingest,decide,render,send,track,maintenance",
-            "-s",
-            str(self.log.parent / f"beat{number}"),
-            *options,
-        ]
+        command = ["-m", "celery", "-A", "config", "worker", "-B", "-c", "2", "-n", f"flow{number}@%h"]
+        command += ["-Q", "ingest,decide,render,send,track,maintenance", "-s", str(self.log.parent / f"beat{number}")]
         with self.log.open("ab") as log:
-            self.groups.append(
-                subprocess.Popen(
-                    command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
-                )
-            )
+            place = log.fileno()
+            self.groups.append(start(*command, *options, env=self.environment, stdout=place, stderr=place))
 
     def kill(self) -> None:
         """kill -9 to all of it: no chance to put anything in order."""

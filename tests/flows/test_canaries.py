@@ -35,6 +35,7 @@ from apps.surfaces.console.own_tests import Wish, own_test_make
 from tests.delivery.relay import Relay
 from tests.factories import make_published, make_user
 from tests.flows.conftest import ROOT, Workers, answers, free_port, wait_for
+from tests.preloaded import run
 
 NEEDLE = "zephyr"
 """In each canary, whatever else becomes of it."""
@@ -101,10 +102,7 @@ def relay() -> Iterator[Relay]:
 
 def _ended(environment: dict[str, str], *words: str) -> str:
     """What a command of ours writes to its standard error."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    return done.stderr
+    return run("manage.py", *words, env=environment).stderr
 
 
 def _asked(url: str, fields: dict[str, str] | None = None) -> int:

@@ -28,6 +28,7 @@ from apps.data.consent.services import gate_lock
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
 from apps.foundation.core.wall_clock import Quiet
+from tests.examples import tries
 from tests.factories import make_profile
 
 Kind = PreferenceChange.Kind
@@ -206,7 +207,7 @@ def value(person: int, kind: str, subject: str) -> Any:
 
 
 @pytest.mark.django_db
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(WANTED, st.integers(0, 3)), max_size=8))
 def test_a_change_and_its_undoing_leave_everything_as_it_was(steps: list[tuple[Wanted, int]]) -> None:
     """The number says how often the change is undone, and its undoing undone. In the end the rows tell all of it."""

@@ -99,7 +99,7 @@ def changes(count: int) -> settings:
 
 
 def test_rebuilt_is_live_after_hundreds_of_changes() -> None:
-    run_state_machine_as_test(Choices, settings=changes(400))  # type: ignore[no-untyped-call]  # hypothesis has none here
+    run_state_machine_as_test(Choices, settings=changes(200))  # type: ignore[no-untyped-call]  # hypothesis has none here
 
 
 @pytest.mark.slow

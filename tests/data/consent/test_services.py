@@ -20,6 +20,7 @@ from apps.data.consent.services import (
     suppression_add,
 )
 from apps.foundation.core.errors import Invalid
+from tests.examples import tries
 from tests.factories import make_profile, make_user
 
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -154,7 +155,7 @@ def test_choice_in_the_future_is_refused() -> None:
 
 
 @pytest.mark.django_db
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(["grant", "withdraw", "import"]), st.integers(0, 5)), max_size=12))
 def test_projection_is_the_newest_record(steps: list[tuple[str, int]]) -> None:
     profile = make_profile()

@@ -1,14 +1,11 @@
 """Sources of brokers as processes that are killed, and what came of what they took."""
 
 import os
-import subprocess
-import sys
-
-from django.conf import settings
 
 from apps.data.events.consuming import Consumer
 from apps.data.events.recording import Recorded
 from apps.data.events.stream import stream_look
+from tests.preloaded import Started, start
 
 
 def written_down() -> Recorded:
@@ -19,13 +16,12 @@ def written_down() -> Recorded:
     return consumer.done
 
 
-def source_start(more: dict[str, str], *words: str) -> "subprocess.Popen[bytes]":
+def source_start(more: dict[str, str], *words: str) -> Started:
     """`manage.py events_source …` as a process of its own."""
-    command = [sys.executable, "manage.py", "events_source", *words]
-    return subprocess.Popen(command, cwd=settings.BASE_DIR, env=os.environ | more)
+    return start("manage.py", "events_source", *words, env=os.environ | more)
 
 
-def source_kill(running: "subprocess.Popen[bytes]", more: dict[str, str], *words: str) -> "subprocess.Popen[bytes]":
+def source_kill(running: Started, more: dict[str, str], *words: str) -> Started:
     """kill -9, and another in its place."""
     running.kill()
     running.wait(20)

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 import redis
-from django.conf import settings as django_settings
 from django.db import connection
 from pytest_django import Settings
 
@@ -31,6 +30,7 @@ from bin.lib.servers import free_port
 from bin.lib.venv import ROOT
 from tests.factories import known_by
 from tests.flows.conftest import wait_for
+from tests.preloaded import Started, start
 from tests.surfaces.api.makers import Asker, make_asker
 
 BATCH = 50
@@ -44,7 +44,7 @@ class Way:
     port: int
     environment: dict[str, str]
     redis: "subprocess.Popen[bytes] | None" = None
-    consumers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    consumers: list[Started] = field(default_factory=list)
 
     def redis_start(self) -> None:
         """A Redis that has each change on its disk before it answers."""
@@ -67,8 +67,7 @@ class Way:
         self.redis_start()
 
     def consumer_start(self) -> None:
-        command = [sys.executable, "manage.py", "events_consume", "--count", "100"]
-        self.consumers.append(subprocess.Popen(command, cwd=django_settings.BASE_DIR, env=self.environment))
+        self.consumers.append(start("manage.py", "events_consume", "--count", "100", env=self.environment))
 
     def consumer_kill(self) -> None:
         """kill -9 to the oldest one, and another in its place."""
@@ -87,9 +86,12 @@ class Way:
             )
 
     def end(self) -> None:
-        for process in [*self.consumers, *([self.redis] if self.redis else [])]:
-            process.kill()
-            process.wait(20)
+        for consumer in self.consumers:
+            consumer.kill()
+            consumer.wait(20)
+        if self.redis is not None:
+            self.redis.kill()
+            self.redis.wait(20)
 
 
 @pytest.fixture
@@ -124,9 +126,9 @@ def all_counted_once(way: Way, events: int, blows: int, seed: int) -> None:
     starts = range(0, events, BATCH)
     plan = dict(zip(chance.sample(list(starts), blows), kinds * blows, strict=False))
     sent = [f"m-{number}" for number in range(events)]
-    for start in starts:
-        send(shop, sent[start : start + BATCH])
-        if (blow := plan.get(start)) is not None:
+    for first in starts:
+        send(shop, sent[first : first + BATCH])
+        if (blow := plan.get(first)) is not None:
             blow()
     wait_for(lambda: stream_look().entries == 0, seconds=60 + events / 500, what="all is written down")
 

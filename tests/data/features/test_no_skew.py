@@ -25,6 +25,7 @@ from tests.data.features.happenings import (
     order_place,
     ordered,
 )
+from tests.examples import tries
 from tests.factories import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +46,7 @@ def replayed(people: Sequence[int], as_of: datetime) -> dict[int, dict[str, Feat
     return {profile_id: values(state, NAMES, as_of) for profile_id, state in states.items()}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.lists(dids, max_size=4) | ordered, max_size=6),
     st.sampled_from([AS_OF, *LATER]),
@@ -77,7 +78,7 @@ def test_online_is_offline(batches: list[list[Did] | Ordered], read_at: datetime
         assert copies_read(profile_ids=people, names=NAMES, as_of=read_at) == expected, "folded again"
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(30), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(dids, min_size=1, max_size=8), st.sampled_from([0, 1, 6, 7, 30, 89, 90]), st.integers(0, 86_399))
 def test_a_moment_past_is_read_from_the_days(drawn: list[Did], days: int, second: int) -> None:
     with kept_apart():

@@ -27,6 +27,7 @@ from tests.data.features.happenings import (
     order_place,
     ordered,
 )
+from tests.examples import tries
 from tests.factories import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +39,7 @@ def rows(*moments: tuple[int, datetime]) -> bytes:
     return "\n".join(training_rows(moments=moments, names=NAMES)).encode()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(dids | ordered, max_size=5), st.lists(dids | ordered, min_size=1, max_size=5), st.integers(0, 10))
 def test_what_is_recorded_later_changes_no_byte(
     before: list[Did | Ordered], after: list[Did | Ordered], seconds: int

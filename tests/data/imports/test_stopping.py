@@ -4,8 +4,6 @@ import itertools
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from importlib import import_module
@@ -14,14 +12,14 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.conf import LazySettings, settings
+from django.conf import LazySettings
 from django.db import OperationalError, connection
 
 from apps.data.consent.chain import chain_verify
 from apps.data.consent.models import ConsentLink, ConsentPending, ConsentRecord, ConsentState, Gate
 from apps.data.consent.services import GrantsReady, consent_withdraw, grants_record
 from apps.data.events.models import Order, OrderLine
-from apps.data.imports import granting
+from apps.data.imports import granting, staging
 from apps.data.imports.models import Import, StagedLine, StagedPerson
 from apps.data.imports.presets import preset_mapping
 from apps.data.imports.services import import_go_on, import_open, import_run, import_stop
@@ -30,21 +28,27 @@ from apps.data.profiles.models import Identifier, Profile
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict
 from tests.factories import make_profile
+from tests.preloaded import Started, start
 
 from .making import run, write
 
 LINES = 30_000
 
 
+def sales(path: Path, lines: int) -> Path:
+    """A file of so many lines, and one that is bad."""
+    rows = (
+        f"{n // 5},S{n % 700},T {n % 700},{n % 4},2010-12-{n % 28 + 1:02} 08:26:00,{n % 90}.5,{n // 5 % 900},Austria\n"
+        for n in range(lines)
+    )
+    header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+    return write(path, header + "".join(rows) + "bad line\n")
+
+
 @pytest.fixture
 def big(tmp_path: Path) -> Path:
     """A file that takes some seconds."""
-    rows = (
-        f"{n // 5},S{n % 700},T {n % 700},{n % 4},2010-12-{n % 28 + 1:02} 08:26:00,{n % 90}.5,{n // 5 % 900},Austria\n"
-        for n in range(LINES)
-    )
-    header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
-    return write(tmp_path / "big.csv", header + "".join(rows) + "bad line\n")
+    return sales(tmp_path / "big.csv", LINES)
 
 
 @pytest.fixture
@@ -72,19 +76,32 @@ def totals() -> dict[str, object]:
     }
 
 
+IN_CHUNKS = """
+import sys
+from django.core.management import execute_from_command_line
+from apps.data.imports import staging
+staging.CHUNK = {chunk}
+execute_from_command_line(sys.argv)
+"""
+
+
 def command(
-    path: Path, data_dir: Path, name: str = "import_orders", preset: str = "online-retail"
-) -> subprocess.Popen[bytes]:
-    """The command in a process of its own, on the tests' database."""
+    path: Path, data_dir: Path, name: str = "import_orders", preset: str = "online-retail", chunk: int = 10_000
+) -> Started:
+    """The command in a process of its own, on the tests' database; `said_by` gives what it writes."""
     found = connection.settings_dict
     url = f"postgres://{found['USER']}:{found['PASSWORD']}@{found['HOST']}:{found['PORT']}/{found['NAME']}"
-    return subprocess.Popen(
-        [sys.executable, "manage.py", name, str(path), "--preset", preset],
-        cwd=settings.BASE_DIR,
-        env={**os.environ, "DATABASE_URL": url, "DATA_DIR": str(data_dir)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    environment = {**os.environ, "DATABASE_URL": url, "DATA_DIR": str(data_dir)}
+    with said_by(path).open("ab") as said:
+        return start(
+            "-c", IN_CHUNKS.format(chunk=chunk), name, str(path), "--preset", preset,
+            env=environment, stdout=said.fileno(), stderr=said.fileno(),
+        )  # fmt: skip
+
+
+def said_by(path: Path) -> Path:
+    """What the commands about a file have written."""
+    return path.with_suffix(".said")
 
 
 def progress_of(path: Path) -> tuple[str, int]:
@@ -92,11 +109,14 @@ def progress_of(path: Path) -> tuple[str, int]:
     return (job.state, job.lines_done) if job else ("", 0)
 
 
-def test_killed_again_and_again_it_ends_whole(shop: None, big: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_killed_again_and_again_it_ends_whole(shop: None, tmp_path: Path, chunk: int) -> None:
     # given: the same file without any kill, then nothing of it left
-    points = [("reading", 10_000), ("reading", random.Random(7).randrange(10_000, 20_000)), ("merging", 0)]
+    count = 3 * chunk
+    big = sales(tmp_path / "big.csv", count)
+    points = [("reading", chunk), ("reading", random.Random(7).randrange(chunk, 2 * chunk)), ("merging", 0)]
     for state, lines in points:
-        process = command(big, tmp_path / "data")
+        process = command(big, tmp_path / "data", chunk=chunk)
         limit = time.monotonic() + 90
         # when: killed as soon as it has come so far
         while process.poll() is None and time.monotonic() < limit:
@@ -107,16 +127,16 @@ def test_killed_again_and_again_it_ends_whole(shop: None, big: Path, tmp_path: P
         process.kill()
         process.wait()
         assert Import.objects.get().state in ("reading", "merging", "done")
-    output, _ = command(big, tmp_path / "data").communicate(timeout=120)
+    assert command(big, tmp_path / "data", chunk=chunk).wait(120) == 0
 
     # then
     killed = totals()
     job = Import.objects.get()
     assert job.state == Import.State.DONE
-    assert (job.counts["lines_read"], job.counts["lines_bad"]) == (LINES + 1, 1)
+    assert (job.counts["lines_read"], job.counts["lines_bad"]) == (count + 1, 1)
     assert len(Path(job.errors_path).read_text().splitlines()) == 2
-    assert b"30,001  lines read" in output
-    assert killed["lines"] == LINES
+    assert f"{count + 1:,}  lines read" in said_by(big).read_text()
+    assert killed["lines"] == count
     assert killed["staged"] == 0
     again = run(big, "online-retail", again=True)
     assert again.counts == job.counts
@@ -130,14 +150,11 @@ def test_ctrl_c_leaves_it_stopped_and_the_same_command_finishes_it(shop: None, b
     while progress_of(big)[1] < 10_000 and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
 
-    assert process.returncode == 130
-    assert b"the same command finishes the import" in told
+    assert process.wait(60) == 130
+    assert "the same command finishes the import" in said_by(big).read_text()
     assert Import.objects.get().state == Import.State.STOPPED
-    process = command(big, tmp_path / "data")
-    process.communicate(timeout=120)
-    assert process.returncode == 0
+    assert command(big, tmp_path / "data").wait(120) == 0
     assert OrderLine.objects.count() == LINES
 
 
@@ -150,15 +167,17 @@ def test_two_runs_of_one_import_do_not_race(shop: None, big: Path, tmp_path: Pat
     with pytest.raises(Conflict) as refused:
         import_run(import_id=Import.objects.get().pk)
     import_work(Import.objects.get().pk)  # a task that comes twice is quiet about it
-    process.communicate(timeout=120)
+    process.wait(120)
 
     assert refused.value.code == "import_running"
     assert OrderLine.objects.count() == LINES
 
 
 @pytest.mark.django_db
-def test_stop_and_go_on(tmp_path: Path, big: Path, settings: LazySettings) -> None:
+def test_stop_and_go_on(tmp_path: Path, settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.DATA_DIR = tmp_path / "data"
+    monkeypatch.setattr(staging, "CHUNK", 1_000)
+    big = sales(tmp_path / "big.csv", 3_000)
     mapping = preset_mapping("online-retail", kind="orders")
     job = import_open(kind="orders", path=big, mapping=mapping, in_background=True)
 
@@ -167,12 +186,12 @@ def test_stop_and_go_on(tmp_path: Path, big: Path, settings: LazySettings) -> No
 
     stopped = import_run(import_id=job.pk, told=stop)
 
-    assert (stopped.state, stopped.lines_done) == (Import.State.STOPPED, 10_000)
+    assert (stopped.state, stopped.lines_done) == (Import.State.STOPPED, 1_000)
     with pytest.raises(Conflict):
         import_stop(import_id=job.pk)
     assert import_go_on(import_id=job.pk).state == Import.State.WAITING
     assert import_run(import_id=job.pk).state == Import.State.DONE
-    assert OrderLine.objects.count() == LINES
+    assert OrderLine.objects.count() == 3_000
     with pytest.raises(Conflict):
         import_go_on(import_id=job.pk)
 
@@ -180,12 +199,12 @@ def test_stop_and_go_on(tmp_path: Path, big: Path, settings: LazySettings) -> No
 @pytest.mark.django_db
 def test_the_sweep_takes_up_what_a_dead_worker_left(
     tmp_path: Path,
-    big: Path,
     settings: LazySettings,
     monkeypatch: pytest.MonkeyPatch,
     django_capture_on_commit_callbacks: Any,
 ) -> None:
     settings.DATA_DIR = tmp_path / "data"
+    big = sales(tmp_path / "big.csv", 10)
     woken: list[int] = []
     monkeypatch.setattr(import_work, "apply_async", lambda args, retry: woken.append(args[0]))
     mapping = preset_mapping("online-retail", kind="orders")
@@ -274,10 +293,10 @@ def test_people_that_several_processes_read_end_whole_after_kills(shop: None, tm
             time.sleep(0.005)
         process.kill()
         process.wait()
-    _, said = command(path, tmp_path / "data", "import_profiles", "shopify").communicate(timeout=200)
+    command(path, tmp_path / "data", "import_profiles", "shopify").wait(200)
 
     job = Import.objects.get()
-    assert job.state == Import.State.DONE, said
+    assert job.state == Import.State.DONE, said_by(path).read_text()
     assert (job.counts["lines_read"], job.counts["lines_bad"], job.counts["profiles"]) == (count + 1, 1, count)
     assert len(Path(job.errors_path).read_text().splitlines()) == 2
     assert (Profile.objects.count(), Identifier.objects.count()) == (count, 3 * count)

@@ -15,6 +15,7 @@ from apps.data.profiles.normalize import email_normalize
 from apps.data.profiles.rules import Verdict
 from apps.data.profiles.typos import domain_meant, slips
 from apps.foundation.core.errors import Invalid
+from tests.examples import tries
 
 CASES = Path(settings.BASE_DIR).parent / "shared" / "data" / "isemail_tests.xml"
 
@@ -141,7 +142,7 @@ def test_forwarding_to_a_kept_mailbox_is_not_throwing_away() -> None:
 
 
 @given(some.text(max_size=60))
-@bounded(max_examples=60, deadline=None)
+@bounded(max_examples=tries(60), deadline=None)
 def test_whatever_is_typed_without_a_domain_gets_an_answer(typed: str) -> None:
     found = address_check(typed.replace("@", ""))
 

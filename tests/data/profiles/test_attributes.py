@@ -3,13 +3,11 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from io import StringIO
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.db import connection, transaction
 from pytest_django import Settings
@@ -28,6 +26,7 @@ from apps.foundation.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.foundation.core.signing import digest_version
 from apps.foundation.governance.models import AuditEntry
 from tests.factories import make_profile, make_user
+from tests.preloaded import start
 from tests.storage import found_in_tables
 
 pytestmark = pytest.mark.django_db
@@ -328,10 +327,9 @@ def test_sealing_that_is_killed_goes_on_and_loses_nothing() -> None:
     define("code", sensitive=True)
     with transaction.atomic():
         Profile.objects.select_for_update().get(pk=Profile.objects.order_by("pk")[600].pk)  # the second batch waits
-        command = subprocess.Popen(
-            [sys.executable, "manage.py", "attributes_seal"], cwd=django_settings.BASE_DIR, stdout=subprocess.PIPE,
-            env={**os.environ, "DATABASE_URL": _url()}, text=True,
-        )  # fmt: skip
+        command = start(
+            "manage.py", "attributes_seal", env={**os.environ, "DATABASE_URL": _url()}, stdout=subprocess.PIPE
+        )
         assert command.stdout is not None
         assert command.stdout.readline() == "500  values of code\n"
         command.send_signal(signal.SIGKILL)

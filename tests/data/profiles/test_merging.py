@@ -30,6 +30,7 @@ from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotAllowed
 from apps.foundation.core.signing import address_digest
+from tests.examples import tries
 from tests.factories import make_profile, make_purposes, make_user
 
 STAFF = Merge.Why.STAFF
@@ -132,7 +133,7 @@ def person_of(side: dict[str, Any]) -> Profile:
 
 
 @pytest.mark.django_db
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(one=_side, other=_side)
 def test_the_stricter_side_holds_and_undoing_gives_everything_back(
     director: User, one: dict[str, Any], other: dict[str, Any]

@@ -22,6 +22,7 @@ from apps.data.profiles.normalize import (
 )
 from apps.foundation.core.errors import Invalid
 from apps.foundation.core.text import is_blank
+from tests.examples import tries
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def _phones(draw: st.DrawFn) -> tuple[str, str]:
     return "".join(f"{digit}{draw(between)}" for digit in number), draw(st.sampled_from(["", region, "US", "DE"]))
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=tries(1_000), deadline=None)
 @given(_phones())
 @example(("+061234267", "CG"))
 @example(("+49 (0) 151 23456789", "DE"))

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable
@@ -32,8 +31,10 @@ from apps.data.profiles.vault import Erased, key_destroy, vault_open
 from apps.foundation.core.clock import now
 from apps.foundation.core.crypto import key_make
 from apps.foundation.core.signing import address_digest, digest_version
-from tests.data.imports.making import run, write
+from tests.data.imports.making import run as import_file
+from tests.data.imports.making import write
 from tests.factories import identifiers_of, make_profile, make_purposes
+from tests.preloaded import run, start
 
 NEW_MASTER, NEW_LOOKUP = key_make(), "second-lookup-key-0123456789"
 
@@ -114,13 +115,13 @@ def test_an_import_finds_people_under_the_older_key_and_lifts_no_suppression(
 
     folder = Path(str(tmp_path))
     text = "Customer ID,Email,First Name\n1,anna@example.com,{}\n2,new@example.com,New\n"
-    run(write(folder / "1.csv", text.format("Anna").replace("2,new@example.com,New\n", "")), kind="profiles")
+    import_file(write(folder / "1.csv", text.format("Anna").replace("2,new@example.com,New\n", "")), kind="profiles")
     anna = Profile.objects.get()
     suppression_add(kind="email", value="new@example.com", reason=Suppression.Reason.OPT_OUT)
     suppression_add(kind="email", value="anna@example.com", reason=Suppression.Reason.OPT_OUT)
     new_keys(settings)
 
-    run(write(folder / "2.csv", text.format("Anne")), kind="profiles")
+    import_file(write(folder / "2.csv", text.format("Anne")), kind="profiles")
 
     assert Profile.objects.count() == 2
     anna.refresh_from_db()
@@ -202,14 +203,12 @@ def test_without_the_old_master_key_it_says_so_and_changes_nothing(settings: Set
     assert list(ProfileKey.objects.values_list("wrapped", flat=True)) == before
 
 
-_PEOPLE = 2_500
-
-
-def test_under_load_no_read_fails_and_killed_it_goes_on(own_database: str, settings: Settings) -> None:
+@pytest.mark.parametrize("people", [600, pytest.param(2_500, marks=pytest.mark.slow)])
+def test_under_load_no_read_fails_and_killed_it_goes_on(own_database: str, settings: Settings, people: int) -> None:
     """Readers and writers at work, while a rotation in a process of its own is killed and begun again."""
     with transaction.atomic():
         make_purposes()
-        ids = [one.pk for one in Profile.objects.bulk_create([Profile() for _ in range(_PEOPLE)])]
+        ids = [one.pk for one in Profile.objects.bulk_create([Profile() for _ in range(people)])]
         identifiers_add(NewIdentifier(person, "email", f"p{person}@example.com", main=True) for person in ids)
     suppression_add(kind="email", value=f"p{ids[-1]}@example.com", reason=Suppression.Reason.BOUNCE)
     old = dict(settings.MASTER_KEYS)
@@ -233,7 +232,7 @@ def test_under_load_no_read_fails_and_killed_it_goes_on(own_database: str, setti
         return thread
 
     def read(at: int) -> None:
-        some = ids[at * 97 % _PEOPLE :][:50]
+        some = ids[at * 97 % people :][:50]
         found = addresses_read(profile_ids=some, kind="email")
         if found != {person: f"p{person}@example.com" for person in some}:
             faults.append(f"read {len(found)} of {len(some)}")
@@ -245,7 +244,7 @@ def test_under_load_no_read_fails_and_killed_it_goes_on(own_database: str, setti
         reads[0] += 1
 
     def change(at: int) -> None:
-        person = ids[at * 31 % _PEOPLE]
+        person = ids[at * 31 % people]
         value = f"extra{at}@example.com"
         identifier_put(profile_id=person, kind="email", value=value)
         written.append((person, value))
@@ -254,7 +253,7 @@ def test_under_load_no_read_fails_and_killed_it_goes_on(own_database: str, setti
         )
 
     threads = [work(read), work(change)]
-    command = [sys.executable, "manage.py", "keys_rotate", "--data-keys"]
+    command = ["manage.py", "keys_rotate", "--data-keys"]
     master = ",".join(f"{name}:{b64encode(key).decode()}" for name, key in {"m2": NEW_MASTER, **old}.items())
     environment = {
         **os.environ,
@@ -268,18 +267,14 @@ def test_under_load_no_read_fails_and_killed_it_goes_on(own_database: str, setti
             "under the newest lookup",
             "sealed with the new",
         ):  # killed in each step
-            with subprocess.Popen(
-                command, cwd=django_settings.BASE_DIR, env=environment, stdout=subprocess.PIPE, text=True
-            ) as going:
+            with start(*command, env=environment, stdout=subprocess.PIPE) as going:
                 assert going.stdout is not None
                 for said in going.stdout:
                     if line in said:
                         going.send_signal(signal.SIGKILL)
                         break
             assert going.returncode == -signal.SIGKILL
-        ended = subprocess.run(
-            command, cwd=django_settings.BASE_DIR, env=environment, capture_output=True, text=True, timeout=200
-        )
+        ended = run(*command, env=environment, timeout=200)
     finally:
         stop.set()
         for thread in threads:

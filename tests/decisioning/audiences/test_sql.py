@@ -43,6 +43,7 @@ from apps.decisioning.audiences.models import Audience
 from apps.decisioning.audiences.rules import rule_matches, rule_parse, rule_to_json
 from apps.decisioning.audiences.selectors import audience_count, audience_ids, audience_sample, facts_load, rule_admit
 from apps.foundation.core.errors import Invalid
+from tests.examples import tries
 from tests.factories import make_profile, make_user
 
 AS_OF = datetime(2011, 12, 10, tzinfo=UTC)
@@ -325,7 +326,7 @@ def counted_by_hand(person: Person, what: Counted) -> int:
 
 
 @pytest.mark.django_db
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(120), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(people, min_size=1, max_size=4), st.lists(rules, min_size=1, max_size=5))
 def test_sql_and_predicate_agree(drawn: list[Person], asked: list[dict[str, Any]]) -> None:
     parsed = [rule_parse(data) for data in asked]
@@ -432,7 +433,7 @@ sensitive_rules = st.recursive(
 
 
 @pytest.mark.django_db
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(confided, min_size=1, max_size=4),
     st.lists(sensitive_rules, min_size=1, max_size=4),

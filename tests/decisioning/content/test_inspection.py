@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.decisioning.content.inspection import html_look, text_look
+from tests.examples import tries
 
 HOSTS = ("shop.example",)
 LEAVE = "https://links.example/u/1"
@@ -99,7 +100,7 @@ def test_addresses_in_text(text: str, found: list[str]) -> None:
 
 
 @given(st.text(st.sampled_from("<>/!-[]\"'= abscript:onurl()&#;\n")))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(150), deadline=None)
 def test_nothing_makes_it_fail(html: str) -> None:
     looked = html_look(html, hosts=HOSTS, links=[])
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from apps.decisioning.content.notation import MAX_FILE, yaml_read, yaml_write
 from apps.decisioning.content.pieces import SourceRefused
+from tests.examples import tries
 
 _TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=30)
 _TRAPS = st.sampled_from(
@@ -30,7 +31,7 @@ _DATA = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(150), deadline=None)
 @given(_DATA)
 def test_what_is_written_is_read_back_and_written_the_same(data: Any) -> None:
     written = yaml_write(data)

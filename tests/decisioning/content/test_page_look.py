@@ -11,6 +11,7 @@ from apps.decisioning.content import services
 from apps.decisioning.content.models import Brand
 from apps.decisioning.content.page_look import accent_fault, accent_styles, contrast, words_of
 from apps.foundation.core.errors import Invalid
+from tests.examples import tries
 from tests.factories import make_playbook, make_user
 
 
@@ -22,7 +23,7 @@ def test_contrast_is_that_of_wcag(one: str, other: str, ratio: float) -> None:
     assert contrast(one, other) == contrast(other, one)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(200), deadline=None)
 @given(st.integers(0, 0xFFFFFF))
 def test_every_colour_that_is_taken_can_be_read_in_light_and_in_dark(number: int) -> None:
     colour = f"#{number:06x}"

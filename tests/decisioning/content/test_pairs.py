@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.decisioning.content.pairs import pairs_cover
+from tests.examples import tries
 
 
 def pairs_missing(sizes: list[int], rows: list[tuple[int, ...]]) -> list[tuple[int, int]]:
@@ -19,7 +20,7 @@ def pairs_missing(sizes: list[int], rows: list[tuple[int, ...]]) -> list[tuple[i
 
 
 @given(sizes=st.lists(st.integers(1, 5), max_size=9))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=tries(80), deadline=None)
 def test_every_pair_is_covered_by_valid_rows_and_always_the_same(sizes: list[int]) -> None:
     rows = pairs_cover(sizes)
 

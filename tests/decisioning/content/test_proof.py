@@ -17,6 +17,7 @@ from apps.decisioning.content.proof import Proof, proof_of
 from apps.decisioning.content.rendering import render
 from apps.decisioning.content.shapes import ANY, PRINTABLE, Shape, shapes_after, shapes_of_text
 from apps.foundation.core.text import is_blank
+from tests.examples import tries
 
 from .corpus import ACCEPTED
 from .generating import LINKS, Scribe, goods, person
@@ -74,7 +75,7 @@ def tried(random: Random, *, people: int) -> bool:
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(60), deadline=None, suppress_health_check=list(HealthCheck))
 def test_what_the_proof_accepts_never_prints_a_blank(random: Random) -> None:
     tried(random, people=4)
 

@@ -14,6 +14,7 @@ from apps.decisioning.content.contracts import CompiledSources, Rendered
 from apps.decisioning.content.errors import RenderError
 from apps.decisioning.content.rendering import MAX_ITEMS, MAX_SUBJECT, header_line, one_line, render
 from apps.foundation.core.text import is_blank
+from tests.examples import tries
 
 from .corpus import ACCEPTED
 from .making import compiled_of
@@ -185,7 +186,7 @@ items = st.lists(st.one_of(st.just(ITEM), hostile, st.dictionaries(st.sampled_fr
 
 
 @given(profile=profiles, goods=st.one_of(st.just([ITEM]), items), name=st.sampled_from(sorted(ACCEPTED)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(200), deadline=None)
 def test_what_was_accepted_always_renders(profile: dict[str, object], goods: list[object], name: str) -> None:
     sources = compiled_of(ACCEPTED[name])
     context = {"profile": profile, "slots": {"products": {"block": "1", "items": goods}}, "links": LINKS}

@@ -38,6 +38,7 @@ from apps.foundation.core.caches import Cache
 from apps.foundation.core.clock import now
 from apps.foundation.core.ids import uuid7
 from config.limits import ContactLimit
+from tests.examples import tries
 from tests.factories import make_profile, make_published, make_user
 
 pytestmark = pytest.mark.django_db
@@ -131,7 +132,7 @@ _CHANGES = st.tuples(
 """One of each kind, in any order."""
 
 
-@examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=tries(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=_CHANGES)
 @example(changes=[("country", 1, "DE"), ("picks", "", [0, 1, 2])])
 def _same_in_both_ways(

@@ -43,6 +43,7 @@ from apps.delivery.sending.models import Dispatch, Message
 from apps.delivery.sending.rendering import messages_prepare
 from apps.delivery.sending.services import dispatch_pause, dispatch_take_up
 from apps.foundation.core.clock import now
+from tests.examples import tries
 from tests.factories import kept_by, make_digest, make_profile, make_published
 
 pytestmark = pytest.mark.django_db
@@ -494,7 +495,9 @@ def _tried_and_undone(shop: Shop, steps: list[str]) -> None:
 @example(steps=["message", "daily", "gate", "moment", "gate", "each"])
 @example(steps=["weekly", "message", "message", "moment", "topic off", "gate", "sweep", "gate"])
 @example(steps=["weekly", "message", "moment", "moment", "gate", "each", "sweep"])
-@tried(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@tried(
+    max_examples=tries(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
 @given(steps=_STEPS)
 def test_whatever_the_order_each_is_shown_once_and_none_by_itself(shop: Shop, steps: list[str]) -> None:
     _tried_and_undone(shop, steps)

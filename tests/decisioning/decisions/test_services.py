@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +40,7 @@ from apps.foundation.core.errors import Conflict
 from apps.foundation.core.signing import address_digest
 from config.limits import ContactLimit
 from tests.factories import kept_by, make_profile, make_published
+from tests.preloaded import run as in_another_process
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -436,8 +435,7 @@ def test_the_sweep_wakes_what_was_dropped(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 _VICTIM = """
-import django, os, signal, sys
-django.setup()
+import os, signal, sys
 from apps.decisioning.decisions import services
 real = services.copy_rows
 left = [int(sys.argv[2])]
@@ -461,12 +459,7 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing() -> None:
         f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
     )
     for batches in (2, 1):
-        killed = subprocess.run(
-            [sys.executable, "-c", _VICTIM, str(run.pk), str(batches)],
-            env={**os.environ, "DATABASE_URL": url},
-            check=False,
-            timeout=60,
-        )
+        killed = in_another_process("-c", _VICTIM, str(run.pk), str(batches), env={**os.environ, "DATABASE_URL": url})
         assert killed.returncode == -signal.SIGKILL
         assert Decision.objects.count() == 4  # the first batch was committed, the one being written was not
     decisions = _decided(run)

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -32,6 +30,7 @@ from apps.decisioning.playbooks.specs import version_digest, version_verify
 from apps.delivery.sending.models import Dispatch, Message
 from apps.foundation.governance.models import AuditEntry, Review
 from tests.factories import make_profile, make_published
+from tests.preloaded import run as in_another_process
 
 from .travelling import MESSAGE, START, got, hours, make_followed, make_steps, publish, sent, tick
 
@@ -206,8 +205,7 @@ def test_a_crash_in_the_middle_neither_repeats_nor_loses(monkeypatch: pytest.Mon
 
 
 _CHILD = """
-import os, signal, django
-django.setup()
+import os, signal
 from apps.decisioning.playbooks import journeys
 from datetime import datetime
 journeys.BATCH = 2
@@ -231,13 +229,8 @@ def test_a_killed_worker_neither_repeats_nor_loses() -> None:
     address = f"postgres://{url['USER']}:{url['PASSWORD']}@{url['HOST']}:{url['PORT']}/{url['NAME']}"
     tick(START)
     moment = START + hours(48)
-    child = subprocess.run(
-        [sys.executable, "-c", _CHILD.format(at=moment.isoformat())],
-        env={**os.environ, "DATABASE_URL": address, "DJANGO_SETTINGS_MODULE": "config.settings"},
-        check=False,
-        capture_output=True,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()[-2000:]
+    child = in_another_process("-c", _CHILD.format(at=moment.isoformat()), env={**os.environ, "DATABASE_URL": address})
+    assert child.returncode == -signal.SIGKILL, child.stderr[-2000:]
     assert [len(batch.profile_ids) for batch in RunBatch.objects.filter(run__step="two")] == [2]
     tick(moment)
     assert sent(playbook) == {"one": everybody, "two": everybody}

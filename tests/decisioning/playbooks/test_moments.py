@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from apps.decisioning.playbooks.moments import Wait, wait_end
 from apps.foundation.core.wall_clock import Quiet, quiet_until, zone_choose, zone_known
+from tests.examples import tries
 
 VIENNA, NEW_YORK, UTC_ZONE = ZoneInfo("Europe/Vienna"), ZoneInfo("America/New_York"), ZoneInfo("UTC")
 
@@ -74,7 +75,7 @@ zones = st.sampled_from(["Europe/Vienna", "America/New_York", "Australia/Lord_Ho
 times = st.times(max_value=time(23, 59)).map(lambda t: t.replace(second=0, microsecond=0))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(150), deadline=None)
 @given(moment=moments, name=zones, start=times, end=times)
 def test_after_quiet_hours_it_is_not_quiet(moment: datetime, name: str, start: time, end: time) -> None:
     zone = ZoneInfo(name)
@@ -83,7 +84,7 @@ def test_after_quiet_hours_it_is_not_quiet(moment: datetime, name: str, start: t
         assert moment < until <= moment + timedelta(hours=26)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(150), deadline=None)
 @given(moment=moments, name=zones, until=times, days=st.sets(st.sampled_from(["mon", "sat"])))
 def test_a_wait_never_ends_before_it_began(moment: datetime, name: str, until: time, days: set[str]) -> None:
     end = wait_end(Wait(until=until, weekdays=tuple(days)), reached=moment, zone=ZoneInfo(name))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from apps.delivery.channels.bounces import Heard, bounce_read
 from apps.delivery.channels.verdicts import verdict_of
+from tests.examples import tries
 from tests.online_retail import FILE
 
 BOUNCES = FILE.parent / "bounces"
@@ -162,7 +163,7 @@ def test_parts_within_parts_without_end_are_read_to_nothing() -> None:
     assert bounce_read(nested) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(150), deadline=None)
 @given(st.binary(max_size=400), st.integers(0, 900), st.integers(0, 400))
 def test_any_bytes_are_read_or_not_but_never_fail(noise: bytes, at: int, length: int) -> None:
     whole = dsn()
@@ -170,7 +171,7 @@ def test_any_bytes_are_read_or_not_but_never_fail(noise: bytes, at: int, length:
         assert heard.bounce in ("", "hard", "soft", "other")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tries(100), deadline=None)
 @given(st.text(max_size=300), st.sampled_from(["", "5.1.1", "4.4.1", "5.0.0"]))
 def test_any_words_have_a_verdict(text: str, status: str) -> None:
     verdict = verdict_of(text, status=status)

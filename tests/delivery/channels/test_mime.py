@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from apps.delivery.channels.mime import Letter, header_clean, letter_bytes
 from apps.foundation.core.errors import PermanentError
+from tests.examples import tries
 
 ID = UUID("01920000-0000-7000-8000-000000000001")
 LINK = "https://shop.example/u/k1.AAAA-_"
@@ -168,7 +169,7 @@ tricks = st.lists(
 
 
 @given(subject=tricks, name=tricks)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(60), deadline=None)
 def test_no_trick_makes_a_header_however_often_it_is_decoded(subject: str, name: str) -> None:
     """Python 3.11's own parser, then its writer, which makes headers of what was encoded (CVE-2024-6923)."""
     message = parsed(letter_bytes(letter(subject=subject, from_name=name)))

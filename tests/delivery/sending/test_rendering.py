@@ -20,6 +20,7 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, NotFound
 from tests.delivery.makers import make_compiled, make_decision, make_decisions, make_people, make_run
 from tests.delivery.relay import Relay
+from tests.examples import tries
 
 pytestmark = pytest.mark.usefixtures("ledger")
 
@@ -87,7 +88,7 @@ def test_any_inputs_give_the_same_bytes_twice() -> None:
     dispatch_take_up(run_id=run.pk)
     dispatch, at = Dispatch.objects.get(), now()
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=tries(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(name=st.text(max_size=60))
     def same(name: str) -> None:
         try:

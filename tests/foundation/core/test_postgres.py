@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.foundation.core.postgres import copy_batches, copy_rows
+from tests.examples import tries
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 JSON = st.recursive(
@@ -37,7 +38,7 @@ def table(db: None) -> str:
     return "copied"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ROW, max_size=5))
 def test_everything_comes_back(table: str, rows: list[tuple[Any, ...]]) -> None:
     with connection.cursor() as cursor:

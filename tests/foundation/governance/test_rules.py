@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from apps.foundation.core.errors import Invalid
 from apps.foundation.governance.rules import paths_merge, roles_asked, steps_problem
+from tests.examples import tries
 
 
 def test_paths_without_an_order_are_asked_at_once() -> None:
@@ -32,7 +33,7 @@ def test_no_path_asks_nobody() -> None:
 _STEPS = st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=2, unique=True), max_size=3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(150), deadline=None)
 @given(st.lists(_STEPS, max_size=4))
 def test_a_merged_path_has_each_role_once_and_keeps_every_order(several: list[list[list[str]]]) -> None:
     try:

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
@@ -47,6 +45,7 @@ from apps.surfaces.console.rehearsals import figures_of
 from apps.surfaces.console.tasks import rehearsals_sweep
 from tests.decisioning.playbooks.travelling import make_followed, make_steps, tick
 from tests.factories import kept_by, make_playbook, make_profile, make_published, make_user
+from tests.preloaded import run as in_another_process
 
 OWN = {"console_dryrun", "console_dryrunbatch", "console_dryrunsample", "governance_auditentry"}
 """Tables that a dry run of a version may write to."""
@@ -447,8 +446,6 @@ def test_the_sweep_wakes_what_was_dropped(monkeypatch: pytest.MonkeyPatch) -> No
 
 _KILLED = """
 import os, signal
-import django
-django.setup()
 from apps.surfaces.console import dry_runs
 count, real = 0, dry_runs._people_count
 def people_count(*args):
@@ -472,9 +469,7 @@ def test_a_worker_that_is_killed_has_counted_nothing_twice() -> None:
     dry_run = dry_run_start(playbook_id=make_playbook().pk, by=make_user())
     url = f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/{connection.settings_dict['NAME']}"
 
-    killed = subprocess.run(
-        [sys.executable, "-c", _KILLED.format(id=str(dry_run.pk))], env={**os.environ, "DATABASE_URL": url}, check=False
-    )
+    killed = in_another_process("-c", _KILLED.format(id=str(dry_run.pk)), env={**os.environ, "DATABASE_URL": url})
 
     assert killed.returncode == -signal.SIGKILL
     dry_run.refresh_from_db()

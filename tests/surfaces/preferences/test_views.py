@@ -17,6 +17,7 @@ from apps.data.consent.models import Channel, ConsentRecord, ConsentState, Suppr
 from apps.data.consent.services import suppression_add
 from apps.data.profiles.models import Profile
 from apps.foundation.core.signing import BadToken
+from tests.examples import tries
 from tests.factories import make_profile
 from tests.surfaces.ledger import make_message
 
@@ -340,7 +341,7 @@ def test_link_of_a_person_who_is_gone(client: Client) -> None:
     assert client.get(path).status_code == 404
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=tries(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_flipped_bit_of_a_token_is_refused(client: Client, data: st.DataObject) -> None:
     token = preferences_url(profile_id=7, message_id=UUID(int=7)).rpartition("/")[2]
