@@ -39,7 +39,7 @@ _PUT_BACK = sql.SQL(
 )
 _BY_NUMBER = (
     compiled_load,
-    journeys._version,
+    journeys._followed,
     version_plan,
     generic.pinned,
     generic._block,

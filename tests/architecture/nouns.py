@@ -351,6 +351,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "merging.py": "journeys of two who are one",
         "privacy.py": "what it tells of the personal data it holds",
         "carrying.py": "system mail on its way into runs",
+        "coming.py": "messages that people will get to soon",
         "system_mail.py": "what a playbook that is system mail must be",
         "enrolment.py": "beginning journeys: who may, how often, once for each occasion",
         "journeys.py": "moving people on through steps",

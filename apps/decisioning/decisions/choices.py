@@ -41,8 +41,12 @@ def scene_of(plan: Plan, *, set_id: int | None, picks: object, at: datetime) -> 
     """
     if not plan.mark or plan.transactional or plan.collects:
         return b""
-    validity = [tier.valid.fault(at) for _, tiers in plan.slots for tier in tiers if tier.valid is not None]
-    return blake2b(orjson.dumps([plan.mark, set_id, picks, validity]), digest_size=32).digest()
+    return blake2b(orjson.dumps([plan.mark, set_id, picks, validity_at(plan, at)]), digest_size=32).digest()
+
+
+def validity_at(plan: Plan, at: datetime) -> tuple[str, ...]:
+    """What of a plan's tiers hangs on the moment, as it is at one."""
+    return tuple(tier.valid.fault(at) for _, tiers in plan.slots for tier in tiers if tier.valid is not None)
 
 
 def alike_key(

@@ -184,7 +184,7 @@ def batch_decide(*, batch_id: int, at: datetime | None = None) -> int | None:
                 profile_ids=now_on,
                 as_of=occasion.as_of,
                 at=decided_at,
-                prepared=_prepared(occasion.version_id),
+                prepared=_prepared(occasion.version_id, occasion.step),
             )
             if len(decided.verdicts) < len(now_on):
                 logger.warning("run %s: %s people are gone", occasion.run_id, len(now_on) - len(decided.verdicts))
@@ -369,10 +369,11 @@ def people_decide(
     return Decided(verdicts, read.set_id, read.people, read.vault, read.stamps, ready)
 
 
-def _prepared(version_id: int) -> bool:
-    """Whether choices by a version were made ahead that may still be in Redis."""
+def _prepared(version_id: int, step: str) -> bool:
+    """Whether choices of a message of a version were made ahead that may still be in Redis."""
     since = now() - timedelta(seconds=settings.PRECOMPUTED_SECONDS)
-    return Preparation.objects.filter(version_id=version_id, choices__gt=0, ended_at__gt=since).exists()
+    made = Preparation.objects.filter(version_id=version_id, step=step, choices__gt=0, ended_at__gt=since)
+    return made.exists()
 
 
 def run_decide(*, run_id: int, at: datetime | None = None) -> int:

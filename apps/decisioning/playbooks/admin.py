@@ -200,8 +200,9 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
         return next_words(playbook, next_instant(playbook=playbook, after=now()))
 
     @admin.display(description="Made ahead")
-    def prepared_shown(self, playbook: Playbook) -> str:
-        return prepared_words(playbook, getattr(playbook, "preparation", None), at=now())
+    def prepared_shown(self, playbook: Playbook) -> SafeString:
+        made = playbook.preparations.select_related("version")
+        return format_html_join("", "<div>{}</div>", ((words,) for words in prepared_words(playbook, made, at=now())))
 
     @admin.display(description="Who is in it now")
     def audience_shown(self, playbook: Playbook) -> str:

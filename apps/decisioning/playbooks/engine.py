@@ -134,3 +134,17 @@ def move(terms: Terms, standing: Standing, known: Known, *, at: datetime) -> Mov
             step = node.next
         reached = at
     return result(DONE, None, at)
+
+
+def messages_coming(
+    terms: Terms, standing: Standing, known: Known, *, due_at: datetime, until: datetime
+) -> list[tuple[str, datetime]]:
+    """The messages that somebody gets to up to a moment if all stays as it is known, each with when that is. due_at:
+    when they are looked at next."""
+    found: list[tuple[str, datetime]] = []
+    at: datetime | None = due_at
+    while at is not None and at <= until:
+        one = move(terms, standing, known, at=at)
+        found += [(sent.step, at) for sent in one.messages if not sent.withheld]
+        standing, at = Standing(one.step, one.reached_at), one.due_at
+    return found

@@ -100,7 +100,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class _Version:
+class Followed:
     """A pinned version, ready to be followed."""
 
     terms: Terms
@@ -109,13 +109,12 @@ class _Version:
 
 
 @lru_cache(maxsize=64)
-def _version(version_id: int, digest: str) -> _Version:
-    """A version made ready once in each process. Raises Conflict if it is not what its digest says, Invalid."""
+def _followed(version_id: int, digest: str) -> Followed:
     version = PlaybookVersion.objects.get(pk=version_id)
     if version_digest(version) != digest:
         raise Conflict("version_tampered", f"{version} is not what was approved; nothing of it goes out")
     spec: PlaybookSpec = version.spec
-    return _Version(terms=journey_terms(spec), purpose=spec["purpose"], channel=spec["channel"])
+    return Followed(terms=journey_terms(spec), purpose=spec["purpose"], channel=spec["channel"])
 
 
 def journey_terms(spec: PlaybookSpec) -> Terms:
@@ -193,22 +192,22 @@ def _advance(cursor: CursorWrapper, playbook_id: int, version_id: int, journeys:
         )
 
 
-def _digest(version_id: int) -> str:
-    digest: str = PlaybookVersion.objects.values_list("digest", flat=True).get(pk=version_id)
-    return digest
+def version_followed(version_id: int) -> Followed:
+    """A version made ready, once in each process. Raises Conflict if it is not what its digest says, Invalid."""
+    return _followed(version_id, PlaybookVersion.objects.values_list("digest", flat=True).get(pk=version_id))
 
 
 def _moves(cursor: CursorWrapper, version_id: int, journeys: Sequence[Due], at: datetime) -> list[Move]:
     """The next move of each. A constant number of reads, whatever the number of people."""
-    version = _version(version_id, _digest(version_id))
-    known = _known(cursor, version, journeys, at)
+    version = version_followed(version_id)
+    known = journeys_known(cursor, version, journeys, at)
     return [
         move(version.terms, Standing(journey.step, journey.reached_at), known[journey.id], at=at)
         for journey in journeys
     ]
 
 
-def _known(cursor: CursorWrapper, version: _Version, journeys: Sequence[Due], at: datetime) -> dict[int, Known]:
+def journeys_known(cursor: CursorWrapper, version: Followed, journeys: Sequence[Due], at: datetime) -> dict[int, Known]:
     """What is looked at, by journey."""
     people = sorted({journey.profile_id for journey in journeys})
     zones = zones_read(profile_ids=people)
@@ -406,8 +405,8 @@ def journeys_leave(cursor: CursorWrapper, *, playbook_id: int, profile_ids: Iter
         journey = Due(*row)
         by_version[journey.version_id].append(journey)
     for version_id, journeys in by_version.items():
-        version = _version(version_id, _digest(version_id))
-        known = _known(cursor, version, journeys, at)
+        version = version_followed(version_id)
+        known = journeys_known(cursor, version, journeys, at)
         moves: list[tuple[Due, Move]] = []
         for journey in journeys:
             out = way_out(version.terms, journey.step, known[journey.id], at=at)

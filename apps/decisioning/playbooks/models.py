@@ -323,14 +323,15 @@ class RunBatch(models.Model):
 
 
 class Preparation(models.Model):
-    """What of a playbook was made ahead of its next send, the last time (`decisions/ahead.py`).
+    """What of a message of a version was made ahead of its next send, the last time (`decisions/ahead.py`).
 
-    people, choices: so many were looked at, and so many choices put into Redis, up to ended_at; done: whether nobody
-    was left then. What is in Redis is good for `PRECOMPUTED_SECONDS`; it is never needed.
+    step: as in `Run`; people, choices: so many were looked at, and so many choices put into Redis, up to ended_at;
+    done: whether nobody was left then. What is in Redis is good for `PRECOMPUTED_SECONDS`; it is never needed.
     """
 
-    playbook = models.OneToOneField(Playbook, primary_key=True, on_delete=models.CASCADE, related_name="preparation")
+    playbook = models.ForeignKey(Playbook, on_delete=models.CASCADE, related_name="preparations")
     version = models.ForeignKey(PlaybookVersion, on_delete=models.CASCADE, related_name="+", db_index=False)
+    step = models.CharField(max_length=40, blank=True, default="", db_default="")
     began_at = models.DateTimeField()
     ended_at = models.DateTimeField()
     people = models.PositiveIntegerField(default=0)
@@ -339,9 +340,10 @@ class Preparation(models.Model):
 
     class Meta:
         default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["version", "step"], name="preparation_of_message_once")]
 
     def __str__(self) -> str:
-        return f"{self.playbook}, prepared for {self.people}"
+        return ", ".join(filter(None, (str(self.playbook), self.step, f"prepared for {self.people}")))
 
     @property
     def good_until(self) -> datetime:

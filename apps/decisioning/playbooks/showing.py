@@ -1,6 +1,6 @@
 """What the admin's pages of playbooks show: tables, pictures, facts, and the page that asks for a second thought."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from .models import Playbook, PlaybookVersion, Preparation
 from .own_time import wall_of
 from .pictures import Picture, picture_of_spec
 from .selectors import TierRow, role_titles, rule_words
+from .steps import step_title
 
 COLOURS = {
     PlaybookVersion.State.IN_REVIEW: "info",
@@ -43,23 +44,39 @@ def next_words(playbook: Playbook, instant: datetime | None) -> str:
     return f"{wall:%A, %d %B %Y, %H:%M} on each person's own wall, as published; it {begins}"
 
 
-def prepared_words(playbook: Playbook, made: Preparation | None, *, at: datetime) -> str:
-    """What was made ahead of the next send, when, and whether it is good, for people."""
-    if made is None:
-        itself = playbook.trigger == Playbook.Trigger.SCHEDULE
-        return (
+def prepared_words(playbook: Playbook, made: Iterable[Preparation], *, at: datetime) -> list[str]:
+    """What was made ahead of the next send of each message, when, and whether it is good, for people.
+
+    Of one that nobody uses any more only the newest is told, and that only where there is no other.
+    """
+    rows = sorted(made, key=lambda one: one.ended_at)
+    if not rows:
+        ways = ["by itself ahead of its schedule"] if playbook.trigger == Playbook.Trigger.SCHEDULE else []
+        if playbook.steps or playbook.trigger not in (Playbook.Trigger.HAND, Playbook.Trigger.SCHEDULE):
+            ways.append("by itself for whoever comes to a message soon")
+        return [
             "Nothing yet. What each person is shown can be chosen some hours ahead, so that a send is decided sooner: "
-            + ("done by itself ahead of its schedule, or by " if itself else "by ")
-            + f"manage.py precompute {playbook.code}. Who gets what is the same without it."
-        )
+            + (f"done {', '.join(ways)}, or " if ways else "")
+            + f"by manage.py precompute {playbook.code}. Who gets what is the same without it."
+        ]
+    used = [one for one in rows if one.version_id == playbook.published_id or (one.step and one.good_until > at)]
+    return [_prepared_words(playbook, one, at) for one in used or rows[-1:]]
+
+
+def _prepared_words(playbook: Playbook, made: Preparation, at: datetime) -> str:
+    spec: PlaybookSpec = made.version.spec
     people = "1 person" if made.people == 1 else f"{made.people:,} people"
-    said = f"{made.ended_at:%A, %d %B, %H:%M} UTC, for {people}"
+    title = step_title(spec, made.step)
+    said = f"{title}: " if title else ""
+    said += f"{made.ended_at:%A, %d %B, %H:%M} UTC, for {people}"
     if playbook.published_id != made.version_id:
-        return f"{said}, by v{made.version.number}, which is not what is published: a send chooses anew"
+        if not made.step:
+            return f"{said}, by v{made.version.number}, which is not what is published: a send chooses anew"
+        said += f" who began with v{made.version.number}"
     if made.good_until <= at:
         return f"{said}: too long ago to be used, a send chooses anew"
     if not made.done:
-        said = f"{said} so far"
+        said += " so far"
     return f"{said}; a send uses it until {made.good_until:%H:%M} UTC for whom nothing changed meanwhile"
 
 

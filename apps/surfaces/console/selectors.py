@@ -145,9 +145,9 @@ def run_figures(run: Run) -> RunFigures:
 
 
 def _prepared(run: Run) -> Preparation | None:
-    """What was made ahead by the run's version, before it began and so that it could still use it."""
+    """What was made ahead of the run's message, before it began and so that it could still use it."""
     since = run.created_at - timedelta(seconds=settings.PRECOMPUTED_SECONDS)
-    made = Preparation.objects.filter(version=run.version_id, choices__gt=0)
+    made = Preparation.objects.filter(version=run.version_id, step=run.step, choices__gt=0)
     return made.filter(ended_at__gt=since, ended_at__lte=run.created_at).first()
 
 

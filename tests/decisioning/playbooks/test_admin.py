@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,8 @@ from apps.decisioning.playbooks.services import playbook_publish, playbook_submi
 from apps.foundation.accounts.models import User
 from apps.foundation.core.clock import now
 from tests.factories import approve, make_helper, make_market, make_playbook, make_published, make_user
+
+from .travelling import MESSAGE, make_followed, publish
 
 pytestmark = pytest.mark.django_db
 
@@ -98,6 +100,42 @@ def test_a_playbook_says_what_was_made_ahead_of_its_next_send() -> None:
     newer = approve(playbook_submit(playbook_id=playbook.pk, by=playbook.owner))
     playbook_publish(version_id=newer.pk, by=playbook.owner)
     assert said() == "UTC, for 1 person, by v1, which is not what is published: a send chooses anew"
+
+
+def test_a_playbook_with_steps_says_it_of_each_message() -> None:
+    at = now()
+    playbook = make_followed([{**MESSAGE, "id": "hello", "name": "Hello & hi"}, {**MESSAGE, "id": "again"}], at=at)
+    client, first = _client(playbook.owner), playbook.published
+    assert first is not None
+    assert "done by itself for whoever comes to a message soon, or by manage.py precompute" in (
+        client.get(_url(playbook)).content.decode()
+    )
+
+    def made(version: PlaybookVersion, step: str, people: int, *, ended: datetime = at) -> Preparation:
+        return Preparation.objects.create(
+            playbook=playbook, version=version, step=step, began_at=ended, ended_at=ended, people=people, done=True
+        )
+
+    def said() -> list[str]:
+        return re.findall(r"<div>([^<]+ UTC, for [^<]+)</div>", client.get(_url(playbook)).content.decode())
+
+    until = f"{made(first, 'hello', 3).good_until:%H:%M} UTC for whom nothing changed meanwhile"
+    made(first, "again", 1, ended=at - timedelta(days=1))
+    when, before = f"{at:%A, %d %B, %H:%M} UTC", f"{at - timedelta(days=1):%A, %d %B, %H:%M} UTC"
+    assert said() == [
+        f"again: {before}, for 1 person: too long ago to be used, a send chooses anew",
+        f"Hello &amp; hi: {when}, for 3 people; a send uses it until {until}",
+    ]
+
+    # who began with it goes on with it: what is too old of it is told no more
+    playbook_update(playbook_id=playbook.pk, by=playbook.owner, kpi="revenue")
+    newer = publish(playbook, at).published
+    assert newer is not None
+    made(newer, "hello", 20)
+    assert said() == [
+        f"Hello &amp; hi: {when}, for 3 people who began with v1; a send uses it until {until}",
+        f"Hello &amp; hi: {when}, for 20 people; a send uses it until {until}",
+    ]
 
 
 def test_a_new_playbook_goes_through_the_service() -> None:

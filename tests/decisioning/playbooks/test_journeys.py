@@ -365,7 +365,7 @@ def test_a_version_that_was_changed_stands_still_and_says_so() -> None:
     version = PlaybookVersion.objects.get()
     version.spec["purpose"] = "service"
     version.save(update_fields=["spec"])
-    engine._version.cache_clear()
+    engine._followed.cache_clear()
     assert journeys_advance(at=START) == 2
     assert journeys_advance(at=START) == 0
     assert Run.objects.filter(step="one").count() == 0

@@ -14,11 +14,12 @@ from apps.foundation.core.errors import DomainError
 class Command(BaseCommand):
     help = (
         "Put into Redis what the next send of a published playbook would have to make for everybody in its audience: "
-        "their features, and what is chosen for them by the tiers of its slots. The send uses what still holds then, "
-        "and makes the rest; whoever changed meanwhile, or whose items did, is chosen for anew. Consent, draws and "
-        "caps are asked at the send, always. Choices stay for PRECOMPUTED_SECONDS (some 600 bytes for each kind of "
-        "people who are alike), so run it within some hours of the send; playbooks with a schedule have it done by "
-        "themselves (PRECOMPUTE_AHEAD_MINUTES). Stop it any time (Ctrl-C)."
+        "their features, and what is chosen for them by the tiers of its slots. Of one with steps that is what they "
+        "get to within PRECOMPUTE_AHEAD_MINUTES if they begin now, and what those under way get to. The send uses what "
+        "still holds, and makes the rest; whoever changed meanwhile, or whose items did, is chosen for anew. Consent, "
+        "draws and caps are asked at the send, always. Choices stay for PRECOMPUTED_SECONDS (some 600 bytes for each "
+        "kind of people who are alike), so run it within some hours of the send; playbooks with a schedule or steps "
+        "have it done by themselves (PRECOMPUTE_AHEAD_MINUTES). Stop it any time (Ctrl-C)."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
