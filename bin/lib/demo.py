@@ -83,6 +83,7 @@ def start(progress: Progress, supervisor: Supervisor, state: Path, *, port: int 
         house.workers_start()
         house.web_start()
         supervisor.wait_until(house.healthy, what=f"{house.url}/healthz and the mail catcher answer", seconds=120)
+    house.settings_tell()
     return house
 
 
@@ -130,7 +131,8 @@ What to look at first
      Open any message there to see it as it was sent, and why it looks so.
   3. In a mail, follow “Preferences” at its foot: no login, and what you change there holds from the next run on.
 
-Logs are in {house.supervisor.log_folder.relative_to(ROOT)}. Ctrl-C stops everything and keeps the data.
+Commands: bin/manage help, in another terminal. Logs: {house.supervisor.log_folder.relative_to(ROOT)}.
+Ctrl-C stops everything and keeps the data.
 """)
 
 

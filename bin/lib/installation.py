@@ -20,6 +20,9 @@ QUEUES = "ingest,decide,render,send,maintenance"
 SHORT_QUEUE = "track"
 """What somebody waits for: it has a worker of its own, so that it never waits behind a campaign."""
 
+SETTINGS_FILE = "settings.json"
+"""In the state folder while all of it runs: its settings, for `bin/manage`."""
+
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Asks this machine, past any proxy that the environment names."""
 
@@ -93,6 +96,7 @@ class Installation:
     def __init__(self, state: Path, supervisor: Supervisor, *, port: int | None) -> None:
         self.state = state
         self.supervisor = supervisor
+        (state / SETTINGS_FILE).unlink(missing_ok=True)
         self.secrets = Secrets.load(state / "secrets.json")
         self.ports = Ports.choose(state / "ports.json", front=port)
         self.servers = Addresses("", "", "", "")
@@ -132,9 +136,13 @@ class Installation:
         return [name for name in ("DATABASE_URL", "REDIS_URL", "EVENT_REDIS_URL") if given[name]]
 
     def environment(self, *, owner: bool = False) -> dict[str, str]:
-        """The settings as environment variables, for the application's role or for the database's owner."""
+        """The environment of its processes, for the application's role or for the database's owner."""
         inherited = {name: value for name, value in os.environ.items() if name not in {"BROKER_URL", "DEBUG"}}
-        return inherited | {
+        return inherited | self.settings(owner=owner)
+
+    def settings(self, *, owner: bool = False) -> dict[str, str]:
+        """The settings as environment variables."""
+        return {
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -156,6 +164,10 @@ class Installation:
             "PROXIES": "1",
             "DATA_DIR": str(self.state),
         }
+
+    def settings_tell(self) -> None:
+        """Writes down the settings, for who runs a command beside it."""
+        private_write(self.state / SETTINGS_FILE, json.dumps(self.settings(), indent=1) + "\n")
 
     def manage_start(self, *arguments: str, owner: bool = False) -> Child:
         """Starts a command of manage.py; `supervisor.finish` waits for it."""

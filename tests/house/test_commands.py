@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from bin.lib import places
-from bin.lib.processes import Account
+from bin.lib.installation import SETTINGS_FILE, Installation
+from bin.lib.manage import settings_of_running
+from bin.lib.processes import Account, StateLock, Supervisor
 from bin.lib.venv import ROOT
 
 from .conftest import processes_in, wait_for
@@ -66,7 +69,7 @@ def run(
     )
 
 
-@pytest.mark.parametrize("command", ["demo", "test", "check", "bench", "chaos", "translate"])
+@pytest.mark.parametrize("command", ["demo", "manage", "test", "check", "bench", "chaos", "translate"])
 def test_every_command_explains_itself_without_installing_anything(base: Path, command: str) -> None:
     clone = base / "tessera"
     shutil.copytree(ROOT / "bin", clone / "bin", ignore=shutil.ignore_patterns("__pycache__"))
@@ -99,6 +102,43 @@ def test_a_machine_without_the_right_python_is_told_what_to_do(base: Path) -> No
     assert done.returncode == 1
     assert "Tessera needs Python 3.11 or 3.12, and finds neither on PATH." in done.stderr
     assert "apt install python3" in done.stderr
+
+
+def test_a_command_without_settings_says_where_they_are_explained() -> None:
+    bare = {"PATH": os.environ["PATH"]}
+
+    done = subprocess.run(
+        [sys.executable, "manage.py", "help"], cwd=ROOT, env=bare, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        'Environment variable "SECRET_KEY" not set',
+        "Settings are environment variables: docs/settings.md explains each. "
+        "To run this in the demo that runs here: bin/manage.",
+    ]
+
+
+def test_the_settings_of_a_demo_are_there_while_it_runs(base: Path) -> None:
+    # given one that was killed: nobody holds its state, and what it told is still there
+    state = base / "state"
+    assert settings_of_running(state) is None
+    lock = StateLock(state)
+    house = Installation(state, Supervisor(state / "log"), port=0)
+    house.settings_tell()
+    told = settings_of_running(state)
+    lock.release()
+
+    # then
+    assert told == house.settings()
+    assert (state / SETTINGS_FILE).stat().st_mode & 0o777 == 0o600
+    assert settings_of_running(state) is None
+
+    # and one that is only just starting has none to tell
+    lock = StateLock(state)
+    Installation(state, Supervisor(state / "log"), port=0)
+    assert settings_of_running(state) is None
+    lock.release()
 
 
 @pytest.mark.slow
@@ -151,6 +191,11 @@ def test_the_demo_keeps_its_data_and_leaves_nothing_running(base: Path) -> None:
     assert first.poll() is None, (clone / "out.txt").read_text()
     password = re.search(r"password (\S+)", (clone / "out.txt").read_text())
     assert password
+
+    # and a command that was run beside it, from another folder
+    (base / "people.csv").write_text("email,country\nanna@shop.example,DE\n")
+    beside = run(base, str(clone / "bin/manage"), "import_profiles", "people.csv", "--dry-run")
+    assert beside.returncode == 0, beside.stdout
 
     # when it is stopped by Ctrl-C
     first.send_signal(signal.SIGINT)
