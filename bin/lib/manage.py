@@ -39,17 +39,20 @@ def settings_of_running(state: Path) -> dict[str, str] | None:
     return settings
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> int:  # noqa: RET503  # execve does not return
+    """Becomes the command; ends with 1 where no demo runs."""
     folder, *words = arguments
     if not words or words[0] in {"-h", "--help"}:
         print(HELP)
         return 0
     settings = settings_of_running(STATE)
     if settings is None:
-        print("The demo doesn't run here: start it with bin/demo, and wait until it says that it is ready.", file=sys.stderr)
+        print("No demo runs here: start it with bin/demo, and wait until it says that it is ready.", file=sys.stderr)
         return 1
     os.chdir(folder)
-    os.execve(sys.executable, [sys.executable, str(ROOT / "manage.py"), *words], os.environ | settings)
+    os.execve(  # noqa: S606  # the command itself, without a shell
+        sys.executable, [sys.executable, str(ROOT / "manage.py"), *words], os.environ | settings
+    )
 
 
 if __name__ == "__main__":

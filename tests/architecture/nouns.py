@@ -108,6 +108,7 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "data/profiles": {
         "candidates.py": "who may be one person, and who is merged without a look",
+        "estimates.py": "about how many people, from some drawn by lot",
         "matching.py": "how likely two are one person: Fellegi and Sunter's model; pure",
         "merge_people.py": "what profiles themselves merge",
         "merge_rows.py": "rows that go from one person to another and back",

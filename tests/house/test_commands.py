@@ -108,7 +108,13 @@ def test_a_command_without_settings_says_where_they_are_explained() -> None:
     bare = {"PATH": os.environ["PATH"]}
 
     done = subprocess.run(
-        [sys.executable, "manage.py", "help"], cwd=ROOT, env=bare, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "manage.py", "help"],
+        cwd=ROOT,
+        env=bare,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
     assert (done.returncode, done.stdout) == (1, "")
@@ -194,7 +200,8 @@ def test_the_demo_keeps_its_data_and_leaves_nothing_running(base: Path) -> None:
 
     # and a command that was run beside it, from another folder
     (base / "people.csv").write_text("email,country\nanna@shop.example,DE\n")
-    beside = run(base, str(clone / "bin/manage"), "import_profiles", "people.csv", "--dry-run")
+    (base / "mapping.yaml").write_text("source: crm\ncolumns:\n  email: email\n  country: country\n")
+    beside = run(base, str(clone / "bin/manage"), "import_profiles", "people.csv", "--mapping", "mapping.yaml")
     assert beside.returncode == 0, beside.stdout
 
     # when it is stopped by Ctrl-C

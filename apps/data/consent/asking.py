@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from django.db import connection
 
+from apps.data.profiles.estimates import Estimate, stand_ins
 from apps.foundation.core.clock import now
 
 from .contracts import AskedAgain
@@ -77,10 +78,11 @@ class Standing:
     """How many people a version of a wording concerns.
 
     agreed: to its purpose on its channels, now; older: of them, those who agreed to a text that says less or other.
+    Among many people both are estimates, from some drawn by lot.
     """
 
-    agreed: int
-    older: int
+    agreed: Estimate
+    older: Estimate
 
 
 _CHANNELS: Final = """
@@ -95,6 +97,12 @@ WHERE state.granted AND {_CHANNELS}
 """  # noqa: S608  # a text of our own
 
 
+_CHOICES: Final = """
+SELECT purpose_id, count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted)
+FROM consent_consentstate WHERE channel = %(channel)s {among} GROUP BY purpose_id
+"""
+
+
 def standing_of(version: WordingVersion) -> Standing:
     """How many agreed to an older text than that of a version: since it was published, or as it would be now."""
     published = version.published.order_by("-published_at").first()
@@ -105,7 +113,34 @@ def standing_of(version: WordingVersion) -> Standing:
     else:
         older = f"{AGREED_AT.format(state='state', record='record')} < %(since)s"
         values["since"] = published.published_at
+    drawn, counted = stand_ins(), _COUNT.format(older=older)
+    if drawn is not None:
+        counted += "AND state.profile_id = ANY(%(drawn)s)"
+        values["drawn"] = drawn.ids
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT.format(older=older), values)
-        agreed, count = cursor.fetchone()
-    return Standing(agreed, count)
+        cursor.execute(counted, values)
+        found = cursor.fetchone()
+    return Standing(*(drawn.estimate(count) if drawn is not None else Estimate(count) for count in found))
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """How many people agreed to a purpose by a channel, and how many withdrew or refused it."""
+
+    agreed: Estimate
+    left: Estimate
+
+
+def choices_by_purpose(*, channel: str) -> dict[str, Choices]:
+    """Of each purpose that somebody chose about by a channel. Among many people, estimates from some drawn by lot."""
+    drawn = stand_ins()
+    among = "AND profile_id = ANY(%(drawn)s)" if drawn is not None else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CHOICES.format(among=among), {"channel": channel, "drawn": drawn.ids if drawn is not None else []}
+        )
+        rows = cursor.fetchall()
+    return {
+        purpose: Choices(*(drawn.estimate(count) if drawn is not None else Estimate(count) for count in counts))
+        for purpose, *counts in rows
+    }

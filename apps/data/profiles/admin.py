@@ -77,7 +77,6 @@ class ProfileAdmin(ReadOnlyAdmin):
     empty_text = "People come in by a file, over the API, by events of your site, or by a sign-up form."
     list_display = ("number", "first_name", "last_name", "country", "language", "source", "updated_at", "page")
     list_display_links = ("number",)
-    list_filter = ("language",)
     search_fields = ("=id",)
     search_help_text = "profile number, whole address, or customer number such as shop:123"
     ordering = ("-id",)

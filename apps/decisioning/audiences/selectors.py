@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from math import ceil, sqrt
-from random import Random
 from typing import Any, TypeVar
 
 from django.db import OperationalError, connection, transaction
@@ -28,7 +26,8 @@ from apps.data.profiles.attributes import (
     values_read,
 )
 from apps.data.profiles.contracts import AttributeShape, AttributesHeld
-from apps.data.profiles.models import AttributeDefinition, Profile
+from apps.data.profiles.estimates import SAMPLE, Estimate, people_about, people_drawn
+from apps.data.profiles.models import AttributeDefinition
 from apps.foundation.core.errors import Invalid
 
 from .contracts import (
@@ -134,38 +133,16 @@ def audience_count(*, rule: Rule, as_of: datetime) -> int:
         return int(cursor.fetchone()[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """About how many people are in an audience. margin: the true number lies within it in 19 of 20 rules (or it is the
-    most that there may be, where the sample has nobody or everybody); everybody: about how many people there are."""
-
-    count: int
-    margin: int
-    everybody: int
-
-
-def audience_estimate(*, rule: Rule, as_of: datetime, sample: int = 4000) -> Estimate:
+def audience_estimate(*, rule: Rule, as_of: datetime, sample: int = SAMPLE) -> Estimate:
     """About how many people are in an audience, from so many people drawn by lot: the same ones each time.
 
     They alone are looked up, so it takes as long among millions. For fewer than some ten thousand, count.
     """
+    drawn = people_drawn(size=sample)
+    people = audience_sql(rule, as_of, drawn.ids)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT COALESCE(min(id), 0), COALESCE(max(id), 0) FROM profiles_profile")
-        least, most = cursor.fetchone()
-        chance = Random(least)  # noqa: S311  # a lot, not a secret
-        drawn = sorted({chance.randint(least, most) for _ in range(sample)})
-        cursor.execute("SELECT array_agg(id) FROM profiles_profile WHERE id = ANY(%s)", [drawn])
-        ids = cursor.fetchone()[0] or []
-        cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = 'profiles_profile'::regclass")
-        everybody = cursor.fetchone()[0]
-        if everybody < 10 * sample:  # few, or never looked at by the server
-            everybody = Profile.objects.count()
-        people = audience_sql(rule, as_of, ids)
         cursor.execute(f"SELECT count(*) {people.text}", people.params)
-        found, looked = cursor.fetchone()[0], max(len(ids), 1)
-    share = found / looked
-    spread = 1.96 * sqrt(share * (1 - share) / looked) if 0 < found < looked else 3 / looked
-    return Estimate(round(share * everybody), ceil(spread * everybody), everybody)
+        return drawn.estimate(cursor.fetchone()[0])
 
 
 def audience_sample(*, rule: Rule, as_of: datetime, size: int) -> list[int]:
@@ -205,7 +182,7 @@ def audience_glance(*, rule: Rule, as_of: datetime, size: int, milliseconds: int
         milliseconds,
         lambda: Glance(
             count=audience_count(rule=rule, as_of=as_of),
-            everybody=Profile.objects.count(),
+            everybody=people_about(),
             sample=audience_sample(rule=rule, as_of=as_of, size=size),
         ),
     )

@@ -19,7 +19,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from apps.decisioning.audiences.rules import rule_parse
-from apps.decisioning.audiences.selectors import audience_glance
+from apps.decisioning.audiences.selectors import audience_glance, audience_guess
 from apps.decisioning.content.models import Brand
 from apps.foundation.accounts.guarding import GuardedPages
 from apps.foundation.accounts.models import User
@@ -70,7 +70,7 @@ from .system_mail import mails_missing
 
 __all__ = ["PlaybookAdmin", "PlaybookVersionAdmin", "RunAdmin"]
 
-_GLANCE_MILLISECONDS = 2000
+_GLANCE_MILLISECONDS = 500
 _SAMPLE = 5
 _TRIGGER = (
     "trigger", "mail_kind", "schedule", "time_zone", "own_zone", "next_shown", "prepared_shown", "event_name",
@@ -213,7 +213,8 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
         glance = audience_glance(rule=rule, as_of=now(), size=_SAMPLE, milliseconds=_GLANCE_MILLISECONDS)
         words = rule_words(playbook.audience.rule)
         if glance is None:
-            return f"{words} (too many to count here)"
+            about = audience_guess(rule=rule, as_of=now(), milliseconds=_GLANCE_MILLISECONDS)
+            return f"{words}: {about} of {about.everybody:,} people" if about else f"{words} (too many to count here)"
         some = ", ".join(f"profile {pk}" for pk in glance.sample)
         return f"{words}: {glance.count:,} of {glance.everybody:,} people" + (f", such as {some}" if some else "")
 

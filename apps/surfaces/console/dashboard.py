@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -14,9 +14,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from apps.data.catalog.models import Item
-from apps.data.consent.models import Channel, ConsentState, Purpose
+from apps.data.consent.asking import Choices, choices_by_purpose
+from apps.data.consent.models import Channel, Purpose
 from apps.data.events.models import Order
 from apps.data.imports.models import Import
+from apps.data.profiles.estimates import Estimate, people_about
 from apps.data.profiles.models import Profile
 from apps.decisioning.playbooks.models import Playbook, Run
 from apps.decisioning.playbooks.system_mail import mails_missing
@@ -119,36 +121,16 @@ def table_size(model: type[Any]) -> int:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How many people agreed to a purpose by e-mail, and how many withdrew or refused it."""
-
-    purpose: str
-    agreed: int
-    left: int
+def consent_standing() -> list[tuple[Purpose, Choices]]:
+    """How many people agreed to each purpose that needs consent by e-mail, and how many withdrew or refused it."""
+    found = choices_by_purpose(channel=Channel.EMAIL)
+    nobody = Choices(Estimate(0), Estimate(0))
+    return [(purpose, found.get(purpose.code, nobody)) for purpose in Purpose.objects.filter(needs_consent=True)]
 
 
-def consent_standing() -> list[Standing]:
-    """Of each purpose that needs consent, in one statement."""
-    by_email = Q(consentstate__channel=Channel.EMAIL)
-    counted = Purpose.objects.filter(needs_consent=True).annotate(
-        agreed=Count("consentstate", filter=by_email & Q(consentstate__granted=True)),
-        left=Count("consentstate", filter=by_email & Q(consentstate__granted=False)),
-    )
-    return [Standing(purpose.name, purpose.agreed, purpose.left) for purpose in counted]
-
-
-def data_figures() -> dict[str, Any]:
-    """Counts of what is in the system, and how many people agreed to marketing by e-mail."""
-    people = table_size(Profile)
-    agreed = ConsentState.objects.filter(purpose_id="marketing", channel=Channel.EMAIL, granted=True).count()
-    return {
-        "profiles": people,
-        "agreed": agreed,
-        "agreed_percent": round(100 * agreed / people) if people else 0,
-        "items": table_size(Item),
-        "orders": table_size(Order),
-    }
+def data_figures() -> dict[str, int]:
+    """Counts of what is in the system."""
+    return {"profiles": people_about(), "items": table_size(Item), "orders": table_size(Order)}
 
 
 def troubles(may: Any) -> list[Trouble]:

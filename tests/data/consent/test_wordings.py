@@ -203,11 +203,11 @@ def test_a_new_meaning_ends_older_agreements_until_they_agree_to_it() -> None:
 
     assert [reason_of(person), reason_of(other)] == ["wording_outdated"] * 2
     assert asked_again(profile_id=person.pk) == {("marketing", "email"): AskedAgain("marketing", "email", None)}
-    assert standing_of(version).older == 2
+    assert standing_of(version).older.count == 2
 
     assert agree(person) is True
     assert [reason_of(person), reason_of(other)] == ["", "wording_outdated"]
-    assert standing_of(version).older == 1
+    assert standing_of(version).older.count == 1
     assert asked_people(profile_ids=[person.pk, other.pk], purposes=["marketing"]) == {(other.pk, "marketing", "email")}
     assert agree(person) is False, "a second click is no second record"
 
@@ -302,7 +302,7 @@ def test_a_withdrawal_stays_one_whatever_is_published() -> None:
     version = next_version(wording, material=True)
 
     assert reason_of(person) == "withdrawn"
-    assert standing_of(version).agreed == 0
+    assert standing_of(version).agreed.count == 0
 
 
 def test_before_it_is_published_a_version_says_how_many_it_would_ask() -> None:
@@ -319,7 +319,7 @@ def test_before_it_is_published_a_version_says_how_many_it_would_ask() -> None:
     )
 
     standing = standing_of(draft)
-    assert (standing.agreed, standing.older) == (3, 2)
+    assert (standing.agreed.count, standing.older.count) == (3, 2)
 
 
 def test_agreeing_again_is_what_a_rebuilt_projection_says_too() -> None:

@@ -92,7 +92,7 @@ def test_consent_is_counted_by_purpose() -> None:
                 source="test",
             )
 
-    standing = {one.purpose: (one.agreed, one.left) for one in consent_standing()}
+    standing = {purpose.name: (chose.agreed.count, chose.left.count) for purpose, chose in consent_standing()}
 
     assert standing["News and offers"] == (2, 1)
     assert standing["Fitted to me"] == (0, 0)

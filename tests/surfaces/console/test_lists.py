@@ -56,3 +56,16 @@ def test_prices_have_their_currency_and_the_day_comes_first(client: Client) -> N
     one = client.get(f"/admin/events/order/{order.pk}/change/").content.decode()
     assert "£1,057.00" in one
     assert "£528.50" in one
+
+
+def test_a_long_list_says_that_it_goes_on(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = datetime(2026, 11, 29, 14, 5, tzinfo=UTC)
+    for number in range(4):
+        Item.objects.create(sku=f"A{number}", title="Teapot", price=Decimal(5), currency="EUR", updated_at=at)
+    client.force_login(make_user("publisher"))
+
+    assert "the first" not in client.get("/admin/catalog/item/").content.decode()
+    monkeypatch.setattr("apps.foundation.core.admin._ROWS_MOST", 3)
+    page = client.get("/admin/catalog/item/").content.decode()
+    assert "the first 3 items; search or filter for others" in page
+    assert page.count("/change/") >= 3

@@ -149,7 +149,7 @@ def _live(wording: Wording) -> WordingVersion | None:
 def _standing_line(version: WordingVersion, *, live: bool) -> str:
     standing = standing_of(version)
     when = "is live" if live else f"is {version_state(version).label}"
-    people = f"{standing.agreed:,} people agree to this purpose now, {standing.older:,} of them by another text"
+    people = f"{standing.agreed} people agree to this purpose now, {standing.older} of them by another text"
     meaning = consequence_words(version)
     return f"v{version.number} {when}: {people}. {'Of these: ' if version.material else ''}{meaning}."
 
