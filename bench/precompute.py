@@ -56,11 +56,14 @@ LIFETIME = 5 * 3600
 
 
 def frames_write(frames: tuple[Framed, ...]) -> bytes:
-    return orjson.dumps([[one.texts, one.late, dict(one.asked)] for one in frames])
+    return orjson.dumps([[one.texts, one.late, dict(one.asked), one.links, one.size] for one in frames])
 
 
 def frames_read(kept: bytes) -> tuple[Framed, ...]:
-    return tuple(Framed(tuple(texts), tuple(late), asked) for texts, late, asked in orjson.loads(kept))
+    return tuple(
+        Framed(tuple(texts), tuple(late), asked, tuple(links), size)
+        for texts, late, asked, links, size in orjson.loads(kept)
+    )
 
 
 def rendering_measure(client: "redis.Redis", rounds: int) -> dict[str, float]:

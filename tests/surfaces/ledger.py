@@ -225,7 +225,8 @@ def make_message(
         finished_at=at,
     )
     if state == "sent":
-        claimed = Claimed(message.pk, 0, 0, profile.pk, decision.compiled_id, b"", "", None, inputs, "")
+        key, compiled_id = str(message.pk), decision.compiled_id
+        claimed = Claimed(message.pk, 0, 0, profile.pk, compiled_id, b"", "", None, inputs, "", key)
         prepared = message_prepare(claimed, message.dispatch, address=address, at=at.replace(microsecond=0))
         message.key_id, message.dated_at = prepared.key_id, prepared.dated_at
         message.content_digest, message.size = prepared.digest, len(prepared.content)

@@ -3,14 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from apps.foundation.core.wall_clock import Quiet
 
 
-@dataclass(frozen=True, slots=True)
-class GateAnswer:
+class GateAnswer(NamedTuple):
     """What holds for one person, one purpose and one channel, and why.
 
     allowed: whether a message may go out; reason: `""`, `no_consent`, `withdrawn`, `wording_outdated`, `restricted`,

@@ -1,7 +1,6 @@
 """Reads about consent."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -10,7 +9,7 @@ from django.db import connection
 from apps.data.profiles.attributes import PROFILE
 from apps.foundation.core.caches import Cache
 from apps.foundation.core.clock import now
-from apps.foundation.core.postgres import Part, looked_up, people_select
+from apps.foundation.core.postgres import Part, ids_text, looked_up, people_select, planned_rows
 from apps.foundation.core.signing import address_digests
 from apps.foundation.core.wall_clock import Quiet
 
@@ -181,6 +180,17 @@ def gate_read(
     }
 
 
+def gate_read_followed(
+    *, profile_ids: Sequence[int], purpose: str, channel: str, needs_consent: bool, topic: str
+) -> dict[int, tuple[GateAnswer, bool]]:
+    """As `gate_read`, and whether they agree to be followed on the channel (`granted_read`), in the same statement."""
+    params = gate_params(purpose=purpose, channel=channel, topic=topic, at=now())
+    return {
+        person: (gate_told(found, channel=channel, needs_consent=needs_consent), followed)
+        for person, [found, [followed]] in people_select([GATE, TRACKED], profile_ids, params).items()
+    }
+
+
 def gate_elsewhere(answers: Mapping[K, tuple[GateAnswer, str]]) -> dict[K, GateAnswer]:
     """The gate's answers for messages that go to another address than the person's main one.
 
@@ -199,8 +209,8 @@ def gate_elsewhere(answers: Mapping[K, tuple[GateAnswer, str]]) -> dict[K, GateA
         if not reason:
             reason = "invalid_address" if not held else "suppressed" if suppressed & set(held) else ""
         digest = held[0] if held else b""
-        found[key] = replace(
-            answer, allowed=not reason, reason=reason, identifier_id=None, digest=digest, sealed=b"", fault=""
+        found[key] = answer._replace(
+            allowed=not reason, reason=reason, identifier_id=None, digest=digest, sealed=b"", fault=""
         )
     return found
 
@@ -230,12 +240,8 @@ def granted_read(
     """Who of these people agreed to a purpose on a channel so that it holds now: not outdated, not left elsewhere, and
     of nobody whose processing is restricted.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _GRANTED,
-            {"people": list(profile_ids), "purpose": purpose, "channel": str(channel), "at": at or now()},
-        )
-        return frozenset(row[0] for row in cursor.fetchall())
+    params = {"people": ids_text(profile_ids), "purpose": purpose, "channel": str(channel), "at": at or now()}
+    return frozenset(row[0] for row in planned_rows(_GRANTED, params))
 
 
 UNFIT = """

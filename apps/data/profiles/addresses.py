@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from apps.foundation.core.clock import now
 from apps.foundation.core.masking import MASK
-from apps.foundation.core.postgres import copy_rows
+from apps.foundation.core.postgres import copy_rows, ids_text
 from apps.foundation.core.signing import address_digest, address_digests
 
 from .lookup import digests_came_in, identifiers_redigest, place_of
@@ -40,6 +40,16 @@ class Known:
     verified: bool
     source: str
     since: datetime
+
+
+class Opened(NamedTuple):
+    """An identifier's value, and all that it was opened from: as long as these are the same, it is. key: of
+    `Vault.stored_key`."""
+
+    value: str
+    digest: bytes
+    sealed: bytes
+    key: tuple[object, bytes] | None
 
 
 class NewIdentifier(NamedTuple):
@@ -91,6 +101,33 @@ def addresses_open(kind: str, held: Mapping[int, tuple[bytes, bytes]], *, vault:
     return {profile_id: value for profile_id, value in found.items() if value is not None}
 
 
+def addresses_opened(kind: str, held: Mapping[int, tuple[bytes, bytes]], *, vault: Vault) -> dict[int, Opened]:
+    """As `addresses_open`, with what they were opened from, for `addresses_again`."""
+    return {
+        profile_id: Opened(value, *held[profile_id], vault.stored_key(profile_id, held[profile_id][1]))
+        for profile_id, value in addresses_open(kind, held, vault=vault).items()
+    }
+
+
+def addresses_again(
+    kind: str, held: Mapping[int, tuple[bytes, bytes]], before: Mapping[int, Opened | None]
+) -> dict[int, str]:
+    """As `addresses_open`, for who opened most of them before: keys are read, and only what is not as it was is opened.
+
+    Raises MasterKeyMissing.
+    """
+    vault = vault_open(held)
+    found: dict[int, str] = {}
+    others: dict[int, tuple[bytes, bytes]] = {}
+    for profile_id, (digest, sealed) in held.items():
+        known = before.get(profile_id)
+        if known and known.key and known[1:] == (digest, sealed, vault.stored_key(profile_id, sealed)):
+            found[profile_id] = known.value
+        else:
+            others[profile_id] = digest, sealed
+    return found | addresses_open(kind, others, vault=vault) if others else found
+
+
 def addresses_read(*, profile_ids: Iterable[int], kind: str) -> dict[int, str]:
     """The main identifier of the kind, normalized, of those people who have one that opens.
 
@@ -104,8 +141,8 @@ def addresses_held(*, profile_ids: Iterable[int], kind: str) -> dict[int, tuple[
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT profile_id, digest, sealed FROM profiles_identifier"
-            " WHERE profile_id = ANY(%s) AND kind = %s AND main",
-            [list(profile_ids), kind],
+            " WHERE profile_id = ANY(%s::bigint[]) AND kind = %s AND main",
+            [ids_text(profile_ids), kind],
         )
         return {row[0]: (bytes(row[1]), bytes(row[2])) for row in cursor.fetchall()}
 

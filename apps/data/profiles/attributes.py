@@ -45,7 +45,7 @@ LEFT JOIN (
     array_agg(value.digest) AS digests, array_agg(value.sealed) AS sealed
   FROM profiles_sealedattribute AS value JOIN profiles_attributedefinition AS definition
     ON definition.id = value.definition_id
-  WHERE value.profile_id = ANY(%(people)s) AND definition.name = ANY(%(names)s) GROUP BY value.profile_id
+  WHERE value.profile_id = ANY(%(people)s::bigint[]) AND definition.name = ANY(%(names)s) GROUP BY value.profile_id
 ) AS held ON held.profile_id = person.id
 """
 PROFILE: Final = looked_up("profiles_profile", "profile", "id = person.id", must=True)

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from apps.foundation.core.crypto import Tampered, binding, key_make, seal, unseal
-from apps.foundation.core.postgres import Part
+from apps.foundation.core.postgres import Part, ids_text, planned_rows
 
 from .errors import Erased, MasterKeyMissing
 
@@ -27,7 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 _KEYS: Final = """
-SELECT profile_id, version, master, wrapped FROM profiles_profilekey WHERE profile_id = ANY(%s)
+SELECT profile_id, version, master, wrapped FROM profiles_profilekey WHERE profile_id = ANY(%(people)s::bigint[])
 ORDER BY profile_id, version
 """
 KEY: Final = Part(
@@ -159,6 +159,13 @@ class Vault:
         self._newest |= other._newest
         self._ciphers |= other._ciphers
 
+    def stored_key(self, profile_id: int, sealed: bytes) -> tuple[object, bytes] | None:
+        """By what a sealed value opens: the master key's cipher, and the person's key as it is stored; None where one
+        of them is missing. While both are the same, the value opens as it did."""
+        found = self._wrapped.get((profile_id, sealed[0])) if sealed else None
+        master = None if found is None else settings.MASTER_KEYS.get(found[0])
+        return None if found is None or master is None else (_master(found[0], master), found[1])
+
     def __contains__(self, profile_id: int) -> bool:
         """Whether the person has a key."""
         return profile_id in self._newest
@@ -226,9 +233,7 @@ def key_row(profile_id: int, key: bytes, at: str) -> tuple[int, int, str, bytes,
 
 def vault_open(profile_ids: Iterable[int]) -> Vault:
     """The keys of these people, read in one statement. Who has none (erased) is simply not in it."""
-    with connection.cursor() as cursor:
-        cursor.execute(_KEYS, [list(set(profile_ids))])
-        rows = cursor.fetchall()
+    rows = planned_rows(_KEYS, {"people": ids_text(set(profile_ids))})
     wrapped = {
         (profile_id, version): (master, bytes(stored)) for profile_id, version, master, stored in rows if len(stored)
     }

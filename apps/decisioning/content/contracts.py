@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, NamedTuple, NotRequired, TypedDict
 
 from apps.foundation.core.errors import Invalid
 
@@ -191,8 +191,15 @@ class CompiledSources:
         return isinstance(other, CompiledSources) and self.digest == other.digest
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class SharedSlots(dict[str, Any]):
+    """The slots of many decisions. Whoever gets them changes nothing of them, so that what they are known by while
+    rendering (`key`) is worked out once."""
+
+    __slots__ = ("key",)
+    key: tuple[Any, ...]
+
+
+class Rendered(NamedTuple):
     """One person's message. html_pieces: its HTML, in turns of what many people share and of what is their own."""
 
     subject: str

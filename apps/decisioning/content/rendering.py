@@ -26,7 +26,7 @@ from jinja2 import Template, TemplateError, nodes
 
 from apps.foundation.core.text import is_blank, visible
 
-from .contracts import LINKS, SYSTEM_LINKS, CompiledSources, Rendered
+from .contracts import LINKS, SYSTEM_LINKS, CompiledSources, Rendered, SharedSlots
 from .environment import HTML, TEXT, source_read, template_make
 from .errors import RenderError
 from .links import link_is_safe
@@ -300,14 +300,12 @@ def _rendered(compiled: CompiledSources, context: Mapping[str, Any], trace: str)
         return _whole(compiled, context, profile, links)
     of_subject, of_html, of_text = framed
     data = {"profile": profile, "links": links}
-    words, words_of_text = late_values(
-        program.late_words, data, [(program.subject, of_subject), (program.text, of_text)]
-    )
-    [own] = late_values(program.late_html, data, [(program.html, of_html)])
+    words = late_values(program.late_words, data, [of_subject, of_text])
+    own = late_values(program.late_html, data, [of_html])
     return _looked_at(
-        "".join(framed_fill(of_subject, program.subject, words, links, markup=False)),
-        framed_fill(of_html, program.html, own, links, markup=True),
-        "".join(framed_fill(of_text, program.text, words_of_text, links, markup=False)),
+        "".join(framed_fill(of_subject, words, links, markup=False)),
+        framed_fill(of_html, own, links, markup=True),
+        "".join(framed_fill(of_text, words, links, markup=False)),
     )
 
 
@@ -378,8 +376,19 @@ _ITEM: Final = ("sku", "title", "price", "text", "url", "image_url")
 
 
 def _slots_key(context: Mapping[str, Any]) -> tuple[Any, ...]:
+    slots = context.get("slots") or {}
+    if type(slots) is not SharedSlots:
+        return _key_of(slots)
+    try:
+        return slots.key
+    except AttributeError:
+        slots.key = _key_of(slots)
+        return slots.key
+
+
+def _key_of(slots: Mapping[str, Any]) -> tuple[Any, ...]:
     key: list[Any] = []
-    for name, given in (context.get("slots") or {}).items():
+    for name, given in slots.items():
         key.append(name)
         if isinstance(given, dict):
             key.append(_typed(given.get("block")))

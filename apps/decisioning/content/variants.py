@@ -28,14 +28,21 @@ _LATE: Final = frozenset({"profile", "links", NAME})
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A source without what is late. links: of what is late, those that are a link alone, by their number; values: of
-    the other ones, by their number, the name by which a late template is asked for them.
+    """A source without what is late. late: the names of that, by its number: of a link that stands alone its own, else
+    the name by which a late template is asked; values: those of the second kind.
     """
 
     template: Template
-    count: int
-    links: Mapping[int, str]
-    values: Mapping[int, str]
+    late: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Prints what is late and no link alone, with a MARK behind each: those that are asked for by name."""
+
+    template: Template
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +50,15 @@ class Program:
     """A compiled message as functions.
 
     tokens: the profile's values that its frames look at; None for a message that can't be parted: its frames are the
-    whole. late_html, late_words: print what is late of the HTML, and of subject and text, with a MARK between.
+    whole. late_html, late_words: what is late of the HTML, and of subject and text; None where nothing is.
     """
 
     subject: Frame
     html: Frame
     text: Frame
     tokens: tuple[str, ...] | None
-    late_html: Template | None
-    late_words: Template | None
+    late_html: Late | None
+    late_words: Late | None
 
 
 def program_make(*, subject: str, html: str, text: str, parted: bool = True) -> Program:
@@ -59,7 +66,7 @@ def program_make(*, subject: str, html: str, text: str, parted: bool = True) -> 
     parts = [_Parting(TEXT, subject, "s"), _Parting(HTML, html, "h"), _Parting(TEXT, text, "t")]
     if not (parted and all(part.parted for part in parts)):
         frames = [
-            Frame(template_make(environment, source_read(environment, source)), 0, {}, {})
+            Frame(template_make(environment, source_read(environment, source)), (), ())
             for environment, source in ((TEXT, subject), (HTML, html), (TEXT, text))
         ]
         return Program(frames[0], frames[1], frames[2], None, None, None)
@@ -82,20 +89,15 @@ class _Parting:
         self._environment = environment
         self._tree = source_read(environment, source)
         self._letter = letter
-        self._late: list[nodes.Expr] = []
+        self._late: list[str] = []
+        self.values: dict[str, nodes.Expr] = {}
+        self._written: dict[str, str] = {}
         self._part(self._tree)
         self.tokens: set[str] = set()
         self.parted = self._look()
 
-    @property
-    def values(self) -> dict[str, nodes.Expr]:
-        """What is late and not a link alone, by name."""
-        return {f"{self._letter}{at}": late for at, late in enumerate(self._late) if not _link_name(late)}
-
     def frame(self) -> Frame:
-        links = {at: name for at, late in enumerate(self._late) if (name := _link_name(late))}
-        values = {at: f"{self._letter}{at}" for at in range(len(self._late)) if at not in links}
-        return Frame(template_make(self._environment, self._tree), len(self._late), links, values)
+        return Frame(template_make(self._environment, self._tree), tuple(self._late), tuple(self.values))
 
     def _part(self, node: nodes.Node) -> None:
         if isinstance(node, nodes.Macro | nodes.AssignBlock):
@@ -107,10 +109,16 @@ class _Parting:
             self._part(child)
 
     def _marked(self, late: nodes.Expr) -> nodes.Expr:
-        self._late.append(late)
+        self._late.append(_link_name(late) or self._value_name(late))
         mark = nodes.TemplateData(f"{MARK}{len(self._late) - 1}{MARK}", lineno=late.lineno)
         mark.set_environment(self._environment)
         return mark
+
+    def _value_name(self, late: nodes.Expr) -> str:
+        """By which name it is asked for: what is written twice is printed once."""
+        name = self._written.setdefault(repr(late), f"{self._letter}{len(self.values)}")  # to Jinja 1 equals True
+        self.values.setdefault(name, late)
+        return name
 
     def _look(self) -> bool:
         """Whether the rest can be shared. It notes which values of a profile the rest looks at."""
@@ -148,7 +156,7 @@ def _link_name(node: nodes.Node) -> str:
     return ""
 
 
-def _late_template(environment: MessageEnvironment, values: Mapping[str, nodes.Expr]) -> Template | None:
+def _late_template(environment: MessageEnvironment, values: Mapping[str, nodes.Expr]) -> Late | None:
     """Prints those values that are asked for by name, with a MARK behind each, asked for or not."""
     if not values:
         return None
@@ -159,41 +167,37 @@ def _late_template(environment: MessageEnvironment, values: Mapping[str, nodes.E
     tree = nodes.Template(body, lineno=1)
     tree.set_environment(environment)
     tree.set_lineno(1)
-    return template_make(environment, tree)
+    return Late(template_make(environment, tree), tuple(values))
 
 
-def late_values(
-    template: Template | None, data: Mapping[str, Any], frames: Sequence[tuple[Frame, "Framed"]]
-) -> list[dict[int, str]]:
-    """What is late for one person, as it is printed: for each frame by number, "" for what it does not print to them.
+def late_values(late: Late | None, data: Mapping[str, Any], frames: Sequence["Framed"]) -> dict[str, str]:
+    """What is late for one person, as it is printed, by name: "" for what these frames do not print to them.
 
     What stands in a branch that is not theirs is not looked at: it may be blank. Raises RenderError, and what Jinja
     raises.
     """
-    if template is None:
-        return [{} for _ in frames]
+    if late is None:
+        return {}
     asked = dict(data)
-    for _, framed in frames:
+    for framed in frames:
         asked.update(framed.asked)
-    printed = iter(template.render(asked).split(MARK))
-    values = [dict(zip(frame.values, printed, strict=False)) for frame, _ in frames]
-    if next(printed, None) != "" or next(printed, None) is not None:
+    printed = late.template.render(asked).split(MARK)
+    if len(printed) != len(late.names) + 1 or printed[-1]:
         raise RenderError("template_misbehaved", "A value holds a character that no value may hold")
-    return values
+    return dict(zip(late.names, printed, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """A frame as it was rendered: the texts between what is late (one more than those), the numbers of that, and which
-    late values are to be printed for it, by name.
+    """A frame as it was rendered: the texts between what is late (one more than those), the names of that; which late
+    values are to be printed for it, by name; the links among what is late; and how many characters its texts have.
     """
 
     texts: tuple[str, ...]
-    late: tuple[int, ...]
+    late: tuple[str, ...]
     asked: Mapping[str, bool]
-
-
-_TRACE_LATE: Final = -1
+    links: tuple[str, ...]
+    size: int
 
 
 def frame_render(frame: Frame, data: Mapping[str, Any]) -> Framed | None:
@@ -202,37 +206,45 @@ def frame_render(frame: Frame, data: Mapping[str, Any]) -> Framed | None:
     pieces = printed.split(MARK)
     if not len(pieces) % 2:
         return None
-    late: list[int] = []
+    late: list[str] = []
     for mark in pieces[1::2]:
         if mark == TRACE.strip(MARK):
-            late.append(_TRACE_LATE)
-        elif mark.isascii() and mark.isdigit() and int(mark) < frame.count:
-            late.append(int(mark))
+            late.append(NAME)
+        elif mark.isascii() and mark.isdigit() and int(mark) < len(frame.late):
+            late.append(frame.late[int(mark)])
         else:
             return None
-    return Framed(tuple(pieces[::2]), tuple(late), {name: at in late for at, name in frame.values.items()})
+    texts = tuple(pieces[::2])
+    return Framed(
+        texts,
+        tuple(late),
+        {name: name in late for name in frame.values},
+        tuple(sorted(set(late).difference(frame.values))),
+        sum(map(len, texts)),
+    )
 
 
 def framed_fill(
-    framed: Framed, frame: Frame, values: Mapping[int, str], links: Mapping[str, str], *, markup: bool
+    framed: Framed, values: Mapping[str, str], links: Mapping[str, str], *, markup: bool
 ) -> tuple[str, ...]:
     """The pieces that a person gets, in turns of the frame and of what is late; joined they are the whole.
 
-    values: what is late for them, by number; links: by name, the trace among them. Raises RenderError when it is over
-    MAX_OUTPUT.
+    values: what is late for them; links: by name, the trace among them. Raises RenderError when it is over MAX_OUTPUT.
     """
     if not framed.late:
-        pieces: tuple[str, ...] = framed.texts
-    else:
-        own = dict(values)
-        for at, name in frame.links.items():
-            own[at] = str(escape(links[name])) if markup else links[name]
-        if _TRACE_LATE in framed.late:
-            own[_TRACE_LATE] = str(escape(links[NAME]))
-        filled: list[str] = [framed.texts[0]]
-        for at, text in zip(framed.late, framed.texts[1:], strict=True):
-            filled += (own[at], text)
-        pieces = tuple(filled)
-    if sum(map(len, pieces)) > MAX_OUTPUT:
-        raise RenderError("message_too_large", f"The message is over {MAX_OUTPUT} characters")
-    return pieces
+        if framed.size > MAX_OUTPUT:
+            raise _too_large()
+        return framed.texts
+    own = dict(values)
+    for name in framed.links:
+        own[name] = str(escape(links[name])) if markup else links[name]
+    filled = [own[name] for name in framed.late]
+    if framed.size + sum(map(len, filled)) > MAX_OUTPUT:
+        raise _too_large()
+    pieces = [""] * (2 * len(filled) + 1)
+    pieces[::2], pieces[1::2] = framed.texts, filled
+    return tuple(pieces)
+
+
+def _too_large() -> RenderError:
+    return RenderError("message_too_large", f"The message is over {MAX_OUTPUT} characters")

@@ -16,6 +16,7 @@ from uuid import UUID
 import orjson
 
 from apps.data.profiles.vault import Erased, Place, Vault, vault_open
+from apps.decisioning.content.contracts import SharedSlots
 
 from .contracts import Choice
 from .models import Answer, Decision
@@ -100,7 +101,8 @@ def _inflated(packed: bytes) -> Any:
 @lru_cache(maxsize=512)
 def _alike_opened(packed: bytes) -> Any:
     """What many decisions share, read once: whoever gets it changes nothing of it."""
-    return _inflated(packed)
+    inputs, reasons, seen = _inflated(packed)
+    return {**inputs, "slots": SharedSlots(inputs["slots"])}, reasons, seen
 
 
 def _deflated(value: Any) -> bytes:

@@ -1,25 +1,25 @@
 """What goes into a channel, and what comes back. Plain data, no Django."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One message as a channel takes it.
 
     sender: where bounces go; recipient: one address; content: the message's bytes, lines ended by CRLF, before any
-    transport's own escaping, or what the channel makes of a message instead; key: the message's id.
+    transport's own escaping, or what the channel makes of a message instead; key: the message's id; dots: where in the
+    content lines begin with a dot, None where that is not known.
     """
 
     sender: str
     recipient: str
     content: bytes
     key: str = ""
+    dots: Sequence[int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """A provider took the message. code, response: in the provider's words; the response may hold its queue id."""
 
     code: str

@@ -11,11 +11,12 @@ whole.
 import re
 from base64 import b64encode
 from binascii import b2a_qp
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
-from typing import Final
+from itertools import accumulate
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from .addresses import address_for_wire
@@ -28,6 +29,10 @@ _PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^
 _TOKEN = re.compile(r"[A-Za-z0-9._-]+")
 _URL = re.compile(r"https?://[!#-;=?-~]{1,900}")
 
+_TEXT_HEAD: Final = (
+    b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+)
+_HTML_HEAD: Final = _TEXT_HEAD.replace(b"plain", b"html")
 _SOFT: Final = b"=\r\n"
 _QUOTED_LINE: Final = 76
 
@@ -36,8 +41,7 @@ LINE: Final = 78
 _WORD_OPEN, _WORD_CLOSE = "=?utf-8?b?", "?="
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """Everything that an e-mail's bytes depend on.
 
     html: in pieces, of which many letters share the first, the third and so on (`Rendered.html_pieces`);
@@ -153,26 +157,46 @@ def _quoted_printable(text: str) -> bytes:
 
 
 @lru_cache(maxsize=8_192)
-def _shared(text: str) -> bytes:
+def _shared_piece(text: str) -> bytes:
     """The same of a piece that many letters share."""
     return _quoted_piece(text)
 
 
-def _pieces(pieces: tuple[str, ...]) -> bytes:
-    """Pieces of one text in quoted-printable: between two of them the line is broken softly (RFC 2045, 6.7, rule 5), so
-    that each is encoded by itself, whatever stands before it.
+@lru_cache(maxsize=512)
+def _shared(texts: tuple[str, ...]) -> tuple[tuple[bytes, ...], tuple[tuple[int, int], ...]]:
+    """The pieces that many letters share, and where in them lines begin with a dot: which piece, and which byte."""
+    quoted = tuple(map(_shared_piece, texts))
+    return quoted, tuple((at, byte) for at, piece in enumerate(quoted) for byte in _dots(piece))
+
+
+def _dots(piece: bytes) -> list[int]:
+    """Where its lines begin with a dot; it begins a line itself."""
+    lines = accumulate((len(line) + 1 for line in piece.split(b"\n")), initial=0)
+    return [byte for byte in lines if piece[byte : byte + 1] == b"."]
+
+
+def _html(pieces: tuple[str, ...]) -> tuple[list[bytes], tuple[tuple[int, int], ...] | None]:
+    """Pieces of one text in quoted-printable, and where their lines begin with a dot (`_shared`), None where that is
+    not known. Between two pieces the line is broken softly (RFC 2045, 6.7, rule 5), so that each is encoded by itself,
+    whatever stands before it.
     """
-    encoded: list[bytes] = []
-    for at, piece in enumerate(pieces):
-        if piece:
-            encoded.append(_quoted_piece(piece) if at % 2 else _shared(piece))
-    return b"".join(encoded).removesuffix(_SOFT)
+    own = pieces[1::2]
+    quoted = {piece: _quoted_piece(piece) for piece in set(own)}  # what stands there often is encoded once
+    encoded = [b""] * len(pieces)
+    encoded[::2], dots = _shared(pieces[::2])
+    encoded[1::2] = [quoted[piece] for piece in own]
+    for at in range(len(encoded) - 1, -1, -1):
+        if encoded[at]:
+            encoded[at] = encoded[at].removesuffix(_SOFT)
+            break
+    known = not any(piece.startswith(b".") or b"\n." in piece for piece in quoted.values())
+    return encoded, dots if known else None
 
 
 def _quoted_piece(text: str) -> bytes:
     """A piece in quoted-printable, to whose end anything may be put: a line that it leaves open is broken softly."""
     quoted = _quoted_printable(text)
-    if quoted.endswith(b"\n"):
+    if not quoted or quoted.endswith(b"\n"):
         return quoted
     if len(quoted) - (quoted.rfind(b"\n") + 1) > _QUOTED_LINE - 1:  # no room for the sign: what stands last goes on
         last = 3 if quoted[-3:-2] == b"=" else 1
@@ -180,10 +204,18 @@ def _quoted_piece(text: str) -> bytes:
     return quoted + _SOFT
 
 
-@lru_cache(maxsize=64)
-def _sender(name: str, address: str) -> tuple[str, str]:
-    """The sender's domain, and its header: those of thousands of letters. Raises PermanentError."""
-    return address_for_wire(address).rpartition("@")[2], header_mailbox("From", name, address)
+@lru_cache(maxsize=256)
+def _sender(name: str, address: str, reply_to: str, list_label: str) -> tuple[str, str, str]:
+    """What thousands of letters have in common: the sender's domain, the From header, those for answers and the list,
+    each of these behind a CRLF. Raises PermanentError, ValueError."""
+    domain, rest = address_for_wire(address).rpartition("@")[2], ""
+    if reply_to:
+        rest += "\r\n" + header_mailbox("Reply-To", "", reply_to)
+    if list_label:
+        if not _TOKEN.fullmatch(list_label):
+            raise ValueError("a list label has letters, digits, dots and hyphens")
+        rest += f"\r\nList-Id: <{list_label}.{domain}>"
+    return domain, header_mailbox("From", name, address), rest
 
 
 @lru_cache(maxsize=64)
@@ -193,26 +225,26 @@ def _dated(at: datetime) -> str:
 
 
 def letter_bytes(letter: Letter) -> bytes:
-    """The message: multipart/alternative, the text first, then the HTML.
+    """The message: multipart/alternative, the text first, then the HTML. Raises as `letter_dotted`."""
+    return letter_dotted(letter)[0]
+
+
+def letter_dotted(letter: Letter) -> tuple[bytes, Sequence[int] | None]:
+    """The message, and where its lines begin with a dot, None where that is not known: who escapes them for the wire
+    need not look through all of it.
 
     Raises PermanentError (`invalid_address`) for an address, ValueError for a list label or link that can't stand in
     a header; both of those are made by Tessera itself.
     """
-    domain, sent_from = _sender(letter.from_name, letter.from_email)
+    domain, sent_from, answers = _sender(letter.from_name, letter.from_email, letter.reply_to, letter.list_label)
     boundary = f"=_{letter.message_id.hex}"
     headers = [
         sent_from,
         header_mailbox("To", "", letter.to),
         header_text("Subject", letter.subject),
         _dated(letter.dated_at),
-        f"Message-ID: <{letter.message_id}@{domain}>",
+        f"Message-ID: <{letter.message_id}@{domain}>{answers}",
     ]
-    if letter.reply_to:
-        headers.append(header_mailbox("Reply-To", "", letter.reply_to))
-    if letter.list_label:
-        if not _TOKEN.fullmatch(letter.list_label):
-            raise ValueError("a list label has letters, digits, dots and hyphens")
-        headers.append(f"List-Id: <{letter.list_label}.{domain}>")
     if letter.unsubscribe_url:
         if not _URL.fullmatch(letter.unsubscribe_url):
             raise ValueError("not a link that a header can hold")
@@ -221,17 +253,20 @@ def letter_bytes(letter: Letter) -> bytes:
     headers.append("MIME-Version: 1.0")
     headers.append(f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"')
     edge = f"\r\n--{boundary}".encode()
-    return b"".join(
+    begun = b"".join(
         (
             "\r\n".join(headers).encode(),
             b"\r\n",
             edge,
-            b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
-            _quoted_printable(letter.text),
+            _TEXT_HEAD,
+            text := _quoted_printable(letter.text),
             edge,
-            b"\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
-            _pieces(letter.html),
-            edge,
-            b"--\r\n",
+            _HTML_HEAD,
         )
     )
+    html, dots = _html(letter.html)
+    content = b"".join((begun, *html, edge, b"--\r\n"))
+    if dots is None or text.startswith(b".") or b"\n." in text:
+        return content, None
+    starts = list(accumulate(map(len, html), initial=len(begun))) if dots else []
+    return content, [starts[2 * at] + byte for at, byte in dots]

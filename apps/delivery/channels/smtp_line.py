@@ -7,12 +7,15 @@ the next message's content may go: at any moment at most one message of a connec
 """
 
 import re
+import select
 import smtplib
 import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 from apps.foundation.core.errors import PermanentError, ProviderError, RetryableError
@@ -52,6 +55,9 @@ class SmtpRelay:
     timeout: float
     connections: int = 4
     messages: int = 0
+
+
+_sender_for_wire = lru_cache(maxsize=64)(address_for_wire)  # one has thousands of messages
 
 
 class Hand(Protocol):
@@ -126,6 +132,8 @@ class Line:
         assert self._smtp.sock is not None  # noqa: S101  # connected
         self._sock = self._smtp.sock
         self._sock.setblocking(False)
+        self._heard = select.poll()
+        self._heard.register(self._sock, select.POLLIN)
         self._pipelining = self._smtp.has_extn("pipelining")
         self._utf8 = self._smtp.has_extn("smtputf8")
         self._carried = 0
@@ -179,7 +187,7 @@ class Line:
 
         Nothing is written yet: see `write`. Raises PermanentError, with nothing said, for an address that can't go.
         """
-        sender, recipient = address_for_wire(envelope.sender), address_for_wire(envelope.recipient)
+        sender, recipient = _sender_for_wire(envelope.sender), address_for_wire(envelope.recipient)
         plain = sender.isascii() and recipient.isascii()
         if not plain and not self._utf8:
             raise PermanentError(INVALID, "the relay takes no addresses beyond ASCII")
@@ -314,7 +322,7 @@ class Line:
         if len(replies) == 3 and replies[2][0] == 354 and all(code < 400 for code, _ in replies):
             self._in_content = True
             self._wait(_WAIT_BLOCK)
-            self._out += _stuffed(job.content)
+            self._out += _stuffed(job.content, job.dots)
             return
         outcome, in_step = self._refusal(job, replies)
         self._job = None
@@ -344,9 +352,10 @@ class Line:
         """All but the last line is out: a last look whether the relay still listens, the caller's word, the dot."""
         job = self._job
         assert job is not None  # noqa: S101  # it is its content
-        self.read(hand)
-        if self.dead:
-            return
+        if isinstance(self._sock, ssl.SSLSocket) or self._heard.poll(0):
+            self.read(hand)
+            if self.dead:
+                return
         going = False
         try:
             going = hand.may_end(job)
@@ -388,9 +397,13 @@ class Line:
             hand.done(job, PermanentError(str(code), answer) if code >= 500 else RetryableError(str(code), answer))
 
 
-def _stuffed(content: bytes) -> bytes:
-    """Content as it goes over the wire, without its last line (RFC 5321, 4.5.2)."""
-    stuffed = content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content
-    if stuffed.startswith(b"."):
-        stuffed = b"." + stuffed
+def _stuffed(content: bytes, dots: Sequence[int] | None) -> bytes:
+    """Content as it goes over the wire, without its last line (RFC 5321, 4.5.2). dots: see `Envelope`."""
+    if dots is not None:
+        whole, starts = memoryview(content), (0, *dots)
+        stuffed = content if not dots else b".".join(map(whole.__getitem__, map(slice, starts, (*dots, len(content)))))
+    else:
+        stuffed = content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content
+        if stuffed.startswith(b"."):
+            stuffed = b"." + stuffed
     return stuffed if stuffed.endswith(b"\r\n") else stuffed + b"\r\n"

@@ -9,9 +9,10 @@ from django.db import connection, transaction
 
 from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
-from apps.data.profiles.addresses import addresses_held, addresses_open
+from apps.data.profiles.addresses import addresses_held, addresses_opened
 from apps.data.profiles.vault import Erased, Tampered, Vault, vault_open
 from apps.decisioning.decisions.sealing import decision_open
+from apps.foundation.core.postgres import array_text, ids_text
 
 from .contracts import Claimed
 from .home import ELSEWHERE
@@ -57,7 +58,7 @@ claimed AS (
   FROM picked WHERE message.id = picked.id AND {AMONG.format("%(from)s")}
   RETURNING message.id, message.fence, message.dispatch_id, message.profile_id, message.compiled_id,
             message.address_digest, message.key_id, message.dated_at, picked.per_minute, picked.needs_consent)
-SELECT claimed.*, decision.sealed
+SELECT claimed.*, decision.sealed, claimed.id::text
 FROM claimed
 JOIN decisions_decision AS decision ON decision.id = claimed.id
 ORDER BY claimed.needs_consent, claimed.dispatch_id, claimed.id
@@ -113,9 +114,11 @@ def messages_claim(
         opened = [_inputs(vault, decision_id=row[0], profile_id=row[3], sealed=bytes(row[10])) for row in rows]
         kind = ADDRESS_KIND.get(channel, "")
         held = addresses_held(profile_ids=[row[3] for row in rows], kind=kind) if kind and rows else {}
-        addresses = addresses_open(kind, held, vault=vault)
+        addresses = addresses_opened(kind, held, vault=vault)
         wanted = [
-            Wanted(dispatch_id=row[2], run=row[8], urgent=not row[9], domain=domain_of(addresses.get(row[3], "")))
+            Wanted(row[2], run=row[8], urgent=not row[9], domain=domain_of(addresses[row[3]].value))
+            if row[3] in addresses
+            else Wanted(row[2], run=row[8], urgent=not row[9], domain="")
             for row in rows
         ]
         back = limits_take(cursor, wanted, provider=provider)
@@ -133,8 +136,10 @@ def messages_claim(
             key_id=row[6],
             dated_at=row[7],
             inputs=inputs,
-            address=addresses.get(row[3], ""),
+            address=addresses[row[3]].value if row[3] in addresses else "",
+            key=row[11],
             fault=fault,
+            opened=addresses.get(row[3]),
         )
         for place, (row, (inputs, fault)) in enumerate(zip(rows, opened, strict=True))
         if place not in back
@@ -164,8 +169,8 @@ def messages_release(*, claimed: Sequence[Claimed], pause_seconds: float = 0.0) 
             _RELEASE,
             [
                 pause_seconds,
-                [one.id for one in claimed],
-                [one.fence for one in claimed],
+                array_text([one.key for one in claimed]),
+                ids_text([one.fence for one in claimed]),
                 leaving(State.CLAIMED, to=State.QUEUED),
             ],
         )

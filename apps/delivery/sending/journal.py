@@ -53,13 +53,14 @@ class Journal:
         self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def begin(self, message_id: UUID, number: int) -> None:
+    def begin(self, message_id: UUID | str, number: int) -> None:
         """Note that the message goes out now."""
         self._write(f"begin {message_id} {number}\n")
 
-    def end(self, message_id: UUID, number: int, outcome: str, code: str) -> None:
+    def end(self, message_id: UUID | str, number: int, outcome: str, code: str) -> None:
         """Note what came of it; code: the provider's."""
-        self._write(f"{outcome} {message_id} {number} {''.join(code.split())[:20] or '-'}\n")
+        said = code if code.isalnum() else "".join(code.split())
+        self._write(f"{outcome} {message_id} {number} {said[:20] or '-'}\n")
 
     def close(self, *, remove: bool) -> None:
         """Let go of the lock; `remove` when nothing is left to be learned from it."""

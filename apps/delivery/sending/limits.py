@@ -13,7 +13,7 @@ Transactional messages count, and are never put back.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.conf import settings
 from django.db.backends.utils import CursorWrapper
@@ -99,8 +99,7 @@ class Bucket:
         return self.turn_at
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A claimed message, for its limits. run: of its run, in messages a minute; domain: of the recipient."""
 
     dispatch_id: int

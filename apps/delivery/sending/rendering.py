@@ -27,7 +27,7 @@ from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.content.short_messages import push_picture
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.sealing import decisions_open
-from apps.delivery.channels.mime import Letter, letter_bytes
+from apps.delivery.channels.mime import Letter, letter_dotted
 from apps.delivery.channels.push import push_bytes
 from apps.delivery.channels.sms import sms_bytes
 from apps.delivery.channels.web import web_bytes
@@ -76,7 +76,7 @@ def message_make(
         return Made(rendered, raw)
     if channel == Channel.WEB:
         return Made(rendered, web_bytes(title=rendered.subject, text=rendered.text, html=rendered.html))
-    content = letter_bytes(
+    content, dots = letter_dotted(
         Letter(
             message_id=message_id,
             from_name=terms.from_name,
@@ -91,10 +91,10 @@ def message_make(
             list_label=terms.list_label,
         )
     )
-    return Made(rendered, content)
+    return Made(rendered, content, dots)
 
 
-def _content(
+def _made(
     *,
     message_id: UUID,
     profile_id: int,
@@ -105,15 +105,15 @@ def _content(
     key_id: str,
     dated_at: datetime,
     tracked: bool,
-) -> bytes:
-    """The bytes. Raises as `message_make`, and BadToken when the key is gone."""
+) -> Made:
+    """The message. Raises as `message_make`, and BadToken when the key is gone."""
     links = links_named(
-        (*LINKS, *(() if compiled_id is None else system_links(compiled_load(compiled_id)))),
+        LINKS if compiled_id is None else (*LINKS, *system_links(compiled_load(compiled_id))),
         profile_id=profile_id,
         message_id=message_id,
         key_id=key_id,
     )
-    made = message_make(
+    return message_make(
         message_id=message_id,
         compiled_id=compiled_id,
         inputs=inputs,
@@ -131,7 +131,6 @@ def _content(
         else "",
         channel=dispatch.channel,
     )
-    return made.content
 
 
 def message_prepare(
@@ -139,14 +138,14 @@ def message_prepare(
 ) -> Prepared:
     """A claimed message as bytes. A second try has the date and the links of the first, so it is the same message.
 
-    Opens and clicks are followed of whom it was so decided, and only if `may_track`. Raises as `_content`.
+    Opens and clicks are followed of whom it was so decided, and only if `may_track`. Raises as `_made`.
     """
     # whoever reads a mail that goes elsewhere may be a stranger, whom the person's consent does not cover
     may_track = may_track and not mail_is_elsewhere(dispatch.mail_kind)
     tracked = may_track and claimed.inputs.get("tracked") is True
     key_id = claimed.key_id or signing_key_id()
     dated_at = claimed.dated_at or at
-    content = _content(
+    made = _made(
         message_id=claimed.id,
         profile_id=claimed.profile_id,
         compiled_id=claimed.compiled_id,
@@ -157,7 +156,8 @@ def message_prepare(
         dated_at=dated_at,
         tracked=tracked,
     )
-    return Prepared(claimed, address, key_id, dated_at, content, hashlib.sha256(content).hexdigest(), tracked)
+    digest = hashlib.sha256(made.content).hexdigest()
+    return Prepared(claimed, address, key_id, dated_at, made.content, digest, tracked, made.dots)
 
 
 def messages_prepare(
@@ -201,7 +201,7 @@ def message_again(message_id: UUID) -> bytes:
         raise NotFound("message_unknown", "There is no such message")
     if message.dated_at is None:
         raise Conflict("not_rendered", "This message was never made up, so there is nothing to show")
-    content = _content(
+    content = _made(
         message_id=message.pk,
         profile_id=message.profile_id,
         compiled_id=message.compiled_id,
@@ -211,7 +211,7 @@ def message_again(message_id: UUID) -> bytes:
         key_id=message.key_id,
         dated_at=message.dated_at,
         tracked=message.tracked,
-    )
+    ).content
     if hashlib.sha256(content).hexdigest() != message.content_digest:
         raise Conflict("not_the_same", "What was sent can't be made again: something it was made of has changed")
     return content

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from apps.delivery.channels.addresses import INVALID
+from apps.foundation.core.postgres import array_text, ids_text, planned_rows, texts_text
 
 from .contracts import Claimed, Result
 from .models import DeliveryAttempt, Message
@@ -36,7 +37,7 @@ WITH moved AS (
 attempt AS (
   INSERT INTO sending_deliveryattempt AS attempt
     (message_id, number, sender_id, started_at, finished_at, outcome, code, response)
-  SELECT id, number, %(sender)s, sending_at, clock_timestamp(), outcome, code, response FROM moved
+  SELECT id, number, %(sender)s::uuid, sending_at, clock_timestamp(), outcome, code, response FROM moved
   ON CONFLICT (message_id, number) DO UPDATE
   SET outcome = excluded.outcome, code = excluded.code, response = excluded.response, finished_at = excluded.finished_at
   WHERE attempt.outcome = 'unknown')
@@ -99,32 +100,32 @@ def results_write(cursor: CursorWrapper, results: Sequence[Result], *, sender_id
         tries = {row[0]: (row[1] + 1, float(row[2])) for row in cursor.fetchall()}
     states, reasons, pauses = [], [], []
     for result in results:
-        state, reason, pause = AFTER[result.outcome], "", timedelta(0)
+        state, reason, pause = AFTER[result.outcome], "", "0"
         if result.outcome == Outcome.REFUSED:
             reason = result.reason or REASON_OF_REFUSAL
         elif result.outcome == Outcome.DEFERRED:
             count, seconds_left = tries[result.message_id]
-            pause = retry_pause(count, timedelta(seconds=settings.SEND_RETRY_SECONDS))
-            if count >= settings.SEND_MAX_ATTEMPTS or pause.total_seconds() >= seconds_left:
+            wait = retry_pause(count, timedelta(seconds=settings.SEND_RETRY_SECONDS)).total_seconds()
+            pause = f"{wait} seconds"
+            if count >= settings.SEND_MAX_ATTEMPTS or wait >= seconds_left:
                 state, reason = State.FAILED, REASON_OF_RETRIES
         states.append(str(state))
         reasons.append(reason)
         pauses.append(pause)
     values: dict[str, Any] = {
-        "ids": [result.message_id for result in results],
-        "fences": [result.fence for result in results],
-        "numbers": [result.number for result in results],
-        "states": states,
-        "reasons": reasons,
-        "pauses": pauses,
-        "outcomes": [str(result.outcome) for result in results],
-        "codes": [result.code[:20] for result in results],
-        "responses": [result.response[:500] for result in results],
+        "ids": array_text([str(result.message_id) for result in results]),
+        "fences": ids_text([result.fence for result in results]),
+        "numbers": ids_text([result.number for result in results]),
+        "states": array_text(states),
+        "reasons": texts_text(reasons),
+        "pauses": texts_text(pauses),
+        "outcomes": array_text([str(result.outcome) for result in results]),
+        "codes": texts_text([result.code[:20] for result in results]),
+        "responses": texts_text([result.response[:500] for result in results]),
         "sender": sender_id,
         "from": [str(State.SENDING), str(State.UNCERTAIN)],
     }
-    cursor.execute(_RECORD, values)
-    moved = dict(cursor.fetchall())
+    moved = dict(planned_rows(_RECORD, values))
     if len(moved) < len(results):
         cursor.execute(_KNOWN_BY_NOW, values)
     return moved

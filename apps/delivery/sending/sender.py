@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
 from apps.foundation.core.ids import uuid7
+from apps.foundation.core.postgres import plans_keep
 
 from .journal import Journal
 from .models import Sender
@@ -61,6 +62,7 @@ class SenderProcess:
     def __enter__(self) -> Self:
         """Raises OSError without a journal, DatabaseError without a row: then nothing may be sent."""
         self.journal = Journal(self.id)
+        plans_keep()
         try:
             pid = os.getpid()
             with connection.cursor() as cursor:

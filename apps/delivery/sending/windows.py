@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from django.conf import settings
 from django.db import Error as AnyDatabaseError
@@ -172,7 +171,7 @@ class SendLoop:
         self._proven = False
         self._pending: deque[Passed] = deque()
         self._passed: dict[str, Passed] = {}
-        self._unbegun: dict[UUID, Passed] = {}
+        self._unbegun: dict[str, Passed] = {}
         self._under_way = 0
         self._results: list[Result] = []
         self._away: RelayAway | None = None
@@ -244,15 +243,15 @@ class SendLoop:
             raise
         self._results = []
         self._pending = deque(passed)
-        self._passed = {str(item.prepared.claimed.id): item for item in passed}
-        self._unbegun = {item.prepared.claimed.id: item for item in passed}
+        self._passed = {item.prepared.claimed.key: item for item in passed}
+        self._unbegun = dict(self._passed)
         self._giving_back = False
         try:
             hand_over_all(self._channel, self)
         except Unavailable as error:
             self._away = RelayAway(error.code)
         for item in self._pending:
-            if item.prepared.claimed.id in self._unbegun:
+            if item.prepared.claimed.key in self._unbegun:
                 self._note(item, Outcome.NOT_TRIED)
         while self._gone:  # the message goes to what else its person has, when it is tried again
             item_gone = self._gone.pop()
@@ -279,36 +278,32 @@ class SendLoop:
             if careful and self._under_way:
                 return None
             item = self._pending.popleft()
-            claimed = item.prepared.claimed
-            if claimed.id not in self._unbegun:
+            prepared = item.prepared
+            claimed = prepared.claimed
+            if claimed.key not in self._unbegun:
                 continue  # taken back by the gate meanwhile
             if not self._may_go(item):
                 self._note(item, Outcome.NOT_TRIED)
                 continue
             self._under_way += 1
-            return Envelope(
-                sender=return_path(
-                    message_id=claimed.id,
-                    key_id=item.prepared.key_id,
-                    otherwise=self._dispatches[claimed.dispatch_id].from_email,
-                ),
-                recipient=item.prepared.address,
-                content=self._signer.sign(
-                    item.prepared.content,
-                    from_email=self._dispatches[claimed.dispatch_id].from_email,
-                    at=int(item.prepared.dated_at.timestamp()),
-                ),
-                key=str(claimed.id),
-            )
+            sender, content, dots = self._dispatches[claimed.dispatch_id].from_email, prepared.content, prepared.dots
+            if self._signer.keys:
+                content = self._signer.sign(content, from_email=sender, at=int(prepared.dated_at.timestamp()))
+                added = len(content) - len(prepared.content)  # signatures stand before the rest
+                dots = None if dots is None else [dot + added for dot in dots]
+            if settings.BOUNCE_DOMAIN:
+                sender = return_path(message_id=claimed.id, key_id=prepared.key_id, otherwise=sender)
+            return Envelope(sender, prepared.address, content, claimed.key, dots)
         return None
 
     def may_end(self, envelope: Envelope) -> bool:
         """The last word on a message; from here on only the relay knows."""
-        item = self._passed[envelope.key]
-        if item.prepared.claimed.id not in self._unbegun or not self._may_go(item):
+        key = envelope.key
+        item = self._passed[key]
+        if key not in self._unbegun or not self._may_go(item):
             return False
-        self._sender.journal.begin(item.prepared.claimed.id, item.number)
-        del self._unbegun[item.prepared.claimed.id]
+        self._sender.journal.begin(key, item.number)
+        del self._unbegun[key]
         return True
 
     def done(self, envelope: Envelope, outcome: ChannelOutcome) -> None:
@@ -344,7 +339,7 @@ class SendLoop:
     def _note(self, item: Passed, outcome: Outcome, code: str = "", response: str = "") -> None:
         """Write an outcome into the journal, and keep it for the ledger."""
         claimed = item.prepared.claimed
-        self._unbegun.pop(claimed.id, None)
+        self._unbegun.pop(claimed.key, None)
         self._results.append(
             Result(
                 message_id=claimed.id,
@@ -356,18 +351,18 @@ class SendLoop:
                 reason=code if outcome == Outcome.REFUSED and not code[:1].isdigit() else "",
             )
         )
-        self._sender.journal.end(claimed.id, item.number, outcome, code)
+        self._sender.journal.end(claimed.key, item.number, outcome, code)
 
     def _may_go(self, item: Passed) -> bool:
         """Whether the message may go out this moment: the claim is good, and the gate's answer fresh.
 
         An older answer is asked for again, for all messages whose end has not gone out.
         """
-        if boottime() >= self._lease_ends:
-            return False
-        if boottime() - self._gate_at <= GATE_SECONDS:
-            return True
         asked_at = boottime()
+        if asked_at >= self._lease_ends:
+            return False
+        if asked_at - self._gate_at <= GATE_SECONDS:
+            return True
         try:
             still = gate_ask_again(sender_id=self._sender.id, items=list(self._unbegun.values()))
         except (OperationalError, MasterKeyMissing) as error:
@@ -378,8 +373,8 @@ class SendLoop:
             return False
         self._gate_at = asked_at
         self._lease_ends = asked_at + settings.SEND_LEASE_SECONDS
-        self._unbegun = {one.prepared.claimed.id: one for one in still}
-        return item.prepared.claimed.id in self._unbegun and boottime() - self._gate_at <= GATE_SECONDS
+        self._unbegun = {one.prepared.claimed.key: one for one in still}
+        return item.prepared.claimed.key in self._unbegun and boottime() - self._gate_at <= GATE_SECONDS
 
     def live_tell(self, *, at_once: bool = False) -> None:
         """Tell the pages of the runs that moved, a few times a second at most."""

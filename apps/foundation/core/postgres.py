@@ -97,6 +97,16 @@ def bytes_text(values: Iterable[bytes]) -> str:
     return array_text([f'"\\\\x{value.hex()}"' for value in values])
 
 
+def texts_text(values: Iterable[str]) -> str:
+    """Texts as the text of an array, for `%s::text[]`, whatever is in them."""
+    return array_text([f'"{value}"' if value.isalnum() else _quoted(value) for value in values])
+
+
+def _quoted(value: str) -> str:
+    backslashed = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{backslashed}"'
+
+
 def copy_rows(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """COPY rows into a table, in the transaction of the cursor. Returns how many.
 
@@ -194,8 +204,25 @@ def people_select(
 ) -> dict[int, list[tuple[Any, ...]]]:
     """What parts read of people, in one statement: by id, for each part its columns."""
     statement, places = _people_statement(tuple(parts))
-    rows = planned_rows(statement, {**params, "people": list(people)})
+    rows = planned_rows(statement, {**params, "people": ids_text(people)})
     return {row[0]: [row[place] for place in places] for row in rows}
+
+
+class Plans(dict[str, tuple[str, tuple[str, ...]]]):
+    """What a connection keeps planned, by statement: how it is executed by its plan, and its parameters' names.
+
+    of: psycopg2's connection that has these plans; Django's, once connected anew, has none.
+    """
+
+    of: Any = None
+
+
+def plans_keep() -> None:
+    """Have this thread's connection keep plans from now on (`planned_rows`): for who executes the same statements over
+    and over."""
+    database = connections[DEFAULT_DB_ALIAS]
+    if getattr(database, "plans", None) is None:
+        database.plans = Plans()  # type: ignore[attr-defined]
 
 
 _PARAMETER = re.compile(r"%\((\w+)\)s(::\w+(?:\[\])?)?|%%")
@@ -205,22 +232,26 @@ _PLANS_MOST = 200
 def planned_rows(statement: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Execute a statement with named parameters, and give the rows that it returns.
 
-    A connection that keeps plans (`timely.py`) plans it once, as a small read over many joins takes longer to plan than
-    to do; and Django's cursors, which are a tenth of what such a read costs here, are passed by.
+    A connection that keeps plans (`timely.py`, `plans_keep`) plans it once, as a small read over many joins takes
+    longer to plan than to do; and Django's cursors, which are a tenth of what such a read costs, are passed by.
     """
     database = connections[DEFAULT_DB_ALIAS]
-    plans: dict[str, tuple[str, tuple[str, ...]]] | None = getattr(database, "plans", None)
+    plans: Plans | None = getattr(database, "plans", None)
     if plans is None:
         with database.cursor() as cursor:
             cursor.execute(statement, params)
             return cursor.fetchall() if cursor.description else []
+    database.ensure_connection()
+    if plans.of is not database.connection:
+        plans.clear()
+        plans.of = database.connection
     with database.wrap_database_errors, database.create_cursor() as raw:
         execute, order = plans.get(statement) or _planned(raw, plans, statement)
         raw.execute(execute, [params[name] for name in order])
         return raw.fetchall() if raw.description else []
 
 
-def _planned(raw: Any, plans: dict[str, tuple[str, tuple[str, ...]]], statement: str) -> tuple[str, tuple[str, ...]]:
+def _planned(raw: Any, plans: Plans, statement: str) -> tuple[str, tuple[str, ...]]:
     """Have a statement planned: how it is executed by its plan, and the names of its parameters in their order."""
     if len(plans) >= _PLANS_MOST:
         raw.execute("DEALLOCATE ALL")

@@ -51,11 +51,10 @@ def token_sign(scope: str, payload: bytes, *, key_id: str | None = None) -> str:
     Raises BadToken when that key is gone.
     """
     key_id = key_id or signing_key_id()
-    try:
-        key = _keys()[key_id]
-    except KeyError:
-        raise BadToken("the key is gone") from None
-    tag = hmac.digest(key, scope.encode() + b"\0" + payload, "sha256")[:_TAG]
+    key = _keys().get(key_id)
+    if key is None:
+        raise BadToken("the key is gone")
+    tag = digest_keyed(key, scope.encode() + b"\0" + payload)[:_TAG]
     return f"{key_id}.{urlsafe_b64encode(payload + tag).rstrip(b'=').decode()}"
 
 

@@ -21,6 +21,8 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from .postgres import Plans
+
 logger = logging.getLogger(__name__)
 
 FAULTS: Final = 3
@@ -212,7 +214,7 @@ def _connected(watch: _Watch) -> _Held:
     wrapper.inc_thread_sharing()
     wrapper.connect()
     wrapper.close_at = None
-    wrapper.plans = {}  # type: ignore[attr-defined]  # see `postgres.planned_rows`
+    wrapper.plans = Plans()  # type: ignore[attr-defined]  # see `postgres.planned_rows`
     held = _Held(wrapper, socket.socket(fileno=dup(wrapper.connection.fileno())))
     watch.begin(held, monotonic() + 2)
     try:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.decisioning.content import rendering
-from apps.decisioning.content.contracts import CompiledSources, Rendered
+from apps.decisioning.content.contracts import CompiledSources, Rendered, SharedSlots
 from apps.decisioning.content.errors import RenderError
 from apps.decisioning.content.rendering import _program, _slots_key, _whole, render
 from apps.decisioning.content.traces import NAME
@@ -74,6 +74,7 @@ OUTPUTS = (
     "{% macro hi(word) %}{{ word }} {{ links.unsubscribe }}{% endmacro %}{{ hi(profile.country | fallback('a')) }}",
     '<a href="https://shop.example/?a=1&amp;b=2">shop</a>',
     "{{ profile.first_name if profile.points else 'nobody' }}",
+    "{{ profile.points + 1 }} {{ profile.points + 1.0 }} {{ profile.points + 1 }} {{ links.preferences }}",
     "Größe ",
 )
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-2, 2), st.sampled_from([0.0, 1.0]), st.text(max_size=6),
@@ -85,6 +86,7 @@ PEOPLE = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(
     html=st.lists(st.sampled_from(OUTPUTS), min_size=1, max_size=5),
     text=st.lists(st.sampled_from(OUTPUTS), min_size=1, max_size=3),
@@ -141,6 +143,24 @@ def test_the_oldest_goes_when_too_many_are_kept(monkeypatch: pytest.MonkeyPatch)
 )
 def test_what_changes_an_address_is_not_parted(html: str, parted: bool) -> None:
     assert (_program(compiled_of(html), traced=True).tokens is not None) is parted
+
+
+def test_slots_that_many_share_are_known_by_the_same_as_others_and_once() -> None:
+    context = context_of()
+    shared = {**context, "slots": SharedSlots(context["slots"])}
+    key = _slots_key(shared)
+    assert key == _slots_key(context)
+    assert _slots_key(shared) is key
+
+    compiled = compiled_of(OUTPUTS[6])
+    assert render(compiled, shared) == render(compiled, context)
+    assert len(rendering._frames) == 1
+
+
+def test_what_is_written_twice_is_printed_once_and_one_is_not_one_point_nought() -> None:
+    program = _program(compiled_of(f"{OUTPUTS[0]}{OUTPUTS[15]}{OUTPUTS[0]}"), traced=False)
+    assert len(program.html.late) == 6
+    assert len(program.html.values) == 3
 
 
 def test_one_and_true_and_one_point_nought_are_three_kinds() -> None:

@@ -16,7 +16,7 @@ from pytest_django import Settings
 from apps.data.catalog.models import Item
 from apps.data.consent.models import ConsentRecord, PreferenceChange, Suppression, Topic
 from apps.data.consent.preferences import preference_change
-from apps.data.consent.selectors import granted_read
+from apps.data.consent.selectors import gate_read, gate_read_followed, granted_read
 from apps.data.consent.services import consent_withdraw
 from apps.data.events.models import Order, OrderLine
 from apps.data.profiles.models import Profile
@@ -285,6 +285,14 @@ def test_opens_and_clicks_are_followed_of_who_agrees_and_of_nobody_else() -> Non
     assert granted_read(profile_ids=[restricted.pk, asked_again.pk], purpose="tracking", channel="email") == {
         asked_again.pk
     }
+    everybody = [agrees.pk, left.pk, never.pk, asked_again.pk, restricted.pk]
+    told = gate_read_followed(
+        profile_ids=everybody, purpose="marketing", channel="email", needs_consent=True, topic=""
+    )  # what the gate reads in one statement is what is read by itself
+    assert {pk for pk, (_, followed) in told.items() if followed} == {agrees.pk, asked_again.pk}
+    assert {pk: answer for pk, (answer, _) in told.items()} == gate_read(
+        profile_ids=everybody, purpose="marketing", channel="email"
+    )
     decisions = _decided(_run())
 
     tracked = {pk: kept_by(decisions[pk]).inputs.get("tracked") for pk in (agrees.pk, left.pk, never.pk)}

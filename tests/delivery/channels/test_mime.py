@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.delivery.channels.mime import Letter, header_clean, letter_bytes
+from apps.delivery.channels.mime import Letter, header_clean, letter_bytes, letter_dotted
+from apps.delivery.channels.smtp_line import _stuffed
 from apps.foundation.core.errors import PermanentError
 from tests.examples import tries
 
@@ -236,3 +237,27 @@ def test_size_stays_near_what_is_in_it() -> None:
     html = '<p class="more">Größe und mehr</p>' * 700
     content = letter_bytes(letter(html=(html,), text="Größe\n" * 100))
     assert len(content) < len(html.encode()) * 1.4 + 3000
+
+
+DOTTED = st.one_of(
+    st.text(st.sampled_from(".\n\r =ä"), max_size=200),
+    st.sampled_from(["", ".", "..", "\n.", ".\n.\n", "x" * 73 + "..."]),
+)
+
+
+@settings(deadline=None)
+@given(text=DOTTED, html=st.lists(DOTTED, min_size=1, max_size=5).filter(lambda pieces: len(pieces) % 2 == 1))
+def test_where_lines_begin_with_a_dot_is_known_or_looked_for(text: str, html: list[str]) -> None:
+    made = letter(text=text, html=tuple(html))
+    for _ in range(2):  # as it is the first time, and of what is kept
+        content, dots = letter_dotted(made)
+        assert content == letter_bytes(made)
+        assert _stuffed(content, dots) == _stuffed(content, None)
+
+
+def test_a_style_that_begins_with_a_dot_is_known_and_what_is_ones_own_is_looked_for() -> None:
+    content, dots = letter_dotted(letter(html=("<style>\n.a { }\n.b { }\n", "own", "\n.c</style>")))
+    assert dots is not None
+    assert [content[dot : dot + 2] for dot in dots] == [b".a", b".b", b".c"]
+    assert letter_dotted(letter(html=("<p>", "\n.own", "</p>")))[1] is None
+    assert letter_dotted(letter(text=".text\n"))[1] is None

@@ -95,7 +95,8 @@ def test_any_inputs_give_the_same_bytes_twice() -> None:
             inputs = orjson.loads(orjson.dumps({"profile": {"first_name": name}, "slots": {}}))
         except TypeError:
             return  # lone surrogates are in no database
-        claimed = Claimed(decision.pk, 1, dispatch.pk, person, compiled.pk, b"", "", None, inputs, "a@example.com")
+        key = str(decision.pk)
+        claimed = Claimed(decision.pk, 1, dispatch.pk, person, compiled.pk, b"", "", None, inputs, "a@example.com", key)
         first = message_prepare(claimed, dispatch, address="a@example.com", at=at)
         second = message_prepare(claimed, dispatch, address="a@example.com", at=at)
         assert first.content == second.content

@@ -31,7 +31,7 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.crypto import key_make
 from apps.foundation.core.errors import Conflict
 from apps.foundation.core.signing import address_digest
-from tests.delivery.makers import later, make_compiled, make_decision, make_decisions, make_people, make_run
+from tests.delivery.makers import HTML, later, make_compiled, make_decision, make_decisions, make_people, make_run
 from tests.delivery.relay import Accepted, Relay
 from tests.factories import make_profile
 
@@ -89,7 +89,7 @@ def test_what_goes_out_is_signed_and_what_can_be_made_again_is_the_message_below
     )
     settings.DKIM_KEYS = {"shop.example": {"e1": str(tmp_path / "key.pem")}}
     run = make_run()
-    make_decisions(run, make_people(2), make_compiled())
+    make_decisions(run, make_people(2), make_compiled(html="<style>\n.a { }\n.b { }</style>\n" + HTML))
     dispatch_take_up(run_id=run.pk)
     messages_send()
     assert states() == {State.SENT: 2}

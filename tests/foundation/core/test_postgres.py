@@ -13,7 +13,7 @@ from django.db import DataError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.foundation.core.postgres import copy_batches, copy_rows
+from apps.foundation.core.postgres import Plans, copy_batches, copy_rows, planned_rows, plans_keep, texts_text
 from tests.examples import tries
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
@@ -111,3 +111,50 @@ def test_a_fault_in_any_batch_is_told(table: str, bad: int) -> None:
     given[bad] = [[{1}]]  # type: ignore[list-item]
     with connection.cursor() as cursor, pytest.raises(TypeError, match="set is not provided for"):
         copy_batches(cursor, table, ["i"], [partial(list, batch) for batch in given])
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(TEXT | st.sampled_from(["", "NULL", "null", "a,b", '"', "\\", "{}", " x ", "a\nb"]), max_size=6))
+def test_texts_come_back_from_the_text_of_an_array(db: None, texts: list[str]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::text[]", [texts_text(texts)])
+        assert cursor.fetchone()[0] == texts
+
+
+@pytest.fixture
+def plans(transactional_db: None) -> Iterator[Plans]:
+    plans_keep()
+    yield connection.plans  # type: ignore[attr-defined]
+    connection.close()
+    connection.plans = None  # type: ignore[attr-defined]
+
+
+_ASKED = "SELECT %(number)s::int + 1, %(text)s::text, current_setting('server_version') = %(text)s"
+
+
+def test_a_plan_is_kept_and_made_anew_where_the_connection_was(plans: Plans) -> None:
+    for number in (1, 2):
+        assert planned_rows(_ASKED, {"number": number, "text": "x'"}) == [(number + 1, "x'", False)]
+    assert list(plans) == [_ASKED]
+    assert _statements_prepared() == 1
+
+    connection.close()
+    assert planned_rows(_ASKED, {"number": 3, "text": "y"}) == [(4, "y", False)]
+    plans_keep()
+    assert planned_rows(_ASKED, {"number": 4, "text": "y"}) == [(5, "y", False)]
+    assert _statements_prepared() == 1
+
+
+def test_a_statement_that_fails_leaves_its_plan_usable(plans: Plans) -> None:
+    for number in (1, 0, 2):
+        if number:
+            assert planned_rows("SELECT 1 / %(by)s::int", {"by": number}) == [(1 // number,)]
+        else:
+            with pytest.raises(DataError), transaction.atomic():
+                planned_rows("SELECT 1 / %(by)s::int", {"by": number})
+
+
+def _statements_prepared() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+        return int(cursor.fetchone()[0])
