@@ -246,7 +246,7 @@ def as_stored(address: str) -> dict[str, str]:
             " (s.changed_at AT TIME ZONE 'UTC')::date::text"
             " FROM profiles_identifier known JOIN profiles_identifier i USING (profile_id)"
             " JOIN profiles_profile p ON p.id = i.profile_id JOIN consent_consentstate s ON s.profile_id = p.id"
-            " WHERE known.digest = %s",
+            " WHERE known.kind = 'email' AND known.digest = %s",
             [address_digest("email", address)],
         )
         rows = cursor.fetchall()

@@ -233,6 +233,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "reading.py": "a chunk of records to rows for staging; pure",
         "rows.py": "from a record's fields to rows for staging; pure",
         "sealing.py": "identifiers between a file and their people",
+        "people.py": "from a record's fields to the person it tells of; pure",
         "newcomers.py": "people of a large file who are certainly new, written down at once",
         "granting.py": "recording the grants of an import, in lanes",
         "staging.py": "reading a file into the staging tables",

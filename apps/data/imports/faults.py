@@ -7,12 +7,11 @@ import csv
 import io
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from apps.foundation.core.masking import MASK
-
-from .rows import Fault
 
 _RAW_LIMIT = 300
 _HEADER = ("line", "column", "what is lost", "reason", "the line as it was")
@@ -33,6 +32,15 @@ def line_mask(fields: Sequence[str] | None, places: Collection[int], raw: bytes)
     line = io.StringIO()
     csv.writer(line).writerow([MASK if place in places and text else text for place, text in enumerate(fields)])
     return line.getvalue().rstrip("\r\n").encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a value: its column, and why. whole_line: it costs the line."""
+
+    column: str
+    reason: str
+    whole_line: bool = False
 
 
 class FaultFile:

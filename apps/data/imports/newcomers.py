@@ -4,7 +4,8 @@ Certainly new is whom nobody else may be: no profile is known by any of their id
 one. So what comes of them is what the merge would have made of them; what is staged is only what they agreed to.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from io import BytesIO
 from typing import Final
 
@@ -15,12 +16,11 @@ from apps.data.profiles.attributes import shapes_read
 from apps.foundation.core.postgres import copy_text
 
 from .merge import merges_hold
+from .people import NEW_TABLES, PERSON_COLUMNS, Shapes, staged_row
 from .reading import Read
-from .rows import NEW_TABLES, PERSON_COLUMNS, Shapes
 
 _DIGESTS: Final = tuple(place for place, name in enumerate(PERSON_COLUMNS) if name.endswith("_digest"))
 _LAST_DIGEST: Final = _DIGESTS[-1]
-_DRAWN: Final = PERSON_COLUMNS.index("profile_id")
 _MOST: Final = 100_000
 """Identifiers of people who wait for the merge, up to which new ones are looked for: they are kept in memory. A file of
 which so many are known already is merged as a whole."""
@@ -62,12 +62,10 @@ class Arrivals:
         Raises django.db.IntegrityError where somebody else made one meanwhile, DataError for what the database does not
         take.
         """
-        if (
-            not read.new
-            or not self.wanted
-            or (self._attributes and shapes_read(self._attributes, locked=True) != shapes)
-        ):
+        if not read.new:
             return read.people
+        if not self.wanted or (self._attributes and shapes_read(self._attributes, locked=True) != shapes):
+            return staged_of(read.new)
         with connection.cursor() as cursor:
             merges_hold(cursor)
             others = set(read.twice)
@@ -75,7 +73,7 @@ class Arrivals:
                 cursor.execute(_KNOWN, [numbers, digests, kind])
                 others.update(row[0] for row in cursor.fetchall())
             others |= self._who_waits(read)
-            new, rest = (_without(read, others), _of(read, others)) if others else (read.new, b"")
+            new, rest = (_without(read, others), staged_of(read.new, others)) if others else (read.new, b"")
             for table, columns in NEW_TABLES.items():
                 copy_text(cursor, table, columns, BytesIO(new[table]))
         return rest
@@ -105,8 +103,20 @@ def _without(read: Read, others: set[int]) -> dict[str, bytes]:
     }
 
 
-def _of(read: Read, others: set[int]) -> bytes:
-    numbers = {str(number).encode() for number in others}
-    return b"".join(
-        row for row in read.people.splitlines(keepends=True) if row.split(b"\t", _DRAWN + 1)[_DRAWN] in numbers
-    )
+def staged_of(new: Mapping[str, bytes], whose: Collection[int] | None = None) -> bytes:
+    """Rows for NEW_TABLES as staging rows, for the merge. whose: of these people alone."""
+    profiles, _, identifiers, staged = (new[table].decode().splitlines() for table in NEW_TABLES)
+    known: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for row in identifiers:
+        number, kind, sealed, digest, _ = row.split("\t", 4)
+        known[number][kind] = f"{sealed}\t{digest}"
+    rows = []
+    for profile, consents in zip(profiles, staged, strict=True):
+        number, *about, _source, _made, _changed = profile.split("\t")
+        if whose is not None and int(number) not in whose:
+            continue
+        _, import_id, line, said = consents.split("\t", 3)
+        key = next(iter(known[number].values())).rpartition("\\\\x")[2]
+        row = staged_row(key, number, known[number], False, "\t".join(about), "\\N", said)
+        rows.append(f"{import_id}\t{line}\t{row}\t\\N\n")
+    return "".join(rows).encode()

@@ -11,8 +11,9 @@ from typing import Any
 
 from apps.foundation.core.postgres import array_text
 
-from .faults import line_mask
-from .rows import NEW_TABLES, Fault, LineLost, OrderRows, ProfileRows
+from .faults import Fault, line_mask
+from .people import NEW_TABLES
+from .rows import LineLost, OrderRows, ProfileRows
 
 Line = tuple[int, bytes, "list[str] | None", str]
 """A record's line number, its bytes, its fields, or None and why it is bad."""
@@ -23,7 +24,7 @@ class Read:
     """What was read of a chunk.
 
     people, lines: rows for COPY; errors: in the order of the lines, each line number, column, reason, whether the whole
-    line is lost, and the line as it may be shown; left: numbers of profiles that nobody got; new: the same people as
+    line is lost, and the line as it may be shown; left: numbers of profiles that nobody got; new: instead of people
     rows for NEW_TABLES, should they be new; told, twice: as `Newcomers` has them, told as arrays of PostgreSQL.
     """
 
@@ -51,12 +52,12 @@ def chunk_read(
     """Read a chunk. Hot: some microseconds for a line.
 
     numbers: of profiles, for people who should be new, one for each record at least; masked: places of fields that must
-    not be shown; new: write people down as new ones too.
+    not be shown; new: write people down as new ones.
     """
     told = Read(records=len(chunk))
     newcomers = reader.newcomers(new) if isinstance(reader, ProfileRows) else None
     waiting = iter(numbers)
-    reader.numbered(waiting)
+    reader.chunk(waiting, len(chunk))
     read = reader.read
     people, lines = BytesIO(), BytesIO()
     found: list[Fault] = []
@@ -85,14 +86,16 @@ def chunk_read(
     told.people, told.lines = people.getvalue(), lines.getvalue()
     told.left = list(waiting)
     if newcomers is not None:
+        told.people_count = len(newcomers.rows[0])
         for table, rows in zip(NEW_TABLES, newcomers.rows, strict=True):
             told.new[table] = "".join(rows).encode()
             rows.clear()
         told.told = {
             kind: (array_text(who), array_text(f'"{digest}"' for digest in digests))
             for kind, (who, digests) in newcomers.told.items()
+            if who
         }
-        told.twice = sorted(newcomers.twice)
+        told.twice = newcomers.twice()
     return told
 
 

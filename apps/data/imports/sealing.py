@@ -28,18 +28,19 @@ from apps.data.profiles.vault import (
     KEY_COLUMNS,
     Vault,
     first_opened,
-    first_sealed,
+    first_sealer,
+    first_wrapper,
     key_row,
     master_unwrap,
     master_wrap,
     vault_make,
 )
 from apps.foundation.core.clock import now
-from apps.foundation.core.crypto import binding, digest_keyed, key_make, seal, unseal
+from apps.foundation.core.crypto import binding, digest_keyed, digester_keyed, key_make, nonces_draw, seal, unseal
 from apps.foundation.core.postgres import copy_batches
 from apps.foundation.core.signing import address_digests
 
-from .rows import SENSITIVE
+from .people import MAIN, SENSITIVE, Said
 
 BATCH: Final = 5_000
 """Identifiers at a time, so that memory stays flat however many a file brings."""
@@ -112,7 +113,7 @@ class StagingKey:
     def __init__(self, import_id: int, key: bytes, text: str) -> None:
         self._import_id = import_id
         self._cipher = AESGCM(key)
-        self._people = digest_keyed(key, b"keys of people")
+        self._person_key = digester_keyed(digest_keyed(key, b"keys of people"))
         self.text = text
 
     @classmethod
@@ -143,20 +144,34 @@ class StagingKey:
 
     def person_key(self, drawn: int) -> bytes:
         """The data key of whom a number of a profile was drawn for (NIST SP 800-108, in its shortest form)."""
-        return digest_keyed(self._people, drawn.to_bytes(8, "big"))
+        return self._person_key(drawn.to_bytes(8, "big"))
 
-    def person_sealer(self, drawn: int) -> Callable[[str, bytes, str], bytes]:
-        """What seals this person's identifiers, each by kind, digest and value, as they stay if the person is new."""
-        cipher = AESGCM(self.person_key(drawn))
-        return lambda kind, digest, value: first_sealed(cipher, drawn, place_of(kind, digest), value.encode())
-
-    def person_key_row(self, drawn: int, at: str) -> tuple[int, int, str, bytes, str]:
-        """The data key of whom the number was drawn for, wrapped, as a row of KEY_COLUMNS."""
-        return key_row(drawn, self.person_key(drawn), at)
+    def people_sealer(self, most: int) -> "PeopleSealer":
+        """What seals the people of one chunk, of so many records, as they stay if they are new."""
+        return PeopleSealer(self.person_key, most)
 
     def identifier_open(self, drawn: int, kind: str, digest: bytes, sealed: bytes) -> bytes:
-        """What `person_sealer` sealed. Raises Tampered."""
+        """What a `PeopleSealer` sealed. Raises Tampered."""
         return first_opened(AESGCM(self.person_key(drawn)), drawn, place_of(kind, digest), sealed)
+
+
+class PeopleSealer:
+    """Seals the people of one chunk, each for the number of a profile that was drawn for them. Hot.
+
+    For the process alone that made it: its nonces are drawn ahead. master: the id of the key that wraps theirs.
+    """
+
+    def __init__(self, key_of: Callable[[int], bytes], most: int) -> None:
+        nonces = nonces_draw(most * (len(MAIN) + 1))
+        self._key_of = key_of
+        self._seal = first_sealer("profiles_identifier", "sealed", nonces)
+        self.master, self.wrapped = first_wrapper(nonces)
+
+    def sealed(self, drawn: int, said: Sequence[Said]) -> tuple[bytes, list[bytes]]:
+        """Their data key, and their identifiers as they may be stored."""
+        key, seal = self._key_of(drawn), self._seal
+        cipher = AESGCM(key)
+        return key, [seal(cipher, drawn, f"{kind}:{digest}", value.encode()) for kind, digest, value in said]
 
 
 def identifiers_write(cursor: CursorWrapper, *, key: StagingKey, source: str) -> None:

@@ -22,14 +22,15 @@ from apps.foundation.core.errors import Conflict, Invalid
 from apps.foundation.core.live import live_publish
 from apps.foundation.core.postgres import commit_lazily, copy_text
 
-from .faults import FaultFile
+from .faults import Fault, FaultFile
 from .forks import Fork, Forks
 from .lines import Bad, FileDamaged, LineFile, Record, records_read
 from .mapping import Binding, Mapping, header_bind, mapping_fits
 from .models import Import, StagedLine, StagedPerson
-from .newcomers import Arrivals
+from .newcomers import Arrivals, staged_of
+from .people import PERSON_COLUMNS
 from .reading import Line, Read, chunk_read
-from .rows import LINE_COLUMNS, PERSON_COLUMNS, Fault, OrderRows, ProfileRows, rows_reader
+from .rows import LINE_COLUMNS, OrderRows, ProfileRows, rows_reader
 from .sealing import StagingKey
 
 CHUNK = 10_000
@@ -299,7 +300,7 @@ class _Stage:
             self._write(chunk, read)
         except (IntegrityError, DataError):
             # somebody else made the same person meanwhile, or the database does not take one as new: the merge looks
-            read.new = {}
+            read.people, read.new = staged_of(read.new) if read.new else read.people, {}
             self._write(chunk, read)
         live_publish(f"import-{self._job.pk}")
         self._told(self._job)

@@ -6,7 +6,7 @@ column, row, person and version are bound into it, so that it opens nowhere else
 one batch: a key that was destroyed is gone from the next one. The hot path: one read of keys a batch, no ORM.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -22,8 +22,8 @@ from .errors import Erased, MasterKeyMissing
 
 __all__ = [
     "KEY_COLUMNS", "Erased", "MasterKeyMissing", "Place", "SealedColumn", "Tampered", "Vault", "first_opened",
-    "first_sealed", "key_destroy", "key_row", "keys_make", "master_unwrap", "master_wrap", "sealed_column",
-    "sealed_columns", "vault_complete", "vault_make", "vault_of", "vault_open",
+    "first_sealer", "first_wrapper", "key_destroy", "key_row", "keys_make", "master_unwrap", "master_wrap",
+    "sealed_column", "sealed_columns", "vault_complete", "vault_make", "vault_of", "vault_open",
 ]  # fmt: skip
 
 _KEYS: Final = """
@@ -212,13 +212,32 @@ def _sealed(cipher: AESGCM, profile_id: int, place: Place, version: int, plain: 
     return bytes((version,)) + seal(cipher, plain, _bound(profile_id, place, version))
 
 
-def first_sealed(cipher: AESGCM, profile_id: int, place: Place, plain: bytes) -> bytes:
-    """A value sealed for its place with the first key of somebody who is yet to be written down (`key_row`)."""
-    return _sealed(cipher, profile_id, place, FIRST_VERSION, plain)
+def first_sealer(table: str, column: str, nonces: Iterator[bytes]) -> Callable[[AESGCM, int, str, bytes], bytes]:
+    """What seals values of a column, each with the first key of somebody who is yet to be written down (`key_row`):
+    cipher, profile, `Place.row` and value to what `Vault.open` opens. Hot. nonces: of `nonces_draw`, one for each."""
+    before, between, version = f"{table}\0{column}\0", f"\0{FIRST_VERSION}\0", bytes((FIRST_VERSION,))
+
+    def sealed(cipher: AESGCM, profile_id: int, row: str, plain: bytes) -> bytes:
+        nonce = next(nonces)
+        return version + nonce + cipher.encrypt(nonce, plain, f"{before}{profile_id}{between}{row}".encode())
+
+    return sealed
+
+
+def first_wrapper(nonces: Iterator[bytes]) -> tuple[str, Callable[[int, bytes], bytes]]:
+    """The same for these keys themselves: the master key's id, and what gives `key_wrap` of profile and key. Hot."""
+    name, key = next(iter(settings.MASTER_KEYS.items()))
+    master, end = _master(name, key), f"\0{FIRST_VERSION}\0{name}"
+
+    def wrapped(profile_id: int, key: bytes) -> bytes:
+        nonce = next(nonces)
+        return nonce + master.encrypt(nonce, key, f"profiles_profilekey\0wrapped\0{profile_id}{end}".encode())
+
+    return name, wrapped
 
 
 def first_opened(cipher: AESGCM, profile_id: int, place: Place, sealed: bytes) -> bytes:
-    """What `first_sealed` sealed. Raises Tampered."""
+    """What was sealed by `first_sealer`. Raises Tampered."""
     return unseal(cipher, sealed[1:], _bound(profile_id, place, FIRST_VERSION))
 
 

@@ -5,6 +5,7 @@ What a sealed value belongs to is bound into it as associated data: put anywhere
 
 import hashlib
 import os
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
@@ -42,6 +43,29 @@ def digest_keyed(key: bytes, said: bytes) -> bytes:
     outer.update(inner.digest())
     digest: bytes = outer.digest()
     return digest
+
+
+def digester_keyed(key: bytes, before: bytes = b"") -> Callable[[bytes], bytes]:
+    """What gives `digest_keyed(key, before + said)`, for whoever digests by the thousand."""
+    inner, end = _hmac_begun(key)
+    begun = inner.copy()
+    begun.update(before)
+
+    def digest(said: bytes) -> bytes:
+        one, two = begun.copy(), end.copy()
+        one.update(said)
+        two.update(one.digest())
+        digested: bytes = two.digest()
+        return digested
+
+    return digest
+
+
+def nonces_draw(count: int) -> Iterator[bytes]:
+    """So many random nonces, each for one value, asked of the system at once. For a batch of this process alone: a
+    process that is forked off meanwhile would go on with the same ones."""
+    drawn = os.urandom(NONCE_BYTES * count)
+    return iter([drawn[start : start + NONCE_BYTES] for start in range(0, len(drawn), NONCE_BYTES)])
 
 
 def binding(*parts: str | int) -> bytes:

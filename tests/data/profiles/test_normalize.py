@@ -117,6 +117,7 @@ def _phones(draw: st.DrawFn) -> tuple[str, str]:
 @example(("+061234267", "CG"))
 @example(("+49 (0) 151 23456789", "DE"))
 @example(("0039 06 12345678", "IT"))
+@example(("000 44 7700 900123", "DE"))
 @example(("06 12345678", "IT"))
 def test_the_short_way_of_phones_agrees_with_the_long_one(drawn: tuple[str, str]) -> None:
     text, country = drawn
@@ -137,7 +138,10 @@ def test_the_short_way_of_phones_agrees_with_the_long_one(drawn: tuple[str, str]
         ("612 345 678", "ES", "+34612345678"),
         ("+44 7700 900123", "FR", "+447700900123"),
         ("06 12345678", "IT", ""),  # the zero belongs to the number there
-        ("0044 7700 900123", "DE", ""),
+        ("0044 7700 900123", "DE", "+447700900123"),
+        ("011 44 7700 900123", "US", "+447700900123"),
+        ("0000 7700 900123", "DE", ""),
+        ("0049 (0) 151 23456789", "DE", ""),
         ("+49 (0) 151 23456789", "DE", ""),
         ("0151 23456789 ext. 7", "DE", ""),
     ],
