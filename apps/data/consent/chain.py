@@ -1,8 +1,9 @@
 """The chain over the consent ledger: each record gets its place and its link, and the head goes to a file outside.
 
 A record is sealed when it is written, and linked right after its transaction has committed, by a short transaction of
-its own: so opt-outs never wait for each other, nor for an import. What a crash leaves unlinked, the next one links, or
-beat within seconds. See `ledger.py` for what each protects against.
+its own: so opt-outs never wait for each other, nor for an import. An import links its grants itself, as the last thing
+of their transaction. What a crash leaves unlinked, the next one links, or beat within seconds. See `ledger.py` for what
+each protects against.
 """
 
 import json
@@ -10,20 +11,21 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from io import StringIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 from django.db import Error as AnyDatabaseError
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from apps.foundation.core.clock import now
-from apps.foundation.core.postgres import copy_rows, ids_text
+from apps.foundation.core.postgres import copy_text, ids_text
 
 from .ledger import FIRST, SEALED, Head, head_key, head_line, head_read, link_of, seal_holds
 from .models import ConsentLink
@@ -59,19 +61,48 @@ def chain_extend() -> int:
             if not ids:
                 return linked
             cursor.execute("SELECT id, seal FROM consent_consentrecord WHERE id = ANY(%s::bigint[])", [ids_text(ids)])
-            seals = {record_id: bytes(seal) for record_id, seal in cursor.fetchall()}
-            cursor.execute("SELECT place, link FROM consent_consentlink ORDER BY place DESC LIMIT 1")
-            place, link = cursor.fetchone() or (0, FIRST)
-            at = now()
-            said = at.isoformat()
-            rows = []
-            for record_id in (one for one in ids if one in seals):
-                place += 1
-                link = link_of(settings.LEDGER_KEY, before=bytes(link), place=place, seal=seals[record_id])
-                rows.append((place, record_id, link, said))
-            copy_rows(cursor, ConsentLink._meta.db_table, ["place", "record_id", "link", "linked_at"], rows)
-        linked += len(rows)
-        head_keep(Head(place, bytes(link), at))
+            head = _links_add(cursor, sorted((record_id, bytes(seal)) for record_id, seal in cursor.fetchall()))
+        linked += len(ids)
+        head_keep(head)
+
+
+def _links_add(cursor: CursorWrapper, records: Sequence[tuple[int, bytes]]) -> Head:
+    """Link records, each with its seal, under the lock of the one who links. Returns the head that this makes."""
+    cursor.execute("SELECT place, link FROM consent_consentlink ORDER BY place DESC LIMIT 1")
+    place, stored = cursor.fetchone() or (0, FIRST)
+    link, at = bytes(stored), now()
+    said = at.isoformat()
+    rows = []
+    for record_id, seal in records:
+        place += 1
+        link = link_of(settings.LEDGER_KEY, before=link, place=place, seal=seal)
+        rows.append(f"{place}\t{record_id}\t\\\\x{link.hex()}\t{said}\n")
+    copy_text(cursor, ConsentLink._meta.db_table, ["place", "record_id", "link", "linked_at"], StringIO("".join(rows)))
+    return Head(place, link, at)
+
+
+def records_wait(records: Sequence[tuple[int, bytes]]) -> None:
+    """Have records, each with its seal, linked once the caller's transaction, which wrote them, has committed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO consent_consentpending (record_id) SELECT unnest(%s::bigint[])",
+            [ids_text(record_id for record_id, _ in records)],
+        )
+
+
+def records_link(records: Sequence[tuple[int, bytes]], *, on_disk: bool) -> None:
+    """Link records, each with its seal, in the caller's transaction, which wrote them, instead of having them wait.
+
+    The last thing that a short transaction locks, so that nobody waits in a ring; others leave their records to be
+    linked until it ends, so that `chain_extend` belongs behind it. on_disk: whether it is on the disk once it is
+    committed, and with it all links before: only then is the head kept, since no head may tell of more than a crash of
+    the database leaves.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCK])
+        head = _links_add(cursor, records)
+    if on_disk:
+        transaction.on_commit(partial(head_keep, head))
 
 
 def chain_extend_soon() -> None:
@@ -80,30 +111,6 @@ def chain_extend_soon() -> None:
         chain_extend()
     except AnyDatabaseError as error:
         logger.warning("records wait for their link (%s)", type(error).__name__)
-
-
-class Linker:
-    """Links in a thread and with a connection of its own, for who records by the thousand: call it after each commit.
-    Leaving it waits until all is linked that was recorded before the last call."""
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="links")
-        self._last: Future[None] | None = None
-
-    def __call__(self) -> None:
-        """Have linked what waits, unless that is about to begin already."""
-        if self._last is None or self._last.running() or self._last.done():
-            self._last = self._thread.submit(chain_extend_soon)
-
-    def __enter__(self) -> "Linker":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._last is not None:
-            self._thread.submit(connection.close)
-        self._thread.shutdown()
 
 
 # --- heads, outside the database ---

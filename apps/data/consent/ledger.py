@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from apps.foundation.core.crypto import digest_keyed
+from apps.foundation.core.crypto import digest_keyed, digester_keyed
 
 FIRST_SEALED: Final = (
     "profile_id",
@@ -47,6 +47,7 @@ SEALED: Final = (*FIRST_SEALED, "wording_version_id")
 """What a seal covers, in this order."""
 _VERSIONS: Final = ((2, SEALED), (1, FIRST_SEALED))
 """The newest seals, the others are known: none of these lines ever changes, a new field gets a new version."""
+_SEAL: Final = b"seal\0"
 FIRST: Final = b"\0" * 32
 """What stands before the first link."""
 
@@ -76,10 +77,11 @@ def seals_of(key: bytes, record: Mapping[str, Any], people: Iterable[tuple[int, 
     version, names = _VERSIONS[0]
     said = [version, *(_plain(record[name]) for name in names)]
     who, when = 1 + names.index("profile_id"), 1 + names.index("occurred_at")
+    digest = digester_keyed(key, _SEAL)
     seals = []
     for profile_id, occurred_at in people:
         said[who], said[when] = profile_id, occurred_at
-        seals.append(_seal_said(key, said))
+        seals.append(digest(_said_bytes(said)))
     return seals
 
 
@@ -98,11 +100,11 @@ def seal_holds(key: bytes, record: Mapping[str, Any], seal: bytes) -> bool:
 
 
 def _seal(key: bytes, record: Mapping[str, Any], version: int, names: tuple[str, ...]) -> bytes:
-    return _seal_said(key, [version, *(_plain(record[name]) for name in names)])
+    return digest_keyed(key, _SEAL + _said_bytes([version, *(_plain(record[name]) for name in names)]))
 
 
-def _seal_said(key: bytes, said: list[Any]) -> bytes:
-    return digest_keyed(key, b"seal\0" + orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
+def _said_bytes(said: list[Any]) -> bytes:
+    return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
 
 
 def link_of(key: bytes, *, before: bytes, place: int, seal: bytes) -> bytes:

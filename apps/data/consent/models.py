@@ -99,8 +99,9 @@ class ConsentRecord(models.Model):
     method = models.CharField(max_length=16, choices=Method.choices)
     source = models.CharField(max_length=200, help_text="the file, page or message it came from")
     evidence = models.TextField(blank=True, help_text="who vouches for it, and how they know")
+    # of the few records that have one: the indexes below
     actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     lawful_basis = models.CharField(max_length=12, choices=LawfulBasis.choices, default=LawfulBasis.CONSENT)
     wording_digest = models.CharField(max_length=64, blank=True)
@@ -111,14 +112,22 @@ class ConsentRecord(models.Model):
     confirmation = models.JSONField(null=True, blank=True)
     origin_digest = models.BinaryField(max_length=32, default=b"", blank=True)
     wording_version = models.ForeignKey(
-        "WordingVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+        "WordingVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=now)
     seal = models.BinaryField(max_length=32, default=b"", editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["profile", "purpose", "channel", "-id"], name="consent_record_newest")]
+        indexes = [
+            models.Index(fields=["profile", "purpose", "channel", "-id"], name="consent_record_newest"),
+            models.Index(fields=["actor"], condition=Q(actor__isnull=False), name="consent_record_of_actor"),
+            models.Index(
+                fields=["wording_version"],
+                condition=Q(wording_version__isnull=False),
+                name="consent_record_of_wording",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.purpose_id} by {self.channel}: {self.get_action_display()}"
@@ -172,7 +181,6 @@ class ConsentState(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["profile", "purpose", "channel"], name="consent_state_one_per_choice")
         ]
-        indexes = [models.Index(fields=["purpose"], name="consent_state_of_purpose")]
 
     def __str__(self) -> str:
         return f"{self.purpose_id} by {self.channel}: {'yes' if self.granted else 'no'}"
@@ -184,7 +192,10 @@ class Gate(models.Model):
     Locks are taken in the order of profile ids. `version` counts the changes of consent.
     """
 
-    profile = models.OneToOneField(Profile, on_delete=models.CASCADE, primary_key=True, related_name="gate")
+    # no constraint: whoever makes a gate looks whether there is its person (`services.gate_lock`), who is never removed
+    profile = models.OneToOneField(
+        Profile, on_delete=models.CASCADE, primary_key=True, related_name="gate", db_constraint=False
+    )
     version = models.PositiveIntegerField(default=0)
 
     def __str__(self) -> str:

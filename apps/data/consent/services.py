@@ -5,12 +5,12 @@ What holds is the record with the newest `occurred_at`, of equals the one record
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from psycopg2.extras import Json
 
 from apps.data.profiles.addresses import digest_holders
@@ -23,7 +23,7 @@ from apps.foundation.core.outbox import outbox_put
 from apps.foundation.core.postgres import bytes_text, ids_text
 from apps.foundation.core.signing import address_digests
 
-from .chain import chain_extend_soon
+from .chain import chain_extend_soon, records_wait
 from .contracts import Circumstances, Origin
 from .ledger import SEALED, moments_said, seal_of, seals_of
 from .models import Action, ConsentPending, ConsentRecord, ConsentState, Purpose, Suppression
@@ -42,14 +42,17 @@ WITH new AS (
   WHERE NOT EXISTS (SELECT FROM consent_consentstate AS state
                     WHERE state.profile_id = given.profile_id
                       AND state.purpose_id = %(purpose_id)s AND state.channel = %(channel)s)
-  RETURNING id, profile_id, occurred_at),
-pending AS (INSERT INTO consent_consentpending (record_id) SELECT id FROM new)
+  RETURNING id, profile_id, occurred_at)
 INSERT INTO consent_consentstate (profile_id, purpose_id, channel, granted, record_id, changed_at)
 SELECT profile_id, %(purpose_id)s, %(channel)s, true, id, occurred_at FROM new
-RETURNING profile_id, record_id, changed_at
+RETURNING profile_id, record_id
 """  # noqa: S608  # names of our own
 
-
+# a scalar subquery is not made a join, which for a batch of an import would read all people
+_GATES_NOBODYS: Final = """
+SELECT made.id FROM unnest(%s::bigint[]) AS made(id)
+WHERE (SELECT true FROM profiles_profile AS person WHERE person.id = made.id) IS NULL LIMIT 1
+"""
 _GATES_LOCK: Final = 7302  # class of the advisory lock between gates and what holds for everybody (texts, traps)
 
 
@@ -61,7 +64,8 @@ def gate_lock(*, profile_ids: Sequence[int], begun: int = 0) -> list[int]:
     see every opt-out that committed before, and no opt-out commits until the transaction has ended.
 
     begun: the version of a gate that was not there: 1 for whoever changes what holds for all these people. Returns
-    whose was not there.
+    whose was not there. Raises IntegrityError for a profile that there is not: profiles are never removed, so whoever
+    has a gate needs no constraint that looks them up again.
     """
     ids = ids_text(sorted(set(profile_ids)))
     with connection.cursor() as cursor:
@@ -74,6 +78,10 @@ def gate_lock(*, profile_ids: Sequence[int], begun: int = 0) -> list[int]:
             [_GATES_LOCK, begun, ids],
         )
         made = [row[0] for row in cursor.fetchall()]
+        if made:
+            cursor.execute(_GATES_NOBODYS, [ids_text(made)])
+            if nobody := cursor.fetchone():
+                raise IntegrityError(f"there is no profile {nobody[0]}")
         if there := sorted(set(profile_ids).difference(made)):  # whoever wants one that was made here waits already
             cursor.execute(
                 "SELECT profile_id FROM consent_gate WHERE profile_id = ANY(%s::bigint[]) ORDER BY profile_id"
@@ -331,14 +339,30 @@ def _tell(profile_id: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class GrantsReady:
-    """Grants of a purpose to many people, sealed. times: of each, in the form of `moments_said`."""
+    """Grants of a purpose to many people, sealed. people: when each agreed; times: of each, in the form of
+    `moments_said`."""
 
-    people: Sequence[int]
+    people: Mapping[int, datetime]
     times: Sequence[str]
     seals: Sequence[bytes]
     purpose: str
     choice: _Choice
     record: Mapping[str, Any]
+
+
+class _GrantNews(Sequence[dict[str, Any]]):
+    """News of grants, each made when somebody looks at it: mostly nobody wants to hear of an import."""
+
+    def __init__(self, ready: GrantsReady, recorded: Sequence[tuple[int, int]]) -> None:
+        self._ready, self._recorded = ready, recorded
+
+    def __len__(self) -> int:
+        return len(self._recorded)
+
+    def __getitem__(self, place: Any) -> Any:
+        profile_id, record = self._recorded[place]
+        ready = self._ready
+        return _news(record, profile_id, ready.purpose, ready.choice, ready.people[profile_id].astimezone(UTC))
 
 
 def grants_prepare(
@@ -363,18 +387,24 @@ def grants_prepare(
     record = choice.sealed(profile_id=0, purpose=purpose, occurred_at=at, recorded_at=at)
     times = moments_said(first.values())
     seals = seals_of(settings.LEDGER_KEY, record, zip(first, times, strict=True))
-    return GrantsReady(list(first), times, seals, purpose, choice, record)
+    return GrantsReady(first, times, seals, purpose, choice, record)
 
 
-def grants_record(ready: GrantsReady, *, link: Callable[[], object] = chain_extend_soon) -> int:
+def grants_record(
+    ready: GrantsReady,
+    *,
+    note: Callable[[Sequence[tuple[int, bytes]]], object] = records_wait,
+    link: Callable[[], object] = chain_extend_soon,
+) -> int:
     """Record grants that were prepared: only for those with nothing on record. Returns how many were recorded.
 
-    link: called after the commit, has the records linked.
+    note: in their transaction, has the records linked, each with its seal; link: called after the commit, links what
+    waits.
     """
     choice = ready.choice
     confirmation = choice.circumstances.confirmation
     with transaction.atomic():
-        made = set(gate_lock(profile_ids=ready.people, begun=1))
+        made = set(gate_lock(profile_ids=list(ready.people), begun=1))
         purposes_hold([ready.purpose])
         with connection.cursor() as cursor:
             values: dict[str, Any] = {
@@ -387,15 +417,14 @@ def grants_record(ready: GrantsReady, *, link: Callable[[], object] = chain_exte
             cursor.execute(_GRANT_NEW, values)
             changed = cursor.fetchall()
         # a gate that was not there had nothing behind it, so that each of these is granted
-        if turned := [profile_id for profile_id, _, _ in changed if profile_id not in made]:
+        if turned := [profile_id for profile_id, _ in changed if profile_id not in made]:
             gate_turn(turned)
         if changed:
-            outbox_put(
-                "consent.changed",
-                [_news(record, profile_id, ready.purpose, choice, moment) for profile_id, record, moment in changed],
-            )
-            told = [f"profile-{profile_id}" for profile_id, _, _ in changed]
+            outbox_put("consent.changed", _GrantNews(ready, changed))
+            told = [f"profile-{profile_id}" for profile_id, _ in changed]
             transaction.on_commit(lambda: live_publish(*told))
+            seals = dict(zip(ready.people, ready.seals, strict=True))
+            note(sorted((record, seals[profile_id]) for profile_id, record in changed))
             transaction.on_commit(link)
     return len(changed)
 

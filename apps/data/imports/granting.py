@@ -8,14 +8,14 @@ they neither wait for each other long nor meet anybody in a ring.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import pairwise
+from itertools import count, pairwise
 from threading import Event
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
 
-from apps.data.consent.chain import Linker
+from apps.data.consent.chain import chain_extend_soon, records_link
 from apps.data.consent.models import Channel, ConsentRecord
 from apps.data.consent.services import GrantsReady, grants_prepare, grants_record
 from apps.foundation.accounts.models import User
@@ -27,6 +27,9 @@ from .models import Import
 from .selectors import grants_next, people_range
 
 _GRANTS: Final = 2_000
+_ON_DISK: Final = 10
+"""Of so many transactions of a lane one is answered only once it is on the disk, with all before it: the head of the
+ledger is kept with it."""
 _LANES_FROM: Final = 50_000
 """People of an import from which on it is granted in lanes."""
 # The place before is a fence: whoever lost the import meanwhile must not count what another one recorded.
@@ -53,8 +56,7 @@ def grants_give(job: Import, mapping: Mapping) -> None:
     """Record the grants of an import, from where it was left."""
     for wanted in _wanted(job, mapping):
         lanes = _lanes(job, wanted.purpose)
-        with Linker() as link:
-            _run(job, wanted, lanes, link)
+        _run(job, wanted, lanes)
         job.refresh_from_db(fields=["progress", "counts"])
 
 
@@ -73,8 +75,8 @@ def _lanes(job: Import, purpose: str) -> list[list[int]]:
     """Of each lane, behind which profile it goes on and up to which it goes; as they were kept, or new ones."""
     granted = job.progress.get("granted", {})
     if purpose not in granted:
-        first, last, count = people_range(job.pk)
-        lanes = max(settings.IMPORT_PROCESSES, 1) if count >= _LANES_FROM else 1
+        first, last, lines = people_range(job.pk)
+        lanes = max(settings.IMPORT_PROCESSES, 1) if lines >= _LANES_FROM else 1
         ends = [first - 1 + (last - first + 1) * lane // lanes for lane in range(lanes + 1)]
         granted = {**granted, purpose: [list(lane) for lane in pairwise(ends)]}
         job.progress = {**job.progress, "granted": granted}
@@ -84,13 +86,13 @@ def _lanes(job: Import, purpose: str) -> list[list[int]]:
     return found
 
 
-def _run(job: Import, wanted: _Wanted, lanes: list[list[int]], link: Linker) -> None:
+def _run(job: Import, wanted: _Wanted, lanes: list[list[int]]) -> None:
     """Go along all lanes, the first one here. What goes wrong in one stops the others behind their batch."""
     stopped = Event()
 
     def along(lane: int) -> None:
         try:
-            _along(job, wanted, lane, lanes[lane], link, stopped)
+            _along(job, wanted, lane, lanes[lane], stopped)
         except BaseException:
             stopped.set()
             raise
@@ -108,7 +110,7 @@ def _run(job: Import, wanted: _Wanted, lanes: list[list[int]], link: Linker) -> 
             other.result()
 
 
-def _along(job: Import, wanted: _Wanted, lane: int, ends: list[int], link: Linker, stopped: Event) -> None:
+def _along(job: Import, wanted: _Wanted, lane: int, ends: list[int], stopped: Event) -> None:
     after, until = ends
     following = partial(grants_next, job=job, purpose=wanted.purpose, by_column=wanted.by_column, until=until)
     prepare: Callable[..., GrantsReady] = partial(
@@ -123,14 +125,23 @@ def _along(job: Import, wanted: _Wanted, lane: int, ends: list[int], link: Linke
     with ThreadPoolExecutor(1, thread_name_prefix="seals") as sealing:
         people = following(after=after, limit=_GRANTS)
         ready = sealing.submit(prepare, grants=people)
-        while people and not stopped.is_set():
+        for turn in count(1):
+            if not people or stopped.is_set():
+                break
             # the next are sealed while these are recorded
             now_ready, last = ready.result(), people[-1][0]
             people = following(after=last, limit=_GRANTS)
             ready = sealing.submit(prepare, grants=people)
+            on_disk = turn % _ON_DISK == 0 or not people
             with transaction.atomic():
-                commit_lazily()
-                _came(job, wanted.purpose, lane, after, last, grants_record(now_ready, link=link))
+                if not on_disk:
+                    commit_lazily()
+                recorded = grants_record(
+                    now_ready,
+                    note=partial(records_link, on_disk=on_disk),
+                    link=chain_extend_soon if on_disk else lambda: None,
+                )
+                _came(job, wanted.purpose, lane, after, last, recorded)
             after = last
 
 
@@ -139,8 +150,6 @@ def _came(job: Import, purpose: str, lane: int, before: int, last: int, recorded
         "import": job.pk, "purpose": purpose, "lane": str(lane), "before": before, "last": last, "recorded": recorded,
     }  # fmt: skip
     with connection.cursor() as cursor:
-        # what is checked at the end of the transaction is checked before others have to wait
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(_CAME, terms)
         if cursor.rowcount != 1:
             raise Conflict("import_taken_over", "Another process took this import over")

@@ -76,6 +76,9 @@ class Arrivals:
             new, rest = (_without(read, others), staged_of(read.new, others)) if others else (read.new, b"")
             for table, columns in NEW_TABLES.items():
                 copy_text(cursor, table, columns, BytesIO(new[table]))
+                if table == "profiles_profile":  # they are in the feed of changes with it
+                    cursor.execute("SET LOCAL tessera.people_noted = on")
+            cursor.execute("SET LOCAL tessera.people_noted = off")
         return rest
 
     def _who_waits(self, read: Read) -> set[int]:

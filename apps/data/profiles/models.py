@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q
 
@@ -87,7 +88,8 @@ class Identifier(models.Model):
                 fields=["profile", "kind"], condition=Q(main=True), name="identifier_one_main_per_kind"
             ),
         ]
-        indexes = [models.Index(fields=["kind", "digest"], name="identifier_lookup")]
+        # a digest says of which kind it is, and is only ever asked for as a whole
+        indexes = [HashIndex(fields=["digest"], name="identifier_lookup")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of profile {self.profile_id}"
