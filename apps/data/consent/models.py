@@ -99,7 +99,6 @@ class ConsentRecord(models.Model):
     method = models.CharField(max_length=16, choices=Method.choices)
     source = models.CharField(max_length=200, help_text="the file, page or message it came from")
     evidence = models.TextField(blank=True, help_text="who vouches for it, and how they know")
-    # of the few records that have one: the indexes below
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
@@ -121,12 +120,8 @@ class ConsentRecord(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["profile", "purpose", "channel", "-id"], name="consent_record_newest"),
-            models.Index(fields=["actor"], condition=Q(actor__isnull=False), name="consent_record_of_actor"),
-            models.Index(
-                fields=["wording_version"],
-                condition=Q(wording_version__isnull=False),
-                name="consent_record_of_wording",
-            ),
+            models.Index(F("actor"), condition=~Q(actor=None), name="consent_record_of_actor"),
+            models.Index(F("wording_version"), condition=~Q(wording_version=None), name="consent_record_of_wording"),
         ]
 
     def __str__(self) -> str:
@@ -154,7 +149,7 @@ class ConsentPending(models.Model):
 
     # no constraint: both are written by one statement, and a record is never removed
     record = models.OneToOneField(
-        ConsentRecord, on_delete=models.CASCADE, primary_key=True, related_name="+", db_constraint=False
+        ConsentRecord, models.CASCADE, primary_key=True, related_name="+", db_constraint=False
     )
 
     def __str__(self) -> str:
@@ -172,9 +167,7 @@ class ConsentState(models.Model):
     purpose = models.ForeignKey(Purpose, on_delete=models.PROTECT, db_index=False, db_constraint=False)
     channel = models.CharField(max_length=8, choices=Channel.choices)
     granted = models.BooleanField()
-    record = models.ForeignKey(
-        ConsentRecord, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
-    )
+    record = models.ForeignKey(ConsentRecord, models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     changed_at = models.DateTimeField()
 
     class Meta:
@@ -193,9 +186,7 @@ class Gate(models.Model):
     """
 
     # no constraint: whoever makes a gate looks whether there is its person (`services.gate_lock`), who is never removed
-    profile = models.OneToOneField(
-        Profile, on_delete=models.CASCADE, primary_key=True, related_name="gate", db_constraint=False
-    )
+    profile = models.OneToOneField(Profile, models.CASCADE, primary_key=True, related_name="gate", db_constraint=False)
     version = models.PositiveIntegerField(default=0)
 
     def __str__(self) -> str:
@@ -224,9 +215,7 @@ class Suppression(models.Model):
     kind = models.CharField(max_length=16, default="email")
     reason = models.CharField(max_length=12, choices=Reason.choices)
     note = models.CharField(max_length=200, blank=True)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(default=now)
 
     def __str__(self) -> str:

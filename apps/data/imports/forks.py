@@ -94,6 +94,7 @@ def _child(work: Callable[[Any], Any], read: int, write: int) -> None:
         os.closerange(3, low)
         os.closerange(low + 1, high)
         os.closerange(high + 1, os.sysconf("SC_OPEN_MAX"))
+        gc.disable()  # what a chunk makes lives as long as the chunk
         with open(read, "rb") as tasks, open(write, "wb") as answers:
             while (task := _read(tasks)) is not None:
                 try:
@@ -101,6 +102,8 @@ def _child(work: Callable[[Any], Any], read: int, write: int) -> None:
                 except Exception as error:  # noqa: BLE001  # told to the importer, who raises
                     answer = (None, type(error).__name__)
                 _write(answers, answer)
+                del task, answer
+                gc.collect()
     finally:
         os._exit(0)
 

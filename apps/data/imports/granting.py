@@ -76,7 +76,8 @@ def _lanes(job: Import, purpose: str) -> list[list[int]]:
     granted = job.progress.get("granted", {})
     if purpose not in granted:
         first, last, lines = people_range(job.pk)
-        lanes = max(settings.IMPORT_PROCESSES, 1) if lines >= _LANES_FROM else 1
+        # one more than processors, for whoever waits for another's links
+        lanes = settings.IMPORT_PROCESSES + 1 if lines >= _LANES_FROM else 1
         ends = [first - 1 + (last - first + 1) * lane // lanes for lane in range(lanes + 1)]
         granted = {**granted, purpose: [list(lane) for lane in pairwise(ends)]}
         job.progress = {**job.progress, "granted": granted}

@@ -29,7 +29,7 @@ from .mapping import Mapping, mapping_parse
 from .merge import import_merge
 from .models import Import
 from .sealing import StagingKey
-from .staging import Progress, Stopped, file_stage, header_read, staging_clear
+from .staging import Progress, Stopped, file_stage, header_read, staging_clear, staging_emptied
 
 logger = logging.getLogger(__name__)
 
@@ -177,6 +177,10 @@ def _run(job: Import, told: Callable[[Import], None]) -> None:
     mapping = mapping_parse(job.mapping, kind=job.kind)
     if job.stop_wanted:
         raise Stopped
+    if job.progress.get("merged") and staging_emptied(job.pk, job.progress):
+        # the database crashed while it granted, and emptied what is staged: who was granted is known by now
+        job.progress = {}
+        job.save(update_fields=["progress"])
     if not job.progress.get("merged"):
         path = Path(job.path)
         if not path.is_file():
@@ -191,7 +195,6 @@ def _run(job: Import, told: Callable[[Import], None]) -> None:
         _merge(job, mapping, progress)
     _state_set(job, Import.State.MERGING)
     grants_give(job, mapping)
-    staging_clear(job.pk)
     damage = job.progress.get("damage", "")
     _finish(job, Import.State.FAILED if damage else Import.State.DONE, problem=damage)
     told(job)
@@ -214,6 +217,8 @@ def _merge(job: Import, mapping: Mapping, progress: Progress) -> None:
                     "lines_bad": progress.bad,
                     "values_bad": progress.faults,
                     **figures,
+                    # of a go that a crash of the database ended
+                    **{name: told for name, told in job.counts.items() if name == "consents"},
                 }
                 if mapping.attributes:
                     defined = shapes_read(mapping.attributes)
@@ -314,8 +319,8 @@ def _finish(job: Import, state: Import.State, *, problem: str = "") -> None:
         if state != Import.State.STOPPED:
             job.finished_at = job.updated_at
             fields.append("finished_at")
-        if state == Import.State.FAILED:
             staging_clear(job.pk)
+        if state == Import.State.FAILED:
             job.progress = {**job.progress, "key": ""}
             fields.append("progress")
         job.save(update_fields=fields)

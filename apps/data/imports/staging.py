@@ -4,6 +4,7 @@ import json
 import pickle
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -111,6 +112,14 @@ def staging_whole(import_id: int, progress: Progress) -> bool:
     """Whether all that was staged is still there: unlogged tables are emptied when the database crashes."""
     people = StagedPerson.objects.filter(import_id=import_id).count()
     return people == progress.people and StagedLine.objects.filter(import_id=import_id).count() == progress.lines
+
+
+def staging_emptied(import_id: int, progress: dict[str, Any]) -> bool:
+    """Whether nothing is there any more of what was staged: the database crashed."""
+    return any(
+        progress[name] and not model.objects.filter(import_id=import_id).exists()
+        for model, name in ((StagedPerson, "people"), (StagedLine, "lines"))
+    )
 
 
 def file_stage(job: Import, mapping: Mapping, *, told: Callable[[Import], None]) -> Progress:
@@ -249,11 +258,11 @@ class _Stage:
                 self._reader.defined(pickle.loads(shapes))  # noqa: S301  # written by ourselves, a few lines on
             return chunk_read(self._reader, lines, numbers, masked, new).plain()
 
-        with Forks(count, work) as forks:
+        with Forks(count, work) as forks, closing(_ahead(chunks)) as cut:
             known = dict.fromkeys(forks.all, self._shapes)
             free = deque(forks.all)
             busy: deque[tuple[Fork, _Chunk]] = deque()
-            for chunk in chunks:
+            for chunk in cut:
                 done: tuple[_Chunk, Read] | None = None
                 if not free:
                     fork, before = busy.popleft()
@@ -345,6 +354,15 @@ class _Stage:
         else:
             progress.people -= len(lost)
             progress.faults += len(lost)
+
+
+def _ahead(chunks: Iterator[_Chunk]) -> Generator[_Chunk]:
+    """The chunks, each cut while the database takes in what was read of one before."""
+    with ThreadPoolExecutor(1, thread_name_prefix="lines") as cutting:
+        following = cutting.submit(next, chunks, None)
+        while (chunk := following.result()) is not None:
+            following = cutting.submit(next, chunks, None)
+            yield chunk
 
 
 def _progress_is(before: dict[str, Any]) -> Q:

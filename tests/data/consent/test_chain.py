@@ -1,6 +1,7 @@
 """The chain over the ledger, and what a superuser of the database can't hide from it."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,13 @@ from apps.data.consent import chain
 from apps.data.consent.chain import chain_extend, chain_verify
 from apps.data.consent.contracts import Circumstances
 from apps.data.consent.models import ConsentLink, ConsentPending, ConsentRecord
-from apps.data.consent.services import consent_grant, consent_withdraw, consents_grant_new
+from apps.data.consent.services import (
+    consent_grant,
+    consent_withdraw,
+    consents_grant_new,
+    grants_prepare,
+    grants_record,
+)
 from tests.factories import make_profile, make_user
 
 pytestmark = pytest.mark.django_db
@@ -92,6 +99,29 @@ def test_a_record_is_linked_once_its_transaction_has_committed(
 
     assert ConsentLink.objects.count() == 1
     assert list(chain_verify().faults) == []
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_an_import_links_its_grants_itself_and_keeps_a_head_of_what_is_on_the_disk(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks, on_disk: bool
+) -> None:
+    # given a record that waits, of somebody who left meanwhile
+    consent_withdraw(profile_id=make_profile().pk, purpose="marketing", **BY)
+    people = sorted(make_profile().pk for _ in range(3))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    ready = grants_prepare(grants=[(pk, at) for pk in people], purpose="marketing", evidence="at the till", **BY)
+
+    with django_capture_on_commit_callbacks(execute=True):
+        count = grants_record(ready, note=partial(chain.records_link, on_disk=on_disk), link=lambda: None)
+
+    assert count == 3
+    granted = ConsentRecord.objects.filter(action="grant").order_by("pk").values_list("pk", flat=True)
+    assert list(ConsentLink.objects.order_by("place").values_list("place", "record_id")) == [
+        (place, record) for place, record in enumerate(granted, 1)
+    ]
+    report = chain_verify()
+    assert (report.records, report.head, report.heads, list(report.faults)) == (4, 3, int(on_disk), [])
+    assert [chain_extend(), chain_verify().heads] == [1, int(on_disk) + 1]
 
 
 def test_a_fresh_record_without_its_link_is_no_fault_and_an_old_one_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, IntegrityError, close_old_connections, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -193,6 +193,16 @@ def test_opt_out_waits_for_who_holds_the_gate() -> None:
 
     assert committed.is_set()
     assert gate(profile.pk) == "withdrawn"
+
+
+@pytest.mark.django_db
+def test_there_is_no_gate_of_whom_there_is_not() -> None:
+    profile = make_profile()
+
+    with pytest.raises(IntegrityError, match=f"no profile {profile.pk + 1_000}"), transaction.atomic():
+        gate_lock(profile_ids=[profile.pk, profile.pk + 1_000])
+
+    assert not Gate.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from apps.data.imports.models import Import, StagedPerson
 from apps.data.imports.presets import preset_mapping
 from apps.data.imports.services import import_open, import_run, import_stop
 from apps.data.privacy.registry import Person, erase_steps
+from apps.data.profiles.addresses import identifier_put
 from apps.data.profiles.models import ChangePending, Identifier, Profile, ProfileKey
 from tests.factories import identifiers_of, known_by, make_profile, make_purposes
 
@@ -191,12 +193,21 @@ def test_a_no_in_a_later_chunk_keeps_a_new_person_from_being_granted(
 @pytest.mark.django_db
 def test_new_people_come_into_the_feed_of_changes(apart: Callable[[int], None], tmp_path: Path) -> None:
     apart(2)
+    known = make_profile()
     waiting = ChangePending.objects.filter(kind="profile").values_list("profile_id", flat=True)
     before = set(waiting)
 
     run(write(tmp_path / "p.csv", people(9)), kind="profiles")
 
     assert set(waiting.all()) == before.union(Profile.objects.values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW tessera.people_noted")
+        assert cursor.fetchone() == ("off",)  # who else writes identifiers in this transaction is noted
+    ChangePending.objects.all().delete()
+    Profile.objects.filter(pk=known.pk).update(updated_at=known.updated_at - timedelta(days=1))
+    ChangePending.objects.all().delete()
+    identifier_put(profile_id=known.pk, kind="email", value="later@example.com")
+    assert list(waiting.all()) == [known.pk]
 
 
 @pytest.mark.django_db

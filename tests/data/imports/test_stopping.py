@@ -267,7 +267,7 @@ def test_lanes_that_grant_stop_together_and_go_on_each_where_it_was(
     done = ConsentRecord.objects.count()
     assert 8 <= done < 20
     assert stopped.counts["consents"] == {"marketing": done}
-    assert len(stopped.progress["granted"]["marketing"]) == 2
+    assert len(stopped.progress["granted"]["marketing"]) == 3
 
     job = run(path, "shopify", "profiles", consent={"marketing": "Accepts Email Marketing"})
 
@@ -275,6 +275,36 @@ def test_lanes_that_grant_stop_together_and_go_on_each_where_it_was(
     assert ConsentRecord.objects.count() == ConsentLink.objects.count() == ConsentState.objects.count() == 20
     assert not chain_verify().faults
     assert set(Gate.objects.values_list("version", flat=True)) == {1}
+
+
+def test_after_a_crash_of_the_database_while_it_grants_the_file_is_read_anew(
+    shop: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: LazySettings
+) -> None:
+    settings.LEDGER_HEADS_DIR = tmp_path / "heads"
+    monkeypatch.setattr(granting, "_GRANTS", 2)
+    lines = "".join(f"{n},a{n}@example.com,yes\n" for n in range(9))
+    path = write(tmp_path / "p.csv", "Customer ID,Email,Accepts Email Marketing\n" + lines)
+    recorded = itertools.count()
+
+    def die(ready: GrantsReady, **terms: Any) -> int:
+        if next(recorded) == 2:
+            raise OperationalError("the database is away")
+        return grants_record(ready, **terms)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(granting, "grants_record", die)
+        with pytest.raises(OperationalError):
+            run(path, "shopify", "profiles", consent={"marketing": "Accepts Email Marketing"})
+    assert ConsentRecord.objects.count() == 4
+    StagedPerson.objects.all().delete()  # as a crash leaves an unlogged table
+
+    job = run(path, "shopify", "profiles", consent={"marketing": "Accepts Email Marketing"})
+
+    assert (job.state, job.counts["profiles"], job.counts["consents"]) == (Import.State.DONE, 9, {"marketing": 9})
+    assert ConsentRecord.objects.count() == ConsentLink.objects.count() == ConsentState.objects.count() == 9
+    assert Profile.objects.count() == 9
+    assert not StagedPerson.objects.exists()
+    assert not chain_verify().faults
 
 
 @pytest.mark.slow

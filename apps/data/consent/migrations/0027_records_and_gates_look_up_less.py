@@ -53,14 +53,16 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             "consentrecord",
             models.Index(
-                condition=models.Q(("actor__isnull", False)), fields=["actor"], name="consent_record_of_actor"
+                models.F("actor"),
+                condition=models.Q(("actor", None), _negated=True),
+                name="consent_record_of_actor",
             ),
         ),
         migrations.AddIndex(
             "consentrecord",
             models.Index(
-                condition=models.Q(("wording_version__isnull", False)),
-                fields=["wording_version"],
+                models.F("wording_version"),
+                condition=models.Q(("wording_version", None), _negated=True),
                 name="consent_record_of_wording",
             ),
         ),
