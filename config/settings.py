@@ -239,6 +239,7 @@ CELERY_BEAT_SCHEDULE = {
     "take what was seen": {"task": "apps.surfaces.tracking.tasks.seen_take", "schedule": 2.0},
     "re-drive sending": {"task": "apps.delivery.sending.tasks.sending_sweep", "schedule": 10.0},
     "re-drive rehearsals": {"task": "apps.surfaces.console.tasks.rehearsals_sweep", "schedule": 20.0},
+    "count large runs": {"task": "apps.surfaces.console.tasks.runs_count", "schedule": 60.0},
     "mail notices": {"task": "apps.surfaces.console.tasks.notices_mail", "schedule": 60.0},
     "refresh recommendations": {
         "task": "apps.decisioning.recommendations.tasks.recommendations_refresh",

@@ -426,6 +426,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "claims.py": "taking messages to send, and giving them back",
         "evidence.py": "settling the uncertain by what the relay says",
         "gate.py": "the one way into sending",
+        "tallies.py": "the figures of a run, counted at most a twentieth of the time",
         "home.py": "where the ledger lives, so that a restored one is told",
         "journal.py": "a sender's file of what it began",
         "limits.py": "how fast messages may go out",

@@ -70,6 +70,7 @@ NOTHING_PERSONAL: dict[str, str] = {
     "recommendations.Neighbour": "goods",
     "recommendations.RecommendationSet": "counts",
     "sending.Dispatch": "the terms of a run",
+    "sending.RunTally": "counts of a run",
     "sending.Sender": "a process",
     "sending.SweepMark": "a moment",
     "sending.Home": "which database it is",

@@ -1,14 +1,13 @@
 """Who is in an audience, how many, and the facts that rules look at."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
-from django.db import OperationalError, connection, transaction
-from psycopg2.errors import QueryCanceled
+from django.db import connection, transaction
 
 from apps.data.consent.asking import asked_people
 from apps.data.consent.models import Interest as Offer
@@ -29,6 +28,7 @@ from apps.data.profiles.contracts import AttributeShape, AttributesHeld
 from apps.data.profiles.estimates import SAMPLE, Estimate, people_about, people_drawn
 from apps.data.profiles.models import AttributeDefinition
 from apps.foundation.core.errors import Invalid
+from apps.foundation.core.postgres import within
 
 from .contracts import (
     FEATURE_OPS,
@@ -54,7 +54,6 @@ from .parsing import rule_parse
 from .rules import rule_matches
 from .sql import Sql, audience_from, counts_select
 
-T = TypeVar("T")
 _ROOM = "SELECT set_config('work_mem', '64MB', TRUE)"
 """For this transaction: a hash of a million people fits, where the planner would else walk an index in their order."""
 
@@ -178,7 +177,7 @@ class Glance:
 
 def audience_glance(*, rule: Rule, as_of: datetime, size: int, milliseconds: int) -> Glance | None:
     """Count and sample of an audience within a time limit of each statement; None if the rule takes longer."""
-    return _within(
+    return within(
         milliseconds,
         lambda: Glance(
             count=audience_count(rule=rule, as_of=as_of),
@@ -188,20 +187,9 @@ def audience_glance(*, rule: Rule, as_of: datetime, size: int, milliseconds: int
     )
 
 
-def _within(milliseconds: int, read: Callable[[], T]) -> T | None:
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, TRUE)", (str(milliseconds),))
-            return read()
-    except OperationalError as fault:
-        if isinstance(fault.__cause__, QueryCanceled):
-            return None
-        raise
-
-
 def audience_guess(*, rule: Rule, as_of: datetime, milliseconds: int) -> Estimate | None:
     """`audience_estimate` within a time limit of each statement; None if even that takes longer."""
-    return _within(milliseconds, lambda: audience_estimate(rule=rule, as_of=as_of))
+    return within(milliseconds, lambda: audience_estimate(rule=rule, as_of=as_of))
 
 
 def rule_catalog(*, but: str = "") -> dict[str, Any]:

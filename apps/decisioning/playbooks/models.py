@@ -293,6 +293,11 @@ class Run(models.Model):
         return ", ".join(filter(None, (str(self.playbook), self.step, self.occasion_key)))
 
     @property
+    def ended(self) -> bool:
+        """Whether nobody is decided about any more; what was decided may still be on its way."""
+        return self.state in (self.State.DECIDED, self.State.CANCELLED)
+
+    @property
     def wall_at(self) -> datetime | None:
         """The day and time on each person's own wall, without a zone; None where all are due at once."""
         return datetime.fromisoformat(self.wall) if self.wall else None

@@ -126,8 +126,7 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class RunCounts:
     """Where the people of a run are. planned: decided about; withheld: by reason, at the decision or at the gate;
-    sent: taken by the relay, whatever came of it later; by_tier: of those sent, by the tier that answered;
-    state: of the Dispatch, "" while there is none; per_minute: its pace, None for as fast as it goes.
+    sent: taken by the relay, whatever came of it later; by_tier: of those sent, by the tier that answered.
     """
 
     planned: int
@@ -139,8 +138,6 @@ class RunCounts:
     uncertain: int
     cancelled: int
     by_tier: Mapping[str, int]
-    state: str
-    per_minute: int | None
 
     @property
     def withheld_total(self) -> int:

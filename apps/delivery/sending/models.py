@@ -54,6 +54,19 @@ class Dispatch(models.Model):
         return self.label
 
 
+class RunTally(models.Model):
+    """The figures of a large run as counted last (`tallies.py`). settled: but for what comes back, they stay."""
+
+    run_id = models.BigIntegerField(primary_key=True)
+    counted_at = models.DateTimeField()
+    seconds = models.FloatField(help_text="how long it took to count")
+    settled = models.BooleanField()
+    figures = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"Run {self.run_id}, {self.counted_at:%Y-%m-%d %H:%M:%S}"
+
+
 class Sender(models.Model):
     """A process that sends, known by its heartbeat; `journal` is its file on `host`, locked while it lives."""
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection
 
@@ -57,6 +57,18 @@ JOIN sending_messageevent AS event ON event.message_id = message.id
 WHERE dispatch.run_id = %s AND event.kind IN ('opened', 'clicked') AND event.machine = ''
 GROUP BY event.kind
 """
+_HANDED_OVER = """
+SELECT count(*) FILTER (WHERE finished_at >= %(since)s), min(finished_at) FILTER (WHERE finished_at >= %(since)s),
+       max(finished_at)
+FROM sending_dispatch AS dispatch JOIN sending_message AS message ON message.dispatch_id = dispatch.id
+WHERE dispatch.run_id = %(run)s AND message.state = ANY(%(gone_out)s)
+"""
+_BY_DAY = """
+SELECT (message.sending_at AT TIME ZONE 'UTC')::date::text, count(*)
+FROM sending_dispatch AS dispatch JOIN sending_message AS message ON message.dispatch_id = dispatch.id
+WHERE dispatch.run_id = %s AND message.state = ANY(%s) GROUP BY 1
+"""
+_RATE_WINDOW = timedelta(seconds=30)
 _PACE_GAP = 30.0  # seconds
 _PACE_LOOKED_AT = 20
 _PACE_RUNS = 3
@@ -82,7 +94,6 @@ def run_counts(run_id: int) -> RunCounts:
             states[state or State.QUEUED] += count
             if state in GONE_OUT:
                 by_tier[tier] += count
-    dispatch = Dispatch.objects.filter(run_id=run_id).only("state", "per_minute").first()
     return RunCounts(
         planned=sum(row[4] for row in rows),
         withheld=dict(withheld),
@@ -93,8 +104,6 @@ def run_counts(run_id: int) -> RunCounts:
         uncertain=states[State.UNCERTAIN],
         cancelled=states[State.CANCELLED],
         by_tier=dict(by_tier),
-        state=dispatch.state if dispatch else "",
-        per_minute=dispatch.per_minute if dispatch else None,
     )
 
 
@@ -114,6 +123,24 @@ def came_back(run_id: int) -> CameBack:
     return CameBack(
         delivered, bounced, complained, tracked, followed.get(Kind.OPENED, 0), followed.get(Kind.CLICKED, 0)
     )
+
+
+def handed_over(run_id: int, *, at: datetime) -> tuple[float, datetime | None]:
+    """How many messages of a run a second went out in the half minute before, and when the last one did."""
+    gone_out = [str(state) for state in GONE_OUT]
+    with connection.cursor() as cursor:
+        cursor.execute(_HANDED_OVER, {"run": run_id, "since": at - _RATE_WINDOW, "gone_out": gone_out})
+        lately, first, last = cursor.fetchone()
+    if not lately:
+        return 0.0, last
+    return round(lately / max((at - first).total_seconds(), 1.0), 1), last
+
+
+def days_of(run_id: int) -> dict[str, int]:
+    """How many messages of a run went out on each day in UTC."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_DAY, [run_id, [str(state) for state in GONE_OUT]])
+        return dict(cursor.fetchall())
 
 
 def messages_count(*, profile_ids: Sequence[int], purpose: str, since: datetime) -> dict[int, int]:

@@ -10,12 +10,15 @@ from decimal import Decimal
 from functools import lru_cache
 from io import BytesIO, StringIO
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg2 import sql
+from psycopg2.errors import QueryCanceled
+
+T = TypeVar("T")
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": None})
 _SPECIAL = re.compile(r"[\\\n\r\t\0]").search
@@ -85,6 +88,22 @@ def commit_lazily() -> None:
     Commit»)."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = off")
+
+
+def within(milliseconds: int, read: Callable[[], T]) -> T | None:
+    """What a read gives whose statements take no longer each; None if one does."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('statement_timeout')")
+            before = cursor.fetchone()[0]
+            cursor.execute("SELECT set_config('statement_timeout', %s, TRUE)", (str(milliseconds),))
+            found = read()
+            cursor.execute("SELECT set_config('statement_timeout', %s, TRUE)", (before,))
+            return found
+    except OperationalError as fault:
+        if isinstance(fault.__cause__, QueryCanceled):
+            return None
+        raise
 
 
 def ids_text(ids: Iterable[int]) -> str:

@@ -1,5 +1,6 @@
 """The admin's first page: what waits, what runs, what went out, what is in the system, and what is wrong."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -22,7 +23,7 @@ from apps.data.profiles.estimates import Estimate, people_about
 from apps.data.profiles.models import Profile
 from apps.decisioning.playbooks.models import Playbook, Run
 from apps.decisioning.playbooks.system_mail import mails_missing
-from apps.delivery.sending.models import Dispatch, Message
+from apps.delivery.sending.models import Dispatch, Message, RunTally
 from apps.delivery.sending.selectors import GONE_OUT
 from apps.foundation.core.clock import now
 from apps.foundation.governance.selectors import reviews_waiting_for
@@ -90,20 +91,28 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def sent_by_day() -> Sequence[Bar]:
-    """Messages that went out on each of the last days, by UTC, today last."""
+    """Messages that went out on each of the last days, by UTC, today last. Of large runs as they were counted last."""
     today = now().date()
-    first = today - timedelta(days=DAYS - 1)
-    recent = Dispatch.objects.filter(not_after__date__gte=first).values("pk")
-    counts = dict(
-        Message.objects.filter(dispatch__in=recent, state__in=GONE_OUT, sending_at__date__gte=first)
-        .annotate(day=TruncDate("sending_at"))
-        .values_list("day")
-        .annotate(Count("pk"))
-        .order_by()
+    days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
+    recent = dict(Dispatch.objects.filter(not_after__date__gte=days[0]).values_list("run_id", "pk"))
+    kept = dict(RunTally.objects.filter(run_id__in=recent).values_list("run_id", "figures__by_day"))
+    counts = Counter(
+        dict(
+            Message.objects.filter(
+                dispatch__in=[pk for run_id, pk in recent.items() if run_id not in kept],
+                state__in=GONE_OUT,
+                sending_at__date__gte=days[0],
+            )
+            .annotate(day=TruncDate("sending_at"))
+            .values_list("day")
+            .annotate(Count("pk"))
+            .order_by()
+        )
     )
-    days = [first + timedelta(days=number) for number in range(DAYS)]
-    tallest = max(counts.values(), default=0)
-    return [Bar(day, counts.get(day, 0), _height(counts.get(day, 0), tallest)) for day in days]
+    for by_day in kept.values():
+        counts.update({date.fromisoformat(day): count for day, count in by_day.items()})
+    tallest = max((counts[day] for day in days), default=0)
+    return [Bar(day, counts[day], _height(counts[day], tallest)) for day in days]
 
 
 def _height(count: int, tallest: int) -> float:

@@ -1,6 +1,7 @@
 """What the pages about runs show: figures across deciding and sending."""
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,15 +10,15 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Q, Sum
 from django.utils.translation import gettext as _
 
 from apps.data.profiles.addresses import addresses_read, value_mask
 from apps.data.profiles.errors import MasterKeyMissing
 from apps.decisioning.playbooks.models import Preparation, Run, RunBatch
 from apps.delivery.sending.contracts import CameBack
-from apps.delivery.sending.models import Dispatch, Message
-from apps.delivery.sending.selectors import GONE_OUT, came_back, run_counts
+from apps.delivery.sending.models import Dispatch, Message, RunTally
+from apps.delivery.sending.tallies import NOTHING_COUNTED, PATIENCE, run_tally, run_tally_renew
 from apps.foundation.core.clock import now
 
 from .words import TIER_ORDER, reason_in_words, state_in_words, tier_in_words
@@ -26,7 +27,10 @@ logger = logging.getLogger(__name__)
 
 State = Message.State
 PAGE_SIZE = 50
-_RATE_WINDOW = timedelta(seconds=30)
+_OLD = timedelta(seconds=10)
+_LARGE = 20_000
+"""People of a run that is counted before somebody looks."""
+_COUNTED_FOR = timedelta(days=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class RunFigures:
 
     waiting: decided to be sent and not yet handed over; rate: messages a second of the last 30 s;
     remaining: seconds to go at that rate, None when nothing moves; took: seconds from start to the last message;
+    counted_at: of when they are, None where a large run was not counted yet and its counts are zeros;
     came_back: None while nothing went out; chosen, ready: for how many something was chosen, and for how many of these
     it was there already; prepared: what was made ahead of it, None for nothing.
     """
@@ -71,6 +76,7 @@ class RunFigures:
     can_pause: bool
     can_resume: bool
     can_cancel: bool
+    counted_at: datetime | None
     per_minute: int | None = None
     came_back: CameBack | None = None
     chosen: int = 0
@@ -81,6 +87,11 @@ class RunFigures:
     def ready_percent(self) -> int:
         """The share of choices that were there already, rounded down."""
         return 100 * self.ready // self.chosen if self.chosen else 0
+
+    @property
+    def old(self) -> bool:
+        """Whether they are of a moment that should be said."""
+        return self.counted_at is not None and now() - self.counted_at > _OLD
 
     @property
     def done(self) -> int:
@@ -98,19 +109,25 @@ PHASES = {
 }
 
 
-def run_figures(run: Run) -> RunFigures:
-    """The figures of a run now, in seven statements."""
-    counts = run_counts(run.pk)
+def run_figures(run: Run, *, patience: float = PATIENCE, settled_will_do: bool = False) -> RunFigures:
+    """The figures of a run: of now, or of a large one as they were counted last (`tallies.py`).
+
+    patience: seconds that counting may take; settled_will_do: what came back since doesn't matter.
+    """
+    tally = run_tally(run_id=run.pk, ended=run.ended, patience=patience, settled_will_do=settled_will_do)
+    counts = tally.counts if tally is not None else NOTHING_COUNTED
     dispatch = Dispatch.objects.filter(run_id=run.pk).first()
     waiting, cancelled = counts.queued + counts.sending, counts.cancelled
     if run.state == Run.State.CANCELLED:  # nobody who was not decided about gets anything any more
         cancelled += waiting + max(run.people - counts.planned, 0)
         waiting = 0
-    phase = _phase(run, dispatch, waiting)
-    rate, last_at = _pace(dispatch) if dispatch is not None else (0.0, None)
+    # what was counted before all were decided about does not know who still waits
+    known = tally is not None and (run.decided_at is None or tally.counted_at >= run.decided_at)
+    phase = _phase(run, dispatch, may_wait=bool(waiting) or not known)
+    rate, last_at = (tally.rate, tally.last_at) if tally is not None else (0.0, None)
     done = counts.withheld_total + counts.sent + counts.failed_total + counts.uncertain + cancelled
     open_people = max(run.people - done, 0)
-    ended = last_at or run.decided_at
+    ended_at = last_at or run.decided_at
     uncertain = {"uncertain": counts.uncertain} if counts.uncertain else {}
     found = RunBatch.objects.filter(run=run).aggregate(chosen=Sum("chosen"), ready=Sum("ready"))
     return RunFigures(
@@ -131,13 +148,14 @@ def run_figures(run: Run) -> RunFigures:
         tiers=_shares(counts.by_tier, counts.sent, tier_in_words, order=TIER_ORDER),
         rate=rate,
         remaining=open_people / rate if rate and open_people and phase in ("deciding", "sending") else None,
-        took=(ended - run.created_at).total_seconds() if ended and phase == "finished" else None,
+        took=(ended_at - run.created_at).total_seconds() if ended_at and phase == "finished" else None,
         not_after=dispatch.not_after if dispatch is not None else None,
         can_pause=phase in ("deciding", "sending") and dispatch is not None,
         can_resume=phase == "paused",
         can_cancel=phase not in ("finished", "cancelled"),
+        counted_at=tally.counted_at if tally is not None else None,
         per_minute=dispatch.per_minute if dispatch is not None else None,
-        came_back=came_back(run.pk) if counts.sent else None,
+        came_back=tally.came_back if tally is not None and counts.sent else None,
         chosen=found["chosen"] or 0,
         ready=found["ready"] or 0,
         prepared=_prepared(run),
@@ -151,27 +169,14 @@ def _prepared(run: Run) -> Preparation | None:
     return made.filter(ended_at__gt=since, ended_at__lte=run.created_at).first()
 
 
-def _phase(run: Run, dispatch: Dispatch | None, waiting: int) -> str:
+def _phase(run: Run, dispatch: Dispatch | None, *, may_wait: bool) -> str:
     if run.state == Run.State.CANCELLED or (dispatch is not None and dispatch.state == Dispatch.State.CANCELLED):
         return "cancelled"
-    if run.state == Run.State.DECIDED and not waiting:
+    if run.state == Run.State.DECIDED and not may_wait:
         return "finished"
     if dispatch is not None and dispatch.state == Dispatch.State.PAUSED:
         return "paused"
     return {Run.State.PLANNING: "planning", Run.State.DECIDING: "deciding"}.get(Run.State(run.state), "sending")
-
-
-def _pace(dispatch: Dispatch) -> tuple[float, datetime | None]:
-    since = now() - _RATE_WINDOW
-    seen = dispatch.messages.filter(state__in=GONE_OUT).aggregate(
-        lately=Count("pk", filter=Q(finished_at__gte=since)),
-        first=Min("finished_at", filter=Q(finished_at__gte=since)),
-        last=Max("finished_at"),
-    )
-    if not seen["lately"]:
-        return 0.0, seen["last"]
-    seconds = max((now() - seen["first"]).total_seconds(), 1.0)
-    return round(seen["lately"] / seconds, 1), seen["last"]
 
 
 def _shares(counts: Mapping[str, int], whole: int, words: Any, *, order: Sequence[str] = ()) -> list[Share]:
@@ -344,5 +349,15 @@ def runs_page(*, before: int | None = None, size: int = 20) -> tuple[list[RunRow
     if before is not None:
         runs = runs.filter(pk__lt=before)
     found = list(runs[: size + 1])
-    rows = [RunRow(run, run_figures(run)) for run in found[:size]]
+    rows, until = [], time.monotonic() + PATIENCE
+    for run in found[:size]:
+        left = max(until - time.monotonic(), 0.05)  # large ones that were never counted share what a reader waits
+        rows.append(RunRow(run, run_figures(run, patience=left, settled_will_do=True)))
     return rows, found[size - 1].pk if len(found) > size else None
+
+
+def runs_count_large(*, at: datetime) -> int:
+    """Counts the large runs of the last days whose kept figures are due (`tallies.py`); says how many those were."""
+    counted = Q(people__gte=_LARGE) | Q(pk__in=RunTally.objects.filter(settled=False).values("run_id"))
+    lately = Run.objects.filter(counted, created_at__gte=at - _COUNTED_FOR)
+    return sum(run_tally_renew(run_id=run.pk, ended=run.ended) for run in lately)

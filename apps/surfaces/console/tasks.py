@@ -8,6 +8,7 @@ from apps.foundation.core.clock import now
 from apps.foundation.core.queue import enqueue_on_commit
 
 from . import dry_runs, mailing, own_tests
+from .selectors import runs_count_large
 
 
 @shared_task
@@ -26,6 +27,12 @@ def own_test_hand_over(test_send_id: str) -> None:
 def notices_mail() -> None:
     """Mail the notices that are due."""
     mailing.notices_mail(at=now())
+
+
+@shared_task
+def runs_count() -> None:
+    """Count large runs for who looks at them next."""
+    runs_count_large(at=now())
 
 
 @shared_task

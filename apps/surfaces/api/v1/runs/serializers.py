@@ -33,6 +33,9 @@ class Run(serializers.Serializer[object]):
 class Figures(serializers.Serializer[object]):
     """Where the people of a run are."""
 
+    counted_at = serializers.DateTimeField(
+        help_text="of when they are: of a run of hundreds of thousands they are counted once in a while"
+    )
     decided = serializers.IntegerField(help_text="about whom it was decided")
     withheld = serializers.DictField(child=serializers.IntegerField(), help_text="who gets nothing, by the reason")
     waiting = serializers.IntegerField(help_text="to be handed over yet")
@@ -48,7 +51,7 @@ class RunWhole(Run):
 
     sending = serializers.CharField(help_text="active, paused, cancelled; empty while nothing is to be sent yet")
     per_minute = serializers.IntegerField(allow_null=True, help_text="its pace; null for as fast as it goes")
-    figures = Figures()
+    figures = Figures(allow_null=True, help_text="null for a large run that is just being counted for the first time")
 
 
 class Pace(Strict):

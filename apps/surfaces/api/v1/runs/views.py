@@ -11,7 +11,8 @@ from rest_framework.response import Response
 from apps.decisioning.playbooks import models
 from apps.decisioning.playbooks.services import run_cancel, run_start
 from apps.decisioning.playbooks.triggers import playbook_trigger
-from apps.delivery.sending.selectors import run_counts
+from apps.delivery.sending.models import Dispatch
+from apps.delivery.sending.tallies import Tally, run_tally
 from apps.foundation.accounts.contracts import Caller
 from apps.foundation.core.errors import NotFound
 from apps.surfaces.api.paging import choice_read, number_read, page_read
@@ -40,8 +41,20 @@ def _by_code(caller: Caller, code: str) -> models.Playbook:
 
 
 def _shown(run: models.Run) -> Response:
-    counts = run_counts(run.pk)
-    figures = {
+    tally = run_tally(run_id=run.pk, ended=run.ended)
+    dispatch = Dispatch.objects.filter(run_id=run.pk).first()
+    sending = {
+        "sending": dispatch.state if dispatch is not None else "",
+        "per_minute": dispatch.per_minute if dispatch is not None else None,
+    }
+    figures = _figures(tally) if tally is not None else None  # of a large run, before its first count
+    return Response({**serializers.Run(run).data, **sending, "figures": figures})
+
+
+def _figures(tally: Tally) -> dict[str, Any]:
+    counts = tally.counts
+    return {
+        "counted_at": tally.counted_at,
         "decided": counts.planned,
         "withheld": counts.withheld,
         "waiting": counts.queued + counts.sending,
@@ -51,8 +64,6 @@ def _shown(run: models.Run) -> Response:
         "cancelled": counts.cancelled,
         "tiers": counts.by_tier,
     }
-    sending = {"sending": counts.state, "per_minute": counts.per_minute}
-    return Response({**serializers.Run(run).data, **sending, "figures": figures})
 
 
 class RunsView(ApiView):

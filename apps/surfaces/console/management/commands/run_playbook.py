@@ -11,11 +11,13 @@ from django.utils.dateparse import parse_datetime
 from apps.decisioning.playbooks.models import Playbook, Run
 from apps.decisioning.playbooks.services import run_start
 from apps.delivery.sending.contracts import RunCounts
-from apps.delivery.sending.selectors import run_counts
+from apps.delivery.sending.tallies import Tally, run_tally
 from apps.foundation.accounts.models import User
 from apps.foundation.core.errors import DomainError
 
 _WAIT_SECONDS = 3600
+_PATIENCE = 60.0
+"""Seconds that a count of a large run may take."""
 
 
 class Command(BaseCommand):
@@ -68,13 +70,13 @@ class Command(BaseCommand):
         said = ""
         while True:
             run.refresh_from_db(fields=["state", "people"])
-            counts = run_counts(run.pk)
-            line = _progress(run, counts)
+            tally = run_tally(run_id=run.pk, ended=run.ended, patience=_PATIENCE)
+            line = _progress(run, tally.counts) if tally is not None else said
             if line != said:
                 self.stdout.write(line)
                 self.stdout.flush()
                 said = line
-            if _through(run, counts):
+            if tally is not None and _through(run, tally):
                 return
             if time.monotonic() > until:
                 raise CommandError(
@@ -95,8 +97,11 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _through(run: Run, counts: RunCounts) -> bool:
+def _through(run: Run, tally: Tally) -> bool:
     """Whether nothing of the run moves by itself any more."""
+    counts = tally.counts
+    if run.decided_at is not None and tally.counted_at < run.decided_at:
+        return False  # counted before all were decided about
     if run.state == Run.State.CANCELLED:
         return counts.sending == 0
     return run.state == Run.State.DECIDED and not counts.queued and not counts.sending
