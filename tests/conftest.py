@@ -19,25 +19,28 @@ from django.test.utils import setup_databases, teardown_databases
 from pytest_django import DjangoDbBlocker
 
 from apps.data.features import online
+from apps.decisioning.content import children
 from apps.delivery.webhooks.news import DATA
 from apps.foundation.core import limits
 from apps.foundation.core.outbox import outbox_listen
 from config import celery_app
 
 from .pristine import rows_keep, rows_reset
+from .remembering import answers_remembered
 
 # what pytest-django calls behind a test that commits; Django's own way takes seconds
 TransactionTestCase._fixture_teardown = lambda _: rows_reset()  # type: ignore[attr-defined]
 
 
 # What is tried is the same in each run: none fails by what another would not have met. The slow run draws anew.
-hypothesis.settings.register_profile("quick", derandomize=True, max_examples=25)
+# No example has a time of its own: the machine may do more than this.
+hypothesis.settings.register_profile("quick", derandomize=True, max_examples=25, deadline=None)
+hypothesis.settings.register_profile("whole", deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before any test is imported: each takes what it doesn't say itself from the profile of that moment."""
-    if config.option.markexpr == "not slow":
-        hypothesis.settings.load_profile("quick")
+    hypothesis.settings.load_profile("quick" if config.option.markexpr == "not slow" else "whole")
 
 
 @pytest.hookimpl(trylast=True)
@@ -72,10 +75,11 @@ def own_redis() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def patient() -> None:
     """Where two processes of tests and what they start share two processors, Redis is now and then late without being
-    away: who counts tries, or reads features, does without it so soon only in production.
+    away: who counts tries, or reads features, does without it so soon only in production. So is a child process.
     """
     limits._WAIT_SECONDS = online._FEW_SECONDS = 0.5
     online._WAIT_SECONDS = 1.0
+    children.STEP_SECONDS = 20  # of waiting: what a child may use of a processor stays as it is
 
 
 @pytest.fixture(scope="session")
@@ -148,6 +152,13 @@ def plain_static_files() -> None:
     """Static files by their own names: the manifest of `collectstatic` is not there in tests."""
     backend = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": backend}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_children_answered() -> Iterator[None]:
+    """Child processes that try content are asked once for the same thing: what they answer hangs on nothing else."""
+    with answers_remembered():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

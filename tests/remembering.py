@@ -5,16 +5,22 @@ reviews. Most tests want one, and nothing of it is what they are about.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import time
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+import pytest
 from django.db import connection, transaction
 from django.db.backends.postgresql.psycopg_any import sql
 from django.db.models import Model
 
+from apps.decisioning.content.children import POOL, Pool
+from apps.decisioning.content.frames import value_write
+from apps.decisioning.content.jobs import TYPES
 from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.decisions import asking, generic
 from apps.decisioning.decisions.services import version_plan
@@ -119,3 +125,32 @@ def _recorded(make: Callable[[], Model]) -> _Rows:
             if rows := cursor.fetchone()[0]:
                 statements.append(_PUT_BACK.format(name, columns, sql.Literal(rows)))
         return _Rows(pk, sql.SQL("; ").join(statements).as_string(cursor.cursor))
+
+
+_answers: dict[bytes, Any] = {}
+
+
+@contextmanager
+def answers_remembered() -> Iterator[None]:
+    """Have the children that try content asked only once for the same: hundreds of tests have the same texts tried.
+
+    What they refuse by ending is asked again. Other pools than the one of this process are left as they are.
+    """
+
+    def ask(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, about: str = "") -> Any:
+        asked = value_write((name, args, kwargs), TYPES)
+        if asked not in _answers:
+            _answers[asked] = Pool.ask(POOL, name, args, kwargs, about=about)
+        return deepcopy(_answers[asked])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(POOL, "ask", ask)
+        yield
+
+
+@contextmanager
+def answers_forgotten() -> Iterator[None]:
+    """Have them asked really, each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(POOL, "ask")
+        yield

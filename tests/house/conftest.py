@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,9 +66,9 @@ class Run:
         return self.process.wait(60)
 
 
-@pytest.fixture
-def servers_run() -> Iterator[Callable[..., Run]]:
-    """Starts the servers on a state folder; what still runs at the test's end is stopped."""
+@contextmanager
+def servers_running() -> Iterator[Callable[[Path], Run]]:
+    """Starts the servers on a state folder; what still runs at the end is stopped."""
     runs: list[Run] = []
     states: set[Path] = set()
 
@@ -96,9 +97,39 @@ def servers_run() -> Iterator[Callable[..., Run]]:
 
 
 @pytest.fixture
-def state() -> Iterator[Path]:
-    """A state folder that other accounts can reach where they can reach the clone; pytest's own are closed to them."""
+def servers_run() -> Iterator[Callable[[Path], Run]]:
+    """Starts them for a test."""
+    with servers_running() as start:
+        yield start
+
+
+@contextmanager
+def folder_reachable() -> Iterator[Path]:
+    """A folder that other accounts can reach where they can reach the clone; pytest's own are closed to them."""
     folder = ROOT / "var" / "house-tests" / secrets.token_hex(4)
     folder.mkdir(parents=True)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A state folder, empty."""
+    with folder_reachable() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def _set_up() -> Iterator[Path]:
+    """A state in which servers were started and ended once."""
+    with folder_reachable() as folder, servers_running() as start:
+        assert start(folder / "state").end() == 0
+        yield folder / "state"
+
+
+@pytest.fixture
+def used_state(_set_up: Path) -> Iterator[Path]:
+    """A copy of a state in which servers ran before: setting one up takes longer than most of what is tried with it."""
+    with folder_reachable() as folder:
+        subprocess.run(["cp", "-a", _set_up, folder / "state"], check=True)
+        yield folder / "state"

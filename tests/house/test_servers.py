@@ -50,41 +50,43 @@ def test_servers_keep_their_data_from_one_start_to_the_next(servers_run: Start, 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_servers_end_on_a_signal(servers_run: Start, state: Path, number: signal.Signals) -> None:
-    run = servers_run(state)
+def test_servers_end_on_a_signal(servers_run: Start, used_state: Path, number: signal.Signals) -> None:
+    run = servers_run(used_state)
 
     assert run.end(number) == 0
-    assert processes_in(state) == set()
+    assert processes_in(used_state) == set()
 
 
-def test_servers_end_when_the_supervisor_is_killed_and_start_again_at_once(servers_run: Start, state: Path) -> None:
+def test_servers_end_when_the_supervisor_is_killed_and_start_again_at_once(
+    servers_run: Start, used_state: Path
+) -> None:
     # given
-    run = servers_run(state)
+    run = servers_run(used_state)
     run.query("CREATE TABLE kept AS SELECT 42 AS answer")
 
     # when
     run.end(signal.SIGKILL)
-    again = servers_run(state)
+    again = servers_run(used_state)
 
     # then
     assert again.query("SELECT answer FROM kept") == [(42,)]
     again.end()
-    assert processes_in(state) == set()
+    assert processes_in(used_state) == set()
 
 
-def test_servers_start_again_after_everything_was_killed(servers_run: Start, state: Path) -> None:
+def test_servers_start_again_after_everything_was_killed(servers_run: Start, used_state: Path) -> None:
     # given
-    run = servers_run(state)
+    run = servers_run(used_state)
     run.query("CREATE TABLE kept AS SELECT 42 AS answer")
     redis.Redis.from_url(run.addresses.redis_url).set("kept", "yes")
 
     # when everything dies at the same moment, the guard too
-    for pid in processes_in(state) | {run.process.pid}:
+    for pid in processes_in(used_state) | {run.process.pid}:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     run.process.wait()
-    wait_for(lambda: not processes_in(state))
-    again = servers_run(state)
+    wait_for(lambda: not processes_in(used_state))
+    again = servers_run(used_state)
 
     # then
     assert again.query("SELECT answer FROM kept") == [(42,)]
@@ -92,40 +94,40 @@ def test_servers_start_again_after_everything_was_killed(servers_run: Start, sta
 
 
 @pytest.mark.slow
-def test_a_pid_file_whose_pid_is_another_process_now_hinders_nothing(servers_run: Start, state: Path) -> None:
+def test_a_pid_file_whose_pid_is_another_process_now_hinders_nothing(servers_run: Start, used_state: Path) -> None:
     # given the pid files that a power cut leaves, with the pid of a process that lives
-    servers_run(state).end()
-    data = places.postgres_folder(state, places.server_account()) / "data"
+    servers_run(used_state).end()
+    data = places.postgres_folder(used_state, places.server_account()) / "data"
     (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n0\n1\n\n127.0.0.1\n\nready\n")
-    (state / "redis" / "redis.pid").write_text(f"{os.getpid()}\n")
+    (used_state / "redis" / "redis.pid").write_text(f"{os.getpid()}\n")
 
     # when
-    run = servers_run(state)
+    run = servers_run(used_state)
 
     # then
     assert run.query("SELECT 1") == [(1,)]
 
 
 @pytest.mark.slow
-def test_a_torn_redis_file_is_set_aside(servers_run: Start, state: Path) -> None:
+def test_a_torn_redis_file_is_set_aside(servers_run: Start, used_state: Path) -> None:
     # given
-    run = servers_run(state)
+    run = servers_run(used_state)
     redis.Redis.from_url(run.addresses.redis_url).set("kept", "yes")
     run.end()
-    (state / "redis" / "appendonly.aof").write_bytes(b"*2\r\nnonsense\r\n" * 20)
+    (used_state / "redis" / "appendonly.aof").write_bytes(b"*2\r\nnonsense\r\n" * 20)
 
     # when
-    again = servers_run(state)
+    again = servers_run(used_state)
 
     # then
     assert redis.Redis.from_url(again.addresses.redis_url).dbsize() == 0
-    assert len(list((state / "redis").glob("appendonly.aof.torn-*"))) == 1
+    assert len(list((used_state / "redis").glob("appendonly.aof.torn-*"))) == 1
 
 
 @pytest.mark.slow
-def test_taken_ports_are_left_to_who_has_them(servers_run: Start, state: Path) -> None:
+def test_taken_ports_are_left_to_who_has_them(servers_run: Start, used_state: Path) -> None:
     # given
-    first = servers_run(state)
+    first = servers_run(used_state)
     first.end()
     takers = []
     for url in (first.addresses.database_url, first.addresses.redis_url):
@@ -133,7 +135,7 @@ def test_taken_ports_are_left_to_who_has_them(servers_run: Start, state: Path) -
         takers.append(taker)
 
     # when
-    second = servers_run(state)
+    second = servers_run(used_state)
 
     # then
     assert second.addresses.database_url != first.addresses.database_url
@@ -143,11 +145,11 @@ def test_taken_ports_are_left_to_who_has_them(servers_run: Start, state: Path) -
         taker.close()
 
 
-def test_a_second_command_on_the_same_state_is_refused(servers_run: Start, state: Path) -> None:
-    servers_run(state)
+def test_a_second_command_on_the_same_state_is_refused(servers_run: Start, used_state: Path) -> None:
+    servers_run(used_state)
 
     with pytest.raises(StateInUse, match="in use by another command"):
-        StateLock(state)
+        StateLock(used_state)
 
 
 def test_a_deep_folder_with_spaces_works_without_unix_sockets(servers_run: Start, state: Path) -> None:
@@ -161,9 +163,9 @@ def test_a_deep_folder_with_spaces_works_without_unix_sockets(servers_run: Start
     assert [path for path in deep.rglob("*") if stat.S_ISSOCK(path.lstat().st_mode)] == []
 
 
-def test_roles_are_apart_and_passwords_needed(servers_run: Start, state: Path) -> None:
+def test_roles_are_apart_and_passwords_needed(servers_run: Start, used_state: Path) -> None:
     # given
-    run = servers_run(state)
+    run = servers_run(used_state)
     run.query("CREATE TABLE owned AS SELECT 1 AS number")
 
     # then the application has no rights of its own
@@ -182,13 +184,13 @@ def test_roles_are_apart_and_passwords_needed(servers_run: Start, state: Path) -
     stranger = redis.Redis.from_url("redis://" + run.addresses.redis_url.split("@")[1])
     with pytest.raises(redis.AuthenticationError):
         stranger.ping()
-    assert stat.S_IMODE((state / "servers.json").stat().st_mode) == 0o600
-    assert stat.S_IMODE((state / "redis" / "redis.conf").stat().st_mode) == 0o600
+    assert stat.S_IMODE((used_state / "servers.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((used_state / "redis" / "redis.conf").stat().st_mode) == 0o600
 
 
 @pytest.mark.slow
-def test_unicode_is_lowered_the_same_everywhere(servers_run: Start, state: Path) -> None:
-    run = servers_run(state)
+def test_unicode_is_lowered_the_same_everywhere(servers_run: Start, used_state: Path) -> None:
+    run = servers_run(used_state)
 
     assert run.query("SELECT lower('ÄÉŁ'), 'Ä' ~* 'ä'") == [("äéł", True)]
 
