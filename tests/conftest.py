@@ -79,7 +79,7 @@ def patient() -> None:
     """
     limits._WAIT_SECONDS = online._FEW_SECONDS = 0.5
     online._WAIT_SECONDS = 1.0
-    children.STEP_SECONDS = 20  # of waiting: what a child may use of a processor stays as it is
+    children.STEP_SECONDS = 20  # type: ignore[attr-defined]  # of waiting; what a child may compute is its own to say
 
 
 @pytest.fixture(scope="session")

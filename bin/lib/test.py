@@ -62,7 +62,7 @@ def test_environment(state: Path) -> dict[str, str]:
 
 
 def pytest_arguments(arguments: list[str]) -> list[str]:
-    """Pytest's arguments: two processes and all but the slow tests, unless said otherwise.
+    """Pytest's arguments: three processes and all but the slow tests, unless said otherwise.
 
     A file is run by one process, so that what is made once for all its tests is not made in the other one too; files
     come in the order that `tests/conftest.py` gives them.
@@ -71,7 +71,7 @@ def pytest_arguments(arguments: list[str]) -> list[str]:
     if "--slow" in arguments:
         own = ["-m", "", *own]
     if not any(argument.startswith(("-n", "--numprocesses", "--pdb", "--trace")) for argument in own):
-        own = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *own]
+        own = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", *own]
     return own
 
 

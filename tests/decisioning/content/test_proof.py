@@ -81,9 +81,9 @@ def test_what_the_proof_accepts_never_prints_a_blank(random: Random) -> None:
 
 
 def test_templates_made_by_chance_are_accepted_and_refused_in_good_measure() -> None:
-    accepted = [tried(Random(seed), people=1) for seed in range(100)]
+    accepted = [tried(Random(seed), people=1) for seed in range(50)]
 
-    assert 25 < sum(accepted) < 80
+    assert 12 < sum(accepted) < 40
 
 
 @pytest.mark.slow
@@ -108,9 +108,10 @@ def mutants(count: int) -> list[str]:
     return [mutant for source in sources if not proof(source).problems for mutant in without_one_fallback(source)]
 
 
-def test_a_template_that_loses_a_fallback_is_refused_or_still_never_blank() -> None:
+@pytest.mark.parametrize("count", [15, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_template_that_loses_a_fallback_is_refused_or_still_never_blank(count: int) -> None:
     refused = 0
-    made = mutants(60)
+    made = mutants(count)
     for number, mutant in enumerate(made):
         found = proof(mutant)
         if found.problems:
@@ -120,7 +121,7 @@ def test_a_template_that_loses_a_fallback_is_refused_or_still_never_blank() -> N
         for context in (NOBODY, person(random), person(random)):
             rendered(compiled(mutant, found), context)
 
-    assert len(made) > 50
+    assert len(made) > 40
     assert refused > len(made) // 2
 
 
