@@ -30,7 +30,10 @@ class Estimate:
     def __str__(self) -> str:
         if not self.margin:
             return f"{self.count:,}"
-        return f"about {self.count:,}" if self.count else f"fewer than {self.margin:,}"
+        unit = 10 ** (len(str(self.margin)) - 1)  # finer than the margin's first digit nothing is known
+        if not self.count:
+            return f"under {ceil(self.margin / unit) * unit:,}"
+        return f"about {max(round(self.count / unit), 1) * unit:,}"
 
 
 @dataclass(frozen=True, slots=True)

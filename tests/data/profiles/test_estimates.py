@@ -40,7 +40,7 @@ def test_of_many_some_stand_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(drawn.ids), drawn.everybody) == (30, 30), "so few are all drawn"
     chose = choices_by_purpose(channel=Channel.EMAIL)["marketing"]
     assert (chose.agreed.count, chose.left.count) == (20, 0)
-    assert [str(chose.agreed), str(chose.left)] == ["about 20", "fewer than 3"]
+    assert [str(chose.agreed), str(chose.left)] == ["about 20", "under 3"]
 
 
 def test_the_same_ones_are_drawn_each_time_and_only_people(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +56,10 @@ def test_the_same_ones_are_drawn_each_time_and_only_people(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("found", "count", "margin", "words"),
     [
-        (0, 0, 7_500, "fewer than 7,500"),
+        (0, 0, 7_500, "under 8,000"),
         (1000, 2_500_000, 134_193, "about 2,500,000"),
         (4000, 10_000_000, 7_500, "about 10,000,000"),
+        (2, 5_000, 6_928, "about 5,000"),
     ],
 )
 def test_a_share_has_its_margin(found: int, count: int, margin: int, words: str) -> None:
