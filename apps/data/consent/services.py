@@ -39,9 +39,10 @@ WITH new AS (
   INSERT INTO consent_consentrecord ({", ".join(SEALED)}, seal)
   SELECT {", ".join(_GIVEN.get(name, f"%({name})s") for name in SEALED)}, given.seal
   FROM unnest(%(ids)s::bigint[], %(times)s::timestamptz[], %(seals)s::bytea[]) AS given(profile_id, at, seal)
-  WHERE NOT EXISTS (SELECT FROM consent_consentstate AS state
-                    WHERE state.profile_id = given.profile_id
-                      AND state.purpose_id = %(purpose_id)s AND state.channel = %(channel)s)
+  -- one look-up for each: as a join it would go by figures of how many there are of a purpose
+  WHERE (SELECT true FROM consent_consentstate AS state
+         WHERE state.profile_id = given.profile_id
+           AND state.purpose_id = %(purpose_id)s AND state.channel = %(channel)s) IS NULL
   RETURNING id, profile_id, occurred_at)
 INSERT INTO consent_consentstate (profile_id, purpose_id, channel, granted, record_id, changed_at)
 SELECT profile_id, %(purpose_id)s, %(channel)s, true, id, occurred_at FROM new
