@@ -100,8 +100,10 @@ def _again(work: Callable[[], T]) -> T:
 
 
 def _lock(profile_ids: Sequence[int]) -> dict[int, Profile]:
+    """Lock those of them that there are. Profiles are never removed, so nobody goes in between."""
+    there = sorted(Profile.objects.filter(pk__in=profile_ids).values_list("pk", flat=True))
     for lock in merge_locks:
-        lock(sorted(profile_ids))
+        lock(there)
     rows = Profile.objects.select_for_update().filter(pk__in=profile_ids).order_by("pk")
     return {row.pk: row for row in rows}
 
