@@ -81,9 +81,9 @@ def test_what_the_proof_accepts_never_prints_a_blank(random: Random) -> None:
 
 
 def test_templates_made_by_chance_are_accepted_and_refused_in_good_measure() -> None:
-    accepted = [tried(Random(seed), people=1) for seed in range(50)]
+    accepted = [tried(Random(seed), people=1) for seed in range(100)]
 
-    assert 12 < sum(accepted) < 40
+    assert 25 < sum(accepted) < 80
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def mutants(count: int) -> list[str]:
     return [mutant for source in sources if not proof(source).problems for mutant in without_one_fallback(source)]
 
 
-@pytest.mark.parametrize("count", [15, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [30, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_template_that_loses_a_fallback_is_refused_or_still_never_blank(count: int) -> None:
     refused = 0
     made = mutants(count)
@@ -121,7 +121,7 @@ def test_a_template_that_loses_a_fallback_is_refused_or_still_never_blank(count:
         for context in (NOBODY, person(random), person(random)):
             rendered(compiled(mutant, found), context)
 
-    assert len(made) > 40
+    assert len(made) > count // 2
     assert refused > len(made) // 2
 
 

@@ -6,18 +6,16 @@ The pages come from the URLconf, so that none is forgotten.
 import re
 from collections.abc import Iterator
 from itertools import cycle
-from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 import redis
-from django.apps import apps
 from django.test import Client
 from pytest_django import Settings
 
 from apps.data.consent.links import LinkScope, link_url, trial_link_url
-from apps.data.consent.models import ConsentState, Gate
+from apps.data.consent.models import ConsentState
 from apps.data.profiles.models import Profile
 from apps.decisioning.playbooks.models import Playbook, PlaybookVersion
 from apps.foundation.core.signing import token_sign
@@ -26,6 +24,7 @@ from tests.architecture.test_permissions import VALUES
 from tests.architecture.test_permissions import routes as all_routes
 from tests.delivery.makers import make_run
 from tests.factories import make_profile
+from tests.pristine import rows_written
 
 pytestmark = pytest.mark.django_db
 FORM = "application/x-www-form-urlencoded"
@@ -107,17 +106,6 @@ def damaged(scope: LinkScope, profile: Profile) -> Iterator[tuple[str, str]]:
         yield "of an id beyond the database", token_of(scope, 2**63 + 5)
 
 
-def everything() -> dict[str, Any]:
-    """How much there is of all that we keep, and what holds of people's choices."""
-    counts = {
-        model._meta.label: model._default_manager.count()
-        for model in apps.get_models()
-        if model.__module__.startswith("apps.")
-    }
-    states = sorted(ConsentState.objects.values_list("profile_id", "purpose_id", "channel", "granted"))
-    return {**counts, "states": states, "gates": sorted(Gate.objects.values_list("profile_id", "version"))}
-
-
 def test_every_page_with_a_token_has_a_scope() -> None:
     assert {route for route in BY_TOKEN if scope_of(route) is None} == TOKENS_OF_THEIR_OWN.keys()
     assert len(PAGES) >= 8
@@ -131,7 +119,7 @@ def test_no_damaged_link_opens_or_changes_anything(
     tokens = list(damaged(scope or LinkScope.PREFERENCES, profile))
     if scope is None:
         tokens.append(("of a person's page", token_of(LinkScope.PREFERENCES, profile.pk)))
-    before = everything()
+    before = rows_written()
 
     for (fault, token), act in zip(tokens, cycle(ACTS), strict=False):
         path = filled(route, token)
@@ -140,21 +128,21 @@ def test_no_damaged_link_opens_or_changes_anything(
             assert b"carla" not in response.content, fault
             assert not response.cookies, fault
 
-    assert everything() == before
+    assert rows_written() == before
 
 
 @pytest.mark.parametrize("route", PAGES)
 def test_looking_changes_nothing(route: str, client: Client, clean_redis: "redis.Redis") -> None:
     profile, scope = make_profile(consent=("marketing",)), scope_of(route)
     path = filled(route, token_of(scope, profile.pk) if scope is not None else "x")
-    before = everything()
+    before = rows_written()
 
     for query in ("", "?do=leave&purpose=marketing&leave=marketing&List-Unsubscribe=One-Click&email=a@example.com"):
         for response in (client.get(path + query), client.head(path + query), client.options(path + query)):
             assert response.status_code < 500
             assert not response.cookies
 
-    assert everything() == before
+    assert rows_written() == before
 
 
 @pytest.fixture
@@ -170,7 +158,7 @@ def test_bodies_that_are_no_form_of_ours_change_nothing(
 ) -> None:
     profile, scope = make_profile(consent=("marketing",)), scope_of(route)
     path = filled(route, token_of(scope, profile.pk) if scope is not None else "x")
-    before = everything()
+    before = rows_written()
 
     for body, kind in (
         (b"", FORM),
@@ -192,7 +180,7 @@ def test_bodies_that_are_no_form_of_ours_change_nothing(
             assert response.status_code in (401, 404, 405, 413), act
     assert client.put(path, "do=leave").status_code == client.delete(path).status_code == 405
 
-    assert everything() == before
+    assert rows_written() == before
 
 
 @pytest.mark.parametrize("scope", [LinkScope.PREFERENCES, LinkScope.UNSUBSCRIBE])
