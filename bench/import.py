@@ -218,6 +218,8 @@ def right(file: Path, people: int, bad: int) -> None:
     wanted |= {"addresses": people - bad, "faults": bad, "staged": 0}
     if found != wanted:
         raise SystemExit(f"what came in is not what was in the file: {found}, and not {wanted}")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # the look-ups that follow are planned by what there is now
     step = max(people // 200, 1)
     with file.open(newline="", encoding="utf-8") as lines:
         for number, row in enumerate(csv.DictReader(lines)):
