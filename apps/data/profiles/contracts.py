@@ -41,9 +41,12 @@ class HeldSealed:
     sealed: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: it is made for each person of a batch, which takes a third so
 class AttributesHeld:
-    """What is stored of one person. columns: of the profile; clear: JSON texts by name, None where there is none."""
+    """What is stored of one person. Nobody changes it.
+
+    columns: of the profile; clear: JSON texts by name, None where there is none.
+    """
 
     columns: Mapping[str, Any]
     clear: Mapping[str, str | None]

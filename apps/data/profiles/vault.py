@@ -113,6 +113,10 @@ def master_wrap(key: bytes, *place: str | int) -> tuple[str, bytes]:
 
 def master_unwrap(name: str, wrapped: bytes, *place: str | int) -> bytes:
     """A key that was wrapped for this place by the master key of this id. Raises MasterKeyMissing."""
+    return _master_opened(name, wrapped, binding(*place, name))
+
+
+def _master_opened(name: str, wrapped: bytes, bound: bytes) -> bytes:
     master = settings.MASTER_KEYS.get(name)
     if master is None:
         raise MasterKeyMissing(
@@ -120,7 +124,7 @@ def master_unwrap(name: str, wrapped: bytes, *place: str | int) -> bytes:
             f"Sealed values can't be read: the master key {name} is not in MASTER_KEYS. Put it back.",
         )
     try:
-        return unseal(_master(name, master), wrapped, binding(*place, name))
+        return unseal(_master(name, master), wrapped, bound)
     except Tampered:
         raise MasterKeyMissing(
             "master_key_wrong",
@@ -136,7 +140,8 @@ def key_wrap(profile_id: int, version: int, key: bytes) -> tuple[str, bytes]:
 
 def key_unwrap(profile_id: int, version: int, name: str, wrapped: bytes) -> bytes:
     """A person's data key. Raises MasterKeyMissing."""
-    return master_unwrap(name, wrapped, "profiles_profilekey", "wrapped", profile_id, version)
+    bound = f"profiles_profilekey\0wrapped\0{profile_id}\0{version}\0{name}".encode()  # as `crypto.binding` has it
+    return _master_opened(name, wrapped, bound)
 
 
 @dataclass(slots=True)
@@ -205,7 +210,8 @@ class Vault:
 
 
 def _bound(profile_id: int, place: Place, version: int) -> bytes:
-    return binding(place.table, place.column, profile_id, version, place.row)
+    table, column, row = place
+    return f"{table}\0{column}\0{profile_id}\0{version}\0{row}".encode()  # as `crypto.binding` has it
 
 
 def _sealed(cipher: AESGCM, profile_id: int, place: Place, version: int, plain: bytes) -> bytes:

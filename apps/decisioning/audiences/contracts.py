@@ -148,9 +148,9 @@ Rule = All | AnyOf | Not | Attribute | FeatureIs | Count | InAudience | Consent 
 Leaf = Attribute | FeatureIs | Count | InAudience | Consent | AskedAgain | Interest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: it is made for each person of a batch, which takes a third so
 class PersonFacts:
-    """What rules look at, of one person.
+    """What rules look at, of one person. Nobody changes it.
 
     attributes: by name, None where nothing is known, as JSON has it with numbers as int or Decimal, or `Sensitive`;
     counts: by what is counted; consents, asked: by purpose and channel; interests: by code; features: by name;

@@ -38,8 +38,8 @@ from .generic import (
     valid_until,
 )
 from .keeping import Wanted, person_pack, wanted_of
-from .sealing import ANSWERS, decision_seal
-from .services import Decided, people_decide, verdict_keep, version_plan
+from .sealing import ANSWERS
+from .services import Decided, people_decide, verdict_seal, version_plan
 from .traces import answer_shown, slots_traced
 
 MOST: Final = 100
@@ -312,8 +312,17 @@ def _answered(
     version = pinned(offer.version_id)
     spec = version.spec
     answer_id = uuid7()
-    kept = verdict_keep(verdict, chosen.seen, version=offer.digest, set_id=chosen.set_id, at=at)
-    sealed = decision_seal(vault, decision_id=answer_id, profile_id=profile_id, kept=kept, table=ANSWERS)
+    sealed = verdict_seal(
+        vault,
+        verdict,
+        chosen.seen,
+        decision_id=answer_id,
+        profile_id=profile_id,
+        version=offer.digest,
+        set_id=chosen.set_id,
+        at=at,
+        table=ANSWERS,
+    )
     if verdict.outcome == SEND:
         answer = AnswerGiven(placement, offer.playbook, profile_id, tier=verdict.tier)
         answer.language = verdict.inputs["language"]

@@ -49,21 +49,13 @@ def validity_at(plan: Plan, at: datetime) -> tuple[str, ...]:
     return tuple(tier.valid.fault(at) for _, tiers in plan.slots for tier in tiers if tier.valid is not None)
 
 
-def alike_key(
-    scene: bytes,
-    plan: Plan,
-    *,
-    language: str,
-    facts: PersonFacts | None,
-    taste: PersonTaste,
-    impersonal: bool,
-    often: Collection[bytes],
-) -> bytes:
+def alike_key(scene: bytes, plan: Plan, person: Person, *, taste: PersonTaste, often: Collection[bytes]) -> bytes:
     """A digest of all that a choice depends on, of one person in a scene. often: items that they were shown often
     enough, by digest."""
+    facts = person.facts
     looked_at = [
-        language,
-        impersonal,
+        person.language,
+        person.impersonal,
         taste.country if "country" in plan.sources else "",
         taste.top_category,
         taste.recent_items,

@@ -94,8 +94,9 @@ def pieces_keep(decisions: Iterable[tuple[UUID, int]], *, deadline: datetime, at
 
     deadline: until when the run's messages may go out; a piece is good for DIGEST_KEEP_HOURS at least.
     """
-    kept, terms = list(decisions), digest_terms()
-    if not kept or terms is None:
+    kept = list(decisions)
+    terms = digest_terms() if kept else None
+    if terms is None:
         return 0
     moments = _moments(sorted({profile_id for _, profile_id in kept}), terms, after=at)
     good_until = max(deadline, at + timedelta(hours=settings.DIGEST_KEEP_HOURS))

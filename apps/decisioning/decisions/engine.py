@@ -113,9 +113,9 @@ class Plan:
         return any(tier.tier in PERSONAL for _, tiers in self.slots for tier in tiers)
 
 
-@dataclass(slots=True)  # not frozen: it is made three times for each person of a batch, which takes a third so
+@dataclass(slots=True)  # not frozen: it is filled in as it is read (`reading.py`)
 class Person:
-    """What is known of one person at the moment of deciding. Nobody changes it.
+    """What is known of one person at the moment of deciding. Nobody changes it once it was read.
 
     seed: what chance is drawn by, their number; gate: "" when a message may go out, else why not (with the fault of
     an address: `invalid_address:no_mail`), None when the gate gave no answer; ticket: they wait for help; limits: of
@@ -157,9 +157,10 @@ class Asleep:
     days: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: it is made for each person of a batch, which takes a third so
 class Verdict:
-    """What was decided: see `models.Decision`. choice: what everybody alike shares of it, None for nothing."""
+    """What was decided: see `models.Decision`. Nobody changes it. choice: what everybody alike shares of it, None for
+    nothing."""
 
     outcome: str
     compiled: int | None

@@ -74,8 +74,9 @@ def wanted_of(plan: Plan) -> Wanted:
 
 def person_pack(plan: Plan, wanted: Wanted, person: Person, choice: Choice | None = None) -> dict[str, Any]:
     """What was looked at, without what stands in the answer. What says nothing is left out. choice: what was chosen for
-    everybody alike, where it is at hand."""
-    return own_pack(plan, person) | (alike_pack(plan, wanted, person) if choice is None else choice.seen)
+    everybody alike, where it is at hand: it has its own part of this (`seen`), which is not told again."""
+    own = own_pack(plan, person)
+    return own if choice is not None else own | alike_pack(plan, wanted, person)
 
 
 def own_pack(plan: Plan, person: Person) -> dict[str, Any]:
@@ -208,6 +209,8 @@ def _facts_unpack(wanted: Wanted, kept: Sequence[Sequence[Any]]) -> PersonFacts:
 
 def value_pack(value: Any) -> Any:
     """A value as JSON holds it without loss: what it would change stands in an object that says its kind."""
+    if value is None or type(value) is str:
+        return value
     if isinstance(value, Sensitive):
         return {"s": sorted(value.tokens)}
     if isinstance(value, Decimal):
@@ -262,8 +265,11 @@ def _quiet(hours: Sequence[str]) -> Quiet | None:
 
 
 def answer_mark(seen: Mapping[str, Any], verdict: Verdict, *, version: str, at: datetime) -> str:
-    """What binds an answer to all that it was made of: what was looked at, the version's digest, the moment."""
-    looked_at = {name: value for name, value in seen.items() if name != MARK}
+    """What binds an answer to all that it was made of: what was looked at (as `person_pack` tells it), the version's
+    digest, the moment."""
+    looked_at: Mapping[str, Any] = seen
+    if MARK in seen:
+        looked_at = {name: value for name, value in seen.items() if name != MARK}
     inputs: Mapping[str, Any] = verdict.inputs
     reasons: Any = verdict.reasons
     if verdict.choice is not None:  # what everybody alike shares is written already

@@ -17,7 +17,6 @@ from typing import Any, Final, cast
 from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 
-from apps.data.consent.contracts import GateAnswer
 from apps.data.consent.selectors import (
     GATE,
     LANGUAGE,
@@ -32,7 +31,7 @@ from apps.data.features.online import CopiesAhead
 from apps.data.features.selectors import features_ask, features_read
 from apps.data.inbound.live import live_names, live_people
 from apps.data.profiles.attribute_values import value_read
-from apps.data.profiles.attributes import held_part, held_told, shapes_known, values_open
+from apps.data.profiles.attributes import held_part, held_told, json_read, shapes_known, value_open
 from apps.data.profiles.contracts import AttributeShape, AttributesHeld
 from apps.data.profiles.vault import KEY, Vault, vault_of
 from apps.decisioning.audiences.contracts import PROFILE_COLUMNS, PersonFacts, Sensitive
@@ -90,101 +89,69 @@ def people_read(
     For few people, whom somebody waits for, Redis is asked for what they did while PostgreSQL reads the rest.
     """
     few = plan.sources and len(profile_ids) <= _FEW
-    ahead = features_ask(profile_ids=profile_ids, as_of=as_of) if few else None
-    with ahead or nullcontext():
-        return _people_read(
-            cursor,
-            plan=plan,
-            purpose=purpose,
-            channel=channel,
-            profile_ids=profile_ids,
-            as_of=as_of,
-            at=at,
-            hidden=hidden,
-            prepared=prepared,
-            ahead=ahead,
-        )
-
-
-def _people_read(
-    cursor: CursorWrapper,
-    *,
-    plan: Plan,
-    purpose: str,
-    channel: str,
-    profile_ids: Sequence[int],
-    as_of: datetime,
-    at: datetime,
-    hidden: Collection[str],
-    prepared: bool,
-    ahead: CopiesAhead | None,
-) -> Reading:
-    rules = plan.rules if plan.audience is None else (*plan.rules, plan.audience)
-    columns, names = _named(plan)
-    impersonal_part = _IMPERSONAL if plan.personal else _NO
-    ticket_part = OPEN_TICKET if plan.heeds_tickets else _NO
-    parts = [_STAMPS, GATE, LANGUAGE, TRACKED, impersonal_part, KEY, ticket_part, held_part(names, columns)]
-    params = gate_params(purpose=purpose, channel=channel, topic=plan.topic, at=at) | {"names": list(names)}
-    rows = dict(sorted(people_select(parts, profile_ids, params).items()))
-    if not rows:
-        return Reading({}, None, vault_of(()))
-    stamps = stamps_of(next(iter(rows.values()))[0][0])
-    needs_consent = consent_needed(purpose, stamps)
-    gate: dict[int, GateAnswer] = {}
-    people: dict[int, Person] = {}
-    for profile_id, (_, answer, *_rest) in rows.items():
-        said = gate[profile_id] = gate_told(answer, channel=channel, needs_consent=needs_consent)
-        people[profile_id] = Person(gate=said.held_up_by, seed=profile_id)
-    asked = [profile_id for profile_id in rows if not withheld_because(plan, people[profile_id], early=True)[0]]
-    vault = vault_of((profile_id, row[5]) for profile_id, row in rows.items())
-    held = {profile_id: held_told(rows[profile_id][7], names, columns) for profile_id in asked}
-    facts = facts_load(rules=rules, profile_ids=asked, as_of=as_of, held=held, stamps=stamps) if rules and asked else {}
-    said_live, live_left = _live_read(plan, asked, facts, hidden, stamps)
-    got = _messages_count(plan, asked, purpose, at)
-    limits = limits_of([(purpose, channel, needs_consent)]).get((purpose, channel), ()) if not plan.system else ()
-    contacts = _contacts_count(limits, asked)
-    for profile_id in asked:
-        people[profile_id] = Person(
-            gate=people[profile_id].gate,
-            seed=profile_id,
-            facts=facts.get(profile_id),
-            ticket=plan.heeds_tickets and rows[profile_id][6][0],
-            messages=got.get(profile_id, 0),
-            limits=[
-                [limit.name, contacts[profile_id][place], limit.count, limit.counted.days]
-                for place, limit in enumerate(limits)
-            ]
-            if profile_id in contacts
-            else (),
-        )
-    rest = [profile_id for profile_id in asked if not withheld_because(plan, people[profile_id])[0]]
-    if not rest:
-        return Reading(people, None, vault, stamps)
-    values = _values_of(plan, rest, rows, held, vault, hidden)
-    for profile_id in said_live.keys() & values.keys():
-        values[profile_id] |= said_live[profile_id]
-    frequencies = _collected_for(plan, purpose, channel, gate)
-    weighed = pieces_weigh(cursor, profile_ids=rest, at=at, most=plan.most_items) if plan.collects else {}
-    impersonal = {profile_id for profile_id in rest if rows[profile_id][4][0]} if plan.personal else set()
-    tastes, set_id = _tastes_read(plan, rest, values, as_of, impersonal, stamps, ahead)
+    asked_ahead = features_ask(profile_ids=profile_ids, as_of=as_of) if few else None
+    with asked_ahead or nullcontext() as ahead:
+        rules = plan.rules if plan.audience is None else (*plan.rules, plan.audience)
+        columns, names = _named(plan)
+        impersonal_part = _IMPERSONAL if plan.personal else _NO
+        ticket_part = OPEN_TICKET if plan.heeds_tickets else _NO
+        parts = [_STAMPS, GATE, LANGUAGE, TRACKED, impersonal_part, KEY, ticket_part, held_part(names, columns)]
+        params = gate_params(purpose=purpose, channel=channel, topic=plan.topic, at=at) | {"names": list(names)}
+        rows = dict(sorted(people_select(parts, profile_ids, params).items()))
+        if not rows:
+            return Reading({}, None, vault_of(()))
+        stamps = stamps_of(next(iter(rows.values()))[0][0])
+        needs_consent = consent_needed(purpose, stamps)
+        people, wanting = _gates_tell(rows, channel, needs_consent)
+        asked = [one for one, person in people.items() if not withheld_because(plan, person, early=True)[0]]
+        vault = vault_of((profile_id, row[5]) for profile_id, row in rows.items())
+        held = {one: held_told(rows[one][7], names, columns) for one in asked}
+        facts: dict[int, PersonFacts] = {}
+        if rules and asked:
+            facts = facts_load(rules=rules, profile_ids=asked, as_of=as_of, held=held, stamps=stamps)
+        said_live, live_left = _live_read(plan, asked, facts, hidden, stamps)
+        got = _messages_count(plan, asked, purpose, at)
+        limits = limits_of([(purpose, channel, needs_consent)]).get((purpose, channel), ()) if not plan.system else ()
+        contacts = _contacts_count(limits, asked)
+        for one in asked:
+            person = people[one]
+            person.facts = facts.get(one)
+            person.ticket = plan.heeds_tickets and rows[one][6][0]
+            person.messages = got.get(one, 0)
+            if one in contacts:
+                person.limits = [
+                    [limit.name, count, limit.count, limit.counted.days]
+                    for limit, count in zip(limits, contacts[one], strict=True)
+                ]
+        rest = [one for one in asked if not withheld_because(plan, people[one])[0]]
+        if not rest:
+            return Reading(people, None, vault, stamps)
+        values = _values_of(plan, rest, rows, held, vault, hidden)
+        for one in said_live.keys() & values.keys():
+            values[one] |= said_live[one]
+        frequencies = _collected_for(plan, purpose, channel, wanting)
+        weighed = pieces_weigh(cursor, profile_ids=rest, at=at, most=plan.most_items) if plan.collects else {}
+        impersonal = {one for one in rest if rows[one][4][0]} if plan.personal else set()
+        tastes, set_id = _tastes_read(plan, rest, values, as_of, impersonal, stamps, ahead)
     shown_at = ShownAt(plan.brand, plan.placement, at)
     picks = picks_read(shown_at) if looks_at_picks(plan.sources) else None
     often = _shown_often(rest) if plan.sources else {}
     scene = scene_of(plan, set_id=set_id, picks=picks, at=at)
-    keys = {
-        profile_id: alike_key(
-            scene,
-            plan,
-            language=values[profile_id]["language"],
-            facts=people[profile_id].facts,
-            taste=tastes.get(profile_id, _NO_TASTE),
-            impersonal=profile_id in impersonal,
-            often=often.get(profile_id, ()),
-        )
-        for profile_id in rest
-        if scene and profile_id not in frequencies
-    }
+    for one in rest:
+        person = people[one]
+        person.language = values[one]["language"]
+        person.values = values[one]
+        person.impersonal = one in impersonal
+        person.tracked = rows[one][3][0]
+        person.frequency = frequencies.get(one, "")
+        if one in weighed:
+            person.collected = weighed[one].told()
+        if scene and not person.frequency:
+            person.alike = alike_key(scene, plan, person, taste=tastes.get(one, _NO_TASTE), often=often.get(one, ()))
+    keys = {one: key for one in rest if (key := people[one].alike)}
     known = choices_known(keys.values(), stamps, prepared=prepared) if keys else {}
+    for one, key in keys.items():
+        people[one].choice = known.get(key)
     cards: dict[int, dict[str, list[Candidate]]] = {}
     if asking := {one: tastes[one] for one in _asking(rest, keys, known) if one in tastes}:
         cards = candidates_for(
@@ -197,28 +164,26 @@ def _people_read(
             stamps=stamps,
             picks=picks,
         )
-    for profile_id in rest:
-        person, mine = people[profile_id], cards.get(profile_id, {})
-        key = keys.get(profile_id, b"")
-        people[profile_id] = Person(
-            gate=person.gate,
-            seed=profile_id,
-            facts=person.facts,
-            ticket=person.ticket,
-            messages=person.messages,
-            limits=person.limits,
-            language=values[profile_id]["language"],
-            values=values[profile_id],
-            cards={**mine, **_cards_of(weighed.get(profile_id))},
-            impersonal=profile_id in impersonal,
-            tracked=rows[profile_id][3][0],
-            often=_often_of(mine, often.get(profile_id, set())),
-            frequency=frequencies.get(profile_id, ""),
-            collected=weighed[profile_id].told() if profile_id in weighed else {},
-            alike=key,
-            choice=known.get(key),
-        )
+    for one, mine in cards.items():
+        people[one].cards = mine
+        people[one].often = _often_of(mine, often.get(one, set()))
+    for one, pieces in weighed.items():
+        people[one].cards = {**people[one].cards, **_cards_of(pieces)}
     return Reading(people, set_id, vault, stamps)
+
+
+def _gates_tell(
+    rows: Mapping[int, Sequence[Sequence[Any]]], channel: str, needs_consent: bool
+) -> tuple[dict[int, Person], dict[int, str]]:
+    """People with what the gate says of each, and how often those want to be written to who want a digest."""
+    people: dict[int, Person] = {}
+    wanting: dict[int, str] = {}
+    for profile_id, row in rows.items():
+        said = gate_told(row[1], channel=channel, needs_consent=needs_consent)
+        people[profile_id] = Person(gate=said.held_up_by, seed=profile_id)
+        if said.frequency != "each":
+            wanting[profile_id] = said.frequency
+    return people, wanting
 
 
 def _live_read(
@@ -312,9 +277,8 @@ def _often_of(cards: Mapping[str, Sequence[Candidate]], often: set[bytes]) -> fr
     return frozenset(sku for sku in skus if item_digest(sku) in often)
 
 
-def _collected_for(plan: Plan, purpose: str, channel: str, gate: Mapping[int, GateAnswer]) -> dict[int, str]:
+def _collected_for(plan: Plan, purpose: str, channel: str, wanted: Mapping[int, str]) -> Mapping[int, str]:
     """Who wants such a message in a digest, with how often. Nobody without a published digest; system mail never is."""
-    wanted = {profile_id: answer.frequency for profile_id, answer in gate.items() if answer.frequency != "each"}
     if not wanted or plan.system:
         return {}
     terms = digest_terms()
@@ -350,15 +314,18 @@ def _values_of(
 ) -> dict[int, dict[str, Any]]:
     """Country, language and the values that the message prints, by profile id; sensitive ones opened."""
     printed = _printed(plan) | {"country", "language"}
+    first = held[profile_ids[0]]
+    columns = [name for name in first.columns if name in printed]
+    names = [name for name in first.clear if name in printed]
     found = {}
     for profile_id in profile_ids:
         one = held[profile_id]
-        wanted = AttributesHeld(
-            {name: value for name, value in one.columns.items() if name in printed},
-            {name: text for name, text in one.clear.items() if name in printed},
-            {name: sealed for name, sealed in one.sealed.items() if name in printed},
-        )
-        values = values_open(vault, profile_id, wanted)
+        values = {name: one.columns[name] for name in columns}
+        for name in names:
+            text = one.clear[name]
+            values[name] = None if text is None else json_read(text)
+        for name in one.sealed.keys() & printed:
+            values[name] = value_open(vault, profile_id, one.sealed[name])
         for name in hidden:
             if name in values:
                 values[name] = None

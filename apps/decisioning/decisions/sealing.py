@@ -37,20 +37,17 @@ _PARTED: Final = b"\x06"
 _SHORT: Final = 256
 """What is one's own is this short, or all is made small together."""
 ALIKE_INPUTS: Final = frozenset({"language", "slots"})
-ALIKE_SEEN: Final = frozenset({"n", "i", "a", "l"})
-"""What everybody alike shares (`keeping.alike_pack`)."""
+"""What everybody alike shares (`keeping.alike_pack` says it of what was looked at)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: it is made for each person of a batch, which takes a third so
 class Kept:
     """What a decision keeps of its person: see `engine.Verdict`, and what was looked at (`keeping.py`); None of the
-    last in decisions from before that was kept. packed: what everybody alike shares of it (`choice_of`), b"" where it
-    is not at hand."""
+    last in decisions from before that was kept."""
 
     inputs: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, Any] | None = None
-    packed: bytes = field(default=b"", compare=False)
 
 
 def choice_of(
@@ -110,19 +107,23 @@ def _deflated(value: Any) -> bytes:
     return packer.compress(orjson.dumps(value)) + packer.flush()
 
 
-def _parted(kept: Kept) -> bytes:
-    """What is the person's own, behind its length, and what everybody alike shares; b"" where that can't be parted."""
-    if not kept.packed or kept.seen is None:
-        return b""
-    inputs = {name: value for name, value in kept.inputs.items() if name not in ALIKE_INPUTS}
-    own = orjson.dumps([inputs, {name: value for name, value in kept.seen.items() if name not in ALIKE_SEEN}])
-    return b"".join((_PARTED, bytes((len(own),)), own, kept.packed)) if len(own) < _SHORT else b""
-
-
 def decision_seal(vault: Vault, *, decision_id: UUID, profile_id: int, kept: Kept, table: str = TABLE) -> bytes:
     """`kept`, so that only the person's key opens it, and only in this row. Raises Erased."""
     whole = [kept.inputs, kept.reasons] if kept.seen is None else [kept.inputs, kept.reasons, kept.seen]
-    plain = _parted(kept) or _deflated(whole)
+    return vault.seal(profile_id, Place(table, COLUMN, str(decision_id)), _deflated(whole))
+
+
+def choice_seal(
+    vault: Vault, *, decision_id: UUID, profile_id: int, kept: Kept, choice: Choice, table: str = TABLE
+) -> bytes:
+    """The same of somebody for whom there is a choice of everybody alike. kept: with only what is their own of what was
+    looked at. Raises Erased."""
+    inputs = {name: value for name, value in kept.inputs.items() if name not in ALIKE_INPUTS}
+    own = orjson.dumps([inputs, kept.seen])
+    if len(own) >= _SHORT:
+        whole = Kept(kept.inputs, kept.reasons, {**choice.seen, **(kept.seen or {})})
+        return decision_seal(vault, decision_id=decision_id, profile_id=profile_id, kept=whole, table=table)
+    plain = b"".join((_PARTED, bytes((len(own),)), own, choice.packed))
     return vault.seal(profile_id, Place(table, COLUMN, str(decision_id)), plain)
 
 

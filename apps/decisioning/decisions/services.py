@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -49,7 +49,7 @@ from .keeping import MARK, QUIET, WITHHELD, answer_mark, asleep_pack, person_pac
 from .limits import item_digest
 from .models import Decision, ItemShown
 from .reading import people_read
-from .sealing import Kept, decision_seal
+from .sealing import TABLE, Kept, choice_seal, decision_seal
 from .signals import decisions_made
 
 logger = logging.getLogger(__name__)
@@ -107,8 +107,7 @@ class Decided:
     ready: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(NamedTuple):
     """A verdict about a person, and what was looked at, as it is kept."""
 
     profile_id: int
@@ -296,8 +295,16 @@ def _row(vault: Vault, occasion: _Occasion, made: _Made, set_id: int | None, dec
     decision_id, profile_id, verdict = uuid7(), made.profile_id, made.verdict
     sealed = b""
     if profile_id in vault:
-        kept = verdict_keep(verdict, made.seen, version=occasion.digest, set_id=set_id, at=decided_at)
-        sealed = decision_seal(vault, decision_id=decision_id, profile_id=profile_id, kept=kept)
+        sealed = verdict_seal(
+            vault,
+            verdict,
+            made.seen,
+            decision_id=decision_id,
+            profile_id=profile_id,
+            version=occasion.digest,
+            set_id=set_id,
+            at=decided_at,
+        )
     elif verdict.outcome == SEND:  # erased before they were read
         verdict = Verdict(NO_CONSENT, None, "", {}, {})
     return (
@@ -312,13 +319,30 @@ def _row(vault: Vault, occasion: _Occasion, made: _Made, set_id: int | None, dec
     )
 
 
-def verdict_keep(verdict: Verdict, seen: dict[str, Any], *, version: str, set_id: int | None, at: datetime) -> Kept:
-    """What a decision keeps: its answer, what was looked at, and the mark that binds the two."""
-    reasons = verdict.reasons
-    if verdict.outcome == SEND and set_id is not None:
-        reasons = {**reasons, "set": set_id}
+def verdict_seal(
+    vault: Vault,
+    verdict: Verdict,
+    seen: dict[str, Any],
+    *,
+    decision_id: UUID,
+    profile_id: int,
+    version: str,
+    set_id: int | None,
+    at: datetime,
+    table: str = TABLE,
+) -> bytes:
+    """What a decision keeps, sealed: its answer, what was looked at (`keeping.person_pack`), and the mark that binds
+    the two. Raises Erased."""
     mark = answer_mark(seen, verdict, version=version, at=at)
-    return Kept(verdict.inputs, reasons, {**seen, MARK: mark}, b"" if verdict.choice is None else verdict.choice.packed)
+    reasons = verdict.reasons
+    if set_id is not None and verdict.outcome == SEND:
+        reasons = {**reasons, "set": set_id}
+    kept = Kept(verdict.inputs, reasons, {**seen, MARK: mark})
+    if verdict.choice is None:
+        return decision_seal(vault, decision_id=decision_id, profile_id=profile_id, kept=kept, table=table)
+    return choice_seal(
+        vault, decision_id=decision_id, profile_id=profile_id, kept=kept, choice=verdict.choice, table=table
+    )
 
 
 def people_decide(

@@ -162,9 +162,13 @@ def copy_batches(
 
 def _written(rows: Iterable[Sequence[Any]]) -> tuple[StringIO, int]:
     buffer = StringIO()
-    count = 0
+    count, writers = 0, _WRITERS
     for row in rows:
-        buffer.write("\t".join(map(copy_value, row)))
+        try:
+            line = "\t".join([writers[type(value)](value) for value in row])
+        except KeyError:  # a subclass of one of these, as a rule
+            line = "\t".join(map(copy_value, row))
+        buffer.write(line)
         buffer.write("\n")
         count += 1
     buffer.seek(0)

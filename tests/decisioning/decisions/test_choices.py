@@ -18,7 +18,7 @@ from apps.data.catalog.models import Item
 from apps.data.events.models import Order, OrderLine
 from apps.data.features.online import copies_void
 from apps.data.profiles.models import Profile
-from apps.data.profiles.vault import vault_open
+from apps.data.profiles.vault import Place, vault_open
 from apps.decisioning.content.choosing import Validity
 from apps.decisioning.decisions import choices, reading
 from apps.decisioning.decisions.engine import Plan
@@ -27,8 +27,8 @@ from apps.decisioning.decisions.limits import item_digest
 from apps.decisioning.decisions.models import Decision
 from apps.decisioning.decisions.registry import item_counters
 from apps.decisioning.decisions.replay import decisions_replay
-from apps.decisioning.decisions.sealing import Kept, decision_open, decision_seal
-from apps.decisioning.decisions.services import Decided, people_decide, run_decide, verdict_keep, version_plan
+from apps.decisioning.decisions.sealing import COLUMN, TABLE, Kept, decision_open
+from apps.decisioning.decisions.services import Decided, people_decide, run_decide, verdict_seal, version_plan
 from apps.decisioning.playbooks.models import Playbook, Run
 from apps.decisioning.playbooks.services import run_plan, run_start
 from apps.decisioning.recommendations.models import EditorialPicks
@@ -102,15 +102,16 @@ def _decide(plan: Plan, ids: list[int], at: datetime | None = None) -> Decided:
         )
 
 
-def _kept(plan: Plan, decided: Decided, at: datetime) -> dict[int, tuple[Kept, Kept]]:
-    """What decisions would keep, and what opens again of it once it is sealed."""
+def _kept(plan: Plan, decided: Decided, at: datetime) -> dict[int, tuple[Kept, bytes]]:
+    """What opens again of what decisions keep, and the bytes that were sealed."""
     vault, wanted = vault_open(decided.people), wanted_of(plan)
     found = {}
     for profile_id, verdict in decided.verdicts:
         seen = person_pack(plan, wanted, decided.people[profile_id], verdict.choice)
-        kept = verdict_keep(verdict, seen, version="v", set_id=decided.set_id, at=at)
         place: dict[str, Any] = {"decision_id": uuid7(), "profile_id": profile_id}
-        found[profile_id] = kept, decision_open(vault, sealed=decision_seal(vault, kept=kept, **place), **place)
+        sealed = verdict_seal(vault, verdict, seen, version="v", set_id=decided.set_id, at=at, **place)
+        plain = vault.open(profile_id, Place(TABLE, COLUMN, str(place["decision_id"])), sealed)
+        found[profile_id] = decision_open(vault, sealed=sealed, **place), plain
     return found
 
 
@@ -182,11 +183,10 @@ def _same_in_both_ways(
                 assert (again.ready, plain.ready) == (4, 0)
                 assert found.verdicts == again.verdicts == anew.verdicts == plain.verdicts
                 wanted = {pk: kept for pk, (kept, _) in _kept(base, plain, at).items()}
-                packed = {pk: kept.packed for pk, (kept, _) in _kept(base, anew, at).items()}
-                assert all(packed.values())
+                sealed = {pk: plain for pk, (_, plain) in _kept(base, anew, at).items()}
                 for decided in (found, again):
-                    for pk, (kept, opened) in _kept(base, decided, at).items():
-                        assert (kept, opened, kept.packed) == (wanted[pk], wanted[pk], packed[pk])
+                    for pk, told in _kept(base, decided, at).items():
+                        assert told == (wanted[pk], sealed[pk])
             transaction.set_rollback(True)
     finally:
         item_counters.remove(counter)
