@@ -181,7 +181,9 @@ def late_values(late: Late | None, data: Mapping[str, Any], frames: Sequence["Fr
     asked = dict(data)
     for framed in frames:
         asked.update(framed.asked)
-    printed = late.template.render(asked).split(MARK)
+    template = late.template  # what its `render` does, without a copy of what is printed and of the globals, of which
+    parts = template.root_render_func(template.new_context(asked, shared=True))  # there are none
+    printed = template.environment.concat(parts).split(MARK)
     if len(printed) != len(late.names) + 1 or printed[-1]:
         raise RenderError("template_misbehaved", "A value holds a character that no value may hold")
     return dict(zip(late.names, printed, strict=False))

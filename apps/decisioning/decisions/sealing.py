@@ -140,6 +140,21 @@ def decision_open(vault: Vault, *, decision_id: UUID, profile_id: int, sealed: b
     return Kept({**alike_inputs, **inputs}, dict(reasons), {**alike_seen, **seen})
 
 
+def inputs_open(vault: Vault, *, decision_id: str, profile_id: int, sealed: bytes) -> dict[str, Any]:
+    """Of what `decision_seal` sealed the inputs alone, for who makes a message of each. decision_id: as text.
+
+    Raises as `decision_open`.
+    """
+    if not sealed and profile_id not in vault:
+        raise Erased(f"profile {profile_id} has no key")  # and had none when it was decided about them
+    plain = vault.open(profile_id, Place(TABLE, COLUMN, decision_id), sealed)
+    if plain[:1] != _PARTED:
+        inputs: dict[str, Any] = _inflated(plain)[0]
+        return inputs
+    end = 2 + plain[1]
+    return {**_alike_opened(plain[end:])[0], **orjson.loads(plain[2:end])[0]}
+
+
 def decisions_open(decisions: Iterable[Decision | Answer], *, table: str = TABLE) -> dict[UUID, Kept | None]:
     """What decisions (of ANSWERS: answers) keep, the keys read at once; None of those whose person was erased.
 

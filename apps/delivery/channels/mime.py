@@ -156,23 +156,32 @@ def _quoted_printable(text: str) -> bytes:
     return b2a_qp(_lines(text).encode("utf-8", "replace"), quotetabs=False, istext=True).replace(b"\n", b"\r\n")
 
 
-@lru_cache(maxsize=8_192)
-def _shared_piece(text: str) -> bytes:
-    """The same of a piece that many letters share."""
-    return _quoted_piece(text)
+@lru_cache(maxsize=1_024)
+def _shared_piece(text: str) -> tuple[bytes, tuple[int, ...]]:
+    """The same of a piece that many letters share, and where its lines begin with a dot."""
+    quoted = _quoted_piece(text)
+    return quoted, _dots(quoted)
 
 
 @lru_cache(maxsize=512)
 def _shared(texts: tuple[str, ...]) -> tuple[tuple[bytes, ...], tuple[tuple[int, int], ...]]:
     """The pieces that many letters share, and where in them lines begin with a dot: which piece, and which byte."""
-    quoted = tuple(map(_shared_piece, texts))
-    return quoted, tuple((at, byte) for at, piece in enumerate(quoted) for byte in _dots(piece))
+    pieces = [_shared_piece(text) for text in texts]
+    return tuple(quoted for quoted, _ in pieces), tuple(
+        (at, byte) for at, (_, dots) in enumerate(pieces) for byte in dots
+    )
 
 
-def _dots(piece: bytes) -> list[int]:
+def _dots(piece: bytes) -> tuple[int, ...]:
     """Where its lines begin with a dot; it begins a line itself."""
+    if not _dotted(piece):
+        return ()
     lines = accumulate((len(line) + 1 for line in piece.split(b"\n")), initial=0)
-    return [byte for byte in lines if piece[byte : byte + 1] == b"."]
+    return tuple(byte for byte in lines if piece[byte : byte + 1] == b".")
+
+
+def _dotted(piece: bytes) -> bool:
+    return piece.startswith(b".") or b"\n." in piece
 
 
 def _html(pieces: tuple[str, ...]) -> tuple[list[bytes], tuple[tuple[int, int], ...] | None]:
@@ -189,8 +198,7 @@ def _html(pieces: tuple[str, ...]) -> tuple[list[bytes], tuple[tuple[int, int], 
         if encoded[at]:
             encoded[at] = encoded[at].removesuffix(_SOFT)
             break
-    known = not any(piece.startswith(b".") or b"\n." in piece for piece in quoted.values())
-    return encoded, dots if known else None
+    return encoded, None if any(map(_dotted, quoted.values())) else dots
 
 
 def _quoted_piece(text: str) -> bytes:
@@ -266,7 +274,7 @@ def letter_dotted(letter: Letter) -> tuple[bytes, Sequence[int] | None]:
     )
     html, dots = _html(letter.html)
     content = b"".join((begun, *html, edge, b"--\r\n"))
-    if dots is None or text.startswith(b".") or b"\n." in text:
+    if dots is None or _dotted(text):
         return content, None
     starts = list(accumulate(map(len, html), initial=len(begun))) if dots else []
     return content, [starts[2 * at] + byte for at, byte in dots]

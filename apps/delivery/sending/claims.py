@@ -11,7 +11,7 @@ from apps.data.consent.models import Channel
 from apps.data.consent.selectors import ADDRESS_KIND
 from apps.data.profiles.addresses import addresses_held, addresses_opened
 from apps.data.profiles.vault import Erased, Tampered, Vault, vault_open
-from apps.decisioning.decisions.sealing import decision_open
+from apps.decisioning.decisions.sealing import inputs_open
 from apps.foundation.core.postgres import array_text, ids_text
 
 from .contracts import Claimed
@@ -111,7 +111,7 @@ def messages_claim(
         )
         rows = cursor.fetchall()
         vault = vault_open(row[3] for row in rows)  # here, so that nothing stays claimed where no key can be read
-        opened = [_inputs(vault, decision_id=row[0], profile_id=row[3], sealed=bytes(row[10])) for row in rows]
+        opened = [_inputs(vault, decision_id=row[11], profile_id=row[3], sealed=bytes(row[10])) for row in rows]
         kind = ADDRESS_KIND.get(channel, "")
         held = addresses_held(profile_ids=[row[3] for row in rows], kind=kind) if kind and rows else {}
         addresses = addresses_opened(kind, held, vault=vault)
@@ -151,15 +151,14 @@ def _limited(provider: str) -> str:
     return provider if f"provider:{provider}" in settings.SEND_LIMITS else ""
 
 
-def _inputs(vault: Vault, *, decision_id: UUID, profile_id: int, sealed: bytes) -> tuple[dict[str, Any], str]:
+def _inputs(vault: Vault, *, decision_id: str, profile_id: int, sealed: bytes) -> tuple[dict[str, Any], str]:
     """What a message is rendered with, or why it can't be: then it stays unsent. Raises MasterKeyMissing."""
     try:
-        kept = decision_open(vault, decision_id=decision_id, profile_id=profile_id, sealed=sealed)
+        return inputs_open(vault, decision_id=decision_id, profile_id=profile_id, sealed=sealed), ""
     except Erased:
         return {}, ERASED
     except Tampered:
         return {}, TAMPERED
-    return kept.inputs, ""
 
 
 def messages_release(*, claimed: Sequence[Claimed], pause_seconds: float = 0.0) -> int:

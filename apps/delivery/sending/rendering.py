@@ -119,9 +119,9 @@ def _made(
         inputs=inputs,
         links=links_elsewhere(links) if mail_is_elsewhere(dispatch.mail_kind) else links,
         terms=LetterTerms(
-            from_name=dispatch.from_name,
-            from_email=dispatch.from_email,
-            reply_to=dispatch.reply_to,
+            dispatch.from_name,
+            dispatch.from_email,
+            dispatch.reply_to,
             list_label=dispatch.purpose if dispatch.needs_consent else "",
         ),
         address=address,

@@ -9,10 +9,10 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from apps.data.profiles.models import Profile
-from apps.data.profiles.vault import Tampered, key_destroy, vault_open
+from apps.data.profiles.vault import Erased, Tampered, key_destroy, vault_open
 from apps.decisioning.decisions import services
 from apps.decisioning.decisions.models import Decision
-from apps.decisioning.decisions.sealing import Kept, decisions_open
+from apps.decisioning.decisions.sealing import Kept, decisions_open, inputs_open
 from apps.decisioning.decisions.selectors import ERASED, TAMPERED, decision_explain
 from apps.decisioning.decisions.services import run_decide
 from apps.decisioning.playbooks.models import Run
@@ -66,6 +66,22 @@ def test_a_decision_can_be_explained_until_its_person_is_erased(undelivered: Non
     assert (explained.values, explained.slots, explained.language) == ({}, (), "")
     assert explained.summary == "Decided to send; answered by the static tier."
     assert decisions_open([decision]) == {decision.pk: None}
+
+
+@pytest.mark.django_db
+def test_the_inputs_alone_are_those_of_the_whole_however_they_are_kept(undelivered: None) -> None:
+    person = make_profile(consent=("marketing",), first_name=CANARY, country="FR")
+    parted = _decided(person)
+    by_itself = Decision(run=parted.run, profile=make_profile(), outcome="send", decided_at=now())
+    [whole] = put_sealed([(by_itself, Kept({"profile": {"n": 1}}))])
+    for decision in (parted, whole):
+        read: dict[str, Any] = {"profile_id": decision.profile_id, "sealed": bytes(decision.sealed)}
+        vault = vault_open([decision.profile_id])
+        assert inputs_open(vault, decision_id=str(decision.pk), **read) == kept_by(decision).inputs
+        with pytest.raises(Tampered):
+            inputs_open(vault, decision_id=str(UUID(int=1)), **read)
+        with pytest.raises(Erased):
+            inputs_open(vault_open([]), decision_id=str(decision.pk), **read)
 
 
 @pytest.mark.django_db
