@@ -19,7 +19,6 @@ from django.test.utils import setup_databases, teardown_databases
 from pytest_django import DjangoDbBlocker
 
 from apps.data.features import online
-from apps.decisioning.content import children
 from apps.delivery.webhooks.news import DATA
 from apps.foundation.core import limits
 from apps.foundation.core.outbox import outbox_listen
@@ -74,12 +73,11 @@ def own_redis() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def patient() -> None:
-    """Where two processes of tests and what they start share two processors, Redis is now and then late without being
-    away: who counts tries, or reads features, does without it so soon only in production. So is a child process.
+    """Where three processes of tests and what they start share two processors, Redis is now and then late without being
+    away: who counts tries, or reads features, does without it so soon only in production.
     """
     limits._WAIT_SECONDS = online._FEW_SECONDS = 0.5
     online._WAIT_SECONDS = 1.0
-    children.STEP_SECONDS = 20  # type: ignore[attr-defined]  # of waiting; what a child may compute is its own to say
 
 
 @pytest.fixture(scope="session")

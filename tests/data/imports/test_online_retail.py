@@ -21,7 +21,10 @@ from apps.data.profiles.models import Identifier, Profile
 
 FILE = Path(settings.BASE_DIR).parent / "shared" / "data" / "online_retail.csv.gz"
 
-pytestmark = pytest.mark.skipif(not FILE.is_file(), reason="the real data is not beside the project")
+pytestmark = [
+    pytest.mark.skipif(not FILE.is_file(), reason="the real data is not beside the project"),
+    pytest.mark.slow,  # an eighth of it is imported in tests/flows/test_main_job.py
+]
 
 FIGURES = """\
       541,909  lines read
@@ -101,7 +104,6 @@ def test_twice_is_the_same(printed: str) -> None:
     assert Import.objects.count() == 1
 
 
-@pytest.mark.slow
 def test_read_anew_is_the_same(printed: str) -> None:
     newest = Profile.objects.latest("updated_at").updated_at
     assert typed(again=True) == printed

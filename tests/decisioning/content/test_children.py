@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from apps.decisioning.content.checking import SHELL, template_problems
-from apps.decisioning.content.child import STEP_SECONDS
 from apps.decisioning.content.children import CHILDREN, JOB_SECONDS, POOL, Pool, apart
 from apps.decisioning.content.errors import ContentMisbehaved
 from apps.decisioning.content.frames import value_read, value_write
@@ -30,9 +29,7 @@ MISBEHAVING = Path(__file__).with_name("misbehaving.py")
 
 
 @pytest.fixture(autouse=True)
-def as_in_production(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each is asked really, and waited for as long as it may take."""
-    monkeypatch.setattr("apps.decisioning.content.children.STEP_SECONDS", STEP_SECONDS)
+def asked_each_time() -> Iterator[None]:
     with answers_forgotten():
         yield
 
