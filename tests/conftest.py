@@ -44,12 +44,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The flows first: begun last, they would leave the other process idle. Each has a database of its own.
+    """The flows and the kill test first: begun last, they would leave the others idle. Each has a database of its own.
 
     Those in a browser last: from the first of them on Playwright's event loop runs in their thread, in which nothing
     else can begin one.
     """
-    items.sort(key=lambda item: (not item.nodeid.startswith("tests/flows/"), item.nodeid.startswith("tests/browser/")))
+    first = ("tests/flows/", "tests/house/test_chaos.py")
+    items.sort(key=lambda item: (not item.nodeid.startswith(first), item.nodeid.startswith("tests/browser/")))
 
 
 def pytest_collection_finish() -> None:

@@ -162,7 +162,6 @@ def chaos(*arguments: str) -> dict[str, dict[str, int]]:
     return report
 
 
-@pytest.mark.slow  # the quick ones for each kind of blow are in tests/delivery/sending and tests/flows
 def test_a_short_send_keeps_its_promise_under_blows() -> None:
     short = "--messages 60 --kills 1 --stops 0 --postgres 1 --redis 1 --workers 1 --seed 11"
     report = chaos(*short.split())
