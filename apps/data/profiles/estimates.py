@@ -7,6 +7,8 @@ from typing import Final
 
 from django.db import connection
 
+from apps.foundation.core.postgres import rows_about
+
 from .models import Profile
 
 SAMPLE: Final = 4000
@@ -69,8 +71,5 @@ def stand_ins() -> Drawn | None:
 
 
 def people_about() -> int:
-    """How many people there are: PostgreSQL's own estimate where they are many, since counting takes long."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = 'profiles_profile'::regclass")
-        about: int = cursor.fetchone()[0]
-    return about if about > FEW else Profile.objects.count()
+    """How many people there are: about, where they are many."""
+    return rows_about(Profile, few=FEW)

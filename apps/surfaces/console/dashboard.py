@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from django.db import connection
 from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
@@ -26,6 +25,7 @@ from apps.decisioning.playbooks.system_mail import mails_missing
 from apps.delivery.sending.models import Dispatch, Message, RunTally
 from apps.delivery.sending.selectors import GONE_OUT
 from apps.foundation.core.clock import now
+from apps.foundation.core.postgres import rows_about
 from apps.foundation.governance.selectors import reviews_waiting_for
 
 from .reviews import review_row
@@ -34,8 +34,8 @@ from .selectors import runs_page
 DAYS = 7
 BAR_HEIGHT = 120
 """Pixels of the tallest bar."""
-_EXACT_UP_TO = 200_000
-"""Rows up to which a table is counted; above that PostgreSQL's own estimate is shown."""
+_FEW = 200_000
+"""Rows up to which a table is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +119,6 @@ def _height(count: int, tallest: int) -> float:
     return max(round(BAR_HEIGHT * count / tallest, 1), 2.0) if tallest else 2.0
 
 
-def table_size(model: type[Any]) -> int:
-    """About how many rows: exact for small tables, PostgreSQL's estimate for large ones, which are slow to count."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [model._meta.db_table])
-        estimate: int = cursor.fetchone()[0]
-    if estimate > _EXACT_UP_TO:
-        return estimate
-    found: int = model._default_manager.count()
-    return found
-
-
 def consent_standing() -> list[tuple[Purpose, Choices]]:
     """How many people agreed to each purpose that needs consent by e-mail, and how many withdrew or refused it."""
     found = choices_by_purpose(channel=Channel.EMAIL)
@@ -139,7 +128,7 @@ def consent_standing() -> list[tuple[Purpose, Choices]]:
 
 def data_figures() -> dict[str, int]:
     """Counts of what is in the system."""
-    return {"profiles": people_about(), "items": table_size(Item), "orders": table_size(Order)}
+    return {"profiles": people_about(), "items": rows_about(Item, few=_FEW), "orders": rows_about(Order, few=_FEW)}
 
 
 def troubles(may: Any) -> list[Trouble]:

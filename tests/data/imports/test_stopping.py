@@ -244,6 +244,21 @@ def test_grants_of_many_are_linked_when_the_import_is_done(
     assert list(ConsentState.objects.filter(granted=False).values_list("profile_id", flat=True)) == [known.pk]
 
 
+def granting_dies(monkeypatch: pytest.MonkeyPatch, path: Path, *, at: int) -> None:
+    """Import a file; the database goes away when grants are recorded for the time of that number, from 0."""
+    recorded = itertools.count()
+
+    def die(ready: GrantsReady, **terms: Any) -> int:
+        if next(recorded) == at:
+            raise OperationalError("the database is away")
+        return grants_record(ready, **terms)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(granting, "grants_record", die)
+        with pytest.raises(OperationalError):
+            run(path, "shopify", "profiles", consent={"marketing": "Accepts Email Marketing"})
+
+
 def test_lanes_that_grant_stop_together_and_go_on_each_where_it_was(
     shop: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: LazySettings
 ) -> None:
@@ -252,17 +267,7 @@ def test_lanes_that_grant_stop_together_and_go_on_each_where_it_was(
     monkeypatch.setattr(granting, "_LANES_FROM", 0)
     lines = "".join(f"{n},a{n}@example.com,yes\n" for n in range(20))
     path = write(tmp_path / "p.csv", "Customer ID,Email,Accepts Email Marketing\n" + lines)
-    recorded = itertools.count()
-
-    def die(ready: GrantsReady, **terms: Any) -> int:
-        if next(recorded) == 4:
-            raise OperationalError("the database is away")
-        return grants_record(ready, **terms)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(granting, "grants_record", die)
-        with pytest.raises(OperationalError):
-            run(path, "shopify", "profiles", consent={"marketing": "Accepts Email Marketing"})
+    granting_dies(monkeypatch, path, at=4)
     stopped = Import.objects.get()
     done = ConsentRecord.objects.count()
     assert 8 <= done < 20
@@ -284,17 +289,7 @@ def test_after_a_crash_of_the_database_while_it_grants_the_file_is_read_anew(
     monkeypatch.setattr(granting, "_GRANTS", 2)
     lines = "".join(f"{n},a{n}@example.com,yes\n" for n in range(9))
     path = write(tmp_path / "p.csv", "Customer ID,Email,Accepts Email Marketing\n" + lines)
-    recorded = itertools.count()
-
-    def die(ready: GrantsReady, **terms: Any) -> int:
-        if next(recorded) == 2:
-            raise OperationalError("the database is away")
-        return grants_record(ready, **terms)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(granting, "grants_record", die)
-        with pytest.raises(OperationalError):
-            run(path, "shopify", "profiles", consent={"marketing": "Accepts Email Marketing"})
+    granting_dies(monkeypatch, path, at=2)
     assert ConsentRecord.objects.count() == 4
     StagedPerson.objects.all().delete()  # as a crash leaves an unlogged table
 
