@@ -88,7 +88,7 @@ class Child:
         self.jobs += 1
         self.where = ""
         end = monotonic() + JOB_SECONDS
-        self._write(frame_of(Frame.JOB, job), monotonic() + STEP_SECONDS)
+        self._write(frame_of(Frame.JOB, job), monotonic() + STEP_SECONDS, starved=end)
         while True:
             kind, body = self._next(min(end, monotonic() + STEP_SECONDS), starved=end)
             if kind is Frame.STEP:
@@ -117,7 +117,7 @@ class Child:
         self.process.returncode = 0  # or Popen would wait for another's child
         self.close()
 
-    def _wait(self, fd: int, what: int, end: float, starved: float = 0.0) -> None:
+    def _wait(self, fd: int, what: int, end: float, starved: float) -> None:
         """Wait until a pipe is ready, at most until `end`. Raises _Gone.
 
         starved: how long one is waited for that works, while others have the processor: it is no fault of what it
@@ -126,7 +126,8 @@ class Child:
         poll = select.poll()
         poll.register(fd, what)
         while not poll.poll(max(0.0, end - monotonic()) * 1000):
-            if monotonic() >= starved or not self._works():
+            # Who asks may come late to look at one that works: by then it has answered, and sleeps.
+            if monotonic() >= starved or not (self._works() or poll.poll(0)):
                 raise _Gone(f"was silent for {STEP_SECONDS} s", f"took longer than {STEP_SECONDS} seconds: simplify it")
             end = min(starved, monotonic() + _LOOK_SECONDS)
 
@@ -138,10 +139,10 @@ class Child:
             return False
         return told.rpartition(")")[2].split()[0] in ("R", "D")
 
-    def _write(self, data: bytes, end: float) -> None:
+    def _write(self, data: bytes, end: float, starved: float) -> None:
         left = memoryview(data)
         while left:
-            self._wait(self._in, select.POLLOUT, end)
+            self._wait(self._in, select.POLLOUT, end, starved)
             try:
                 left = left[os.write(self._in, left) :]
             except BlockingIOError:

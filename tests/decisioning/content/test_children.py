@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from apps.decisioning.content.checking import SHELL, template_problems
-from apps.decisioning.content.children import CHILDREN, JOB_SECONDS, POOL, Pool, apart
+from apps.decisioning.content.children import CHILDREN, JOB_SECONDS, POOL, Child, Pool, apart
 from apps.decisioning.content.errors import ContentMisbehaved
 from apps.decisioning.content.frames import value_read, value_write
 from apps.decisioning.content.jobs import TYPES
@@ -115,6 +115,18 @@ def test_one_that_works_is_waited_for_and_one_that_sleeps_is_not(pool: Pool, mon
     assert ask(pool, "work", 1.5) == "done"
     with pytest.raises(ContentMisbehaved, match="step 0: took longer"):
         ask(pool, "take_steps", 1, 60)
+
+
+def test_one_that_answers_while_it_is_looked_at_is_heard(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks waits for a processor as well: once it looks, the child may have answered, and sleep."""
+
+    def answered_meanwhile(child: Child) -> bool:
+        select.select([child.process.stdout], [], [])
+        return False
+
+    monkeypatch.setattr("apps.decisioning.content.children.STEP_SECONDS", 0.05)
+    monkeypatch.setattr(Child, "_works", answered_meanwhile)
+    assert ask(pool, "work", 0.5) == "done"
 
 
 def test_all_steps_together_have_an_end(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
