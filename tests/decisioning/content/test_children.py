@@ -121,6 +121,7 @@ def test_one_that_answers_while_it_is_looked_at_is_heard(pool: Pool, monkeypatch
     """Who asks waits for a processor as well: once it looks, the child may have answered, and sleep."""
 
     def answered_meanwhile(child: Child) -> bool:
+        assert child.process.stdout is not None
         select.select([child.process.stdout], [], [])
         return False
 
