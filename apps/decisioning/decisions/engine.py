@@ -181,7 +181,6 @@ def plan_make(
     """The plan of a version. holdout_all: percent of people who get nothing of any playbook that needs consent;
     asks_audience: whether each person is asked for, as no snapshot was made. Raises Invalid for a rule that can't be
     read."""
-    everybody = bool(spec.get("mail_kind")) or spec.get("budget") == "transactional"
     slots = tuple(
         (
             name,
@@ -217,8 +216,8 @@ def plan_make(
         system=bool(spec.get("mail_kind")),
         collecting=frozenset(name for name, of_slot in slots if any(tier.source == COLLECTED for tier in of_slot)),
         playbook=spec.get("playbook", ""),
-        holdout=0 if everybody else spec.get("holdout", 0),
-        holdout_all=0 if everybody else holdout_all,
+        holdout=0 if owed_to_all(spec) else spec.get("holdout", 0),
+        holdout_all=0 if owed_to_all(spec) else holdout_all,
         audience=rule_parse(spec["audience_rule"]) if asks_audience else None,
         heeds_tickets=spec.get("heeds_tickets", False),
         blocked=frozenset(spec.get("blocked_items", ())),
@@ -228,6 +227,11 @@ def plan_make(
         placement=spec.get("placement", ""),
         unsafe=tuple(word.lower() for word in spec["brand"].get("unsafe_words", ())),
     )
+
+
+def owed_to_all(spec: PlaybookSpec) -> bool:
+    """Whether nobody is held out of a playbook: system mail, and what is transactional."""
+    return bool(spec.get("mail_kind")) or spec.get("budget") == "transactional"
 
 
 def drawn(of: str, seed: int) -> float:
@@ -243,12 +247,6 @@ def held_out(plan: Plan, seed: int) -> dict[str, Any]:
     if plan.holdout and drawn(plan.playbook, seed) < plan.holdout:
         return {"of": "playbook", "percent": plan.holdout}
     return {}
-
-
-def propensity(plan: Plan, outcome: str) -> float:
-    """The chance with which a person got this, of all that could have come of the draw. All else is certain."""
-    written_to = (1 - plan.holdout_all / 100) * (1 - plan.holdout / 100)
-    return round(1 - written_to if outcome == HOLDOUT else written_to, 6)
 
 
 def withheld_because(plan: Plan, person: Person, *, early: bool = False) -> tuple[str, dict[str, Any]]:

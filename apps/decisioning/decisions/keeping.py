@@ -27,11 +27,12 @@ from apps.decisioning.audiences.contracts import (
     Sensitive,
     rule_leaves,
 )
+from apps.decisioning.playbooks.contracts import PlaybookSpec
 from apps.decisioning.recommendations.contracts import Candidate, ItemCard
 from apps.foundation.core.wall_clock import Quiet, zone_choose
 
 from .contracts import Choice
-from .engine import SHOWN_OFTEN, Asleep, Person, Plan, Verdict, item_fault
+from .engine import HOLDOUT, SHOWN_OFTEN, Asleep, Person, Plan, Verdict, item_fault, owed_to_all
 
 MARK: Final = "x"
 WITHHELD: Final = "w"
@@ -262,6 +263,19 @@ def _side(kept: Sequence[str]) -> tuple[Quiet | None, Any]:
 
 def _quiet(hours: Sequence[str]) -> Quiet | None:
     return None if not hours else Quiet(*(datetime.strptime(one, "%H:%M:%S").time() for one in hours))  # noqa: DTZ007
+
+
+def propensity(spec: PlaybookSpec, seen: Mapping[str, Any], outcome: str) -> float:
+    """The chance with which a person got this outcome, as it was before their lot was drawn; 1 where none was.
+
+    It follows from the percents: the playbook's stands in its version, that of everything in what was looked at. All
+    but the holdouts is certain. For who learns from decisions what they brought (inverse propensity weights: Horvitz
+    and Thompson, 1952).
+    """
+    if "g" in seen or WITHHELD in seen or QUIET in seen or owed_to_all(spec):
+        return 1.0  # it was over before anything was drawn
+    kept_in: float = (1 - seen.get("h", 0) / 100) * (1 - spec.get("holdout", 0) / 100)
+    return round(1 - kept_in if outcome == HOLDOUT else kept_in, 6)
 
 
 def answer_mark(seen: Mapping[str, Any], verdict: Verdict, *, version: str, at: datetime) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.data.consent.models import AddressVerdict, Purpose
 from apps.data.profiles.mail import mail_addresses
@@ -26,6 +26,7 @@ from apps.foundation.core.masking import MASK
 
 from .contracts import DispatchTerms, Occasion
 from .engine import CONTACT_LIMIT, DIGEST, DIGEST_CHANGED, DIGEST_EMPTY, ITEM_LIMIT, OUTRANKED, SEND, Verdict
+from .keeping import propensity
 from .models import Decision
 from .sealing import Kept, decisions_open
 
@@ -160,39 +161,6 @@ def _needs_consent(purpose: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class RunProgress:
-    """How far the deciding of a run is: people by outcome, and by the tier that answered."""
-
-    people: int
-    decided: int
-    outcomes: dict[str, int]
-    tiers: dict[str, int]
-    last_at: datetime | None
-
-
-def run_progress(*, run_id: int) -> RunProgress:
-    """The figures of a run's decisions, in one statement beside the run's own row."""
-    run = Run.objects.filter(pk=run_id).first()
-    if run is None:
-        raise NotFound("run_unknown", "There is no such run")
-    outcomes: dict[str, int] = {}
-    tiers: dict[str, int] = {}
-    last_at: datetime | None = None
-    groups = (
-        Decision.objects.filter(run=run)
-        .values_list("outcome", "tier")
-        .annotate(Count("pk"), Max("decided_at"))
-        .order_by()
-    )
-    for outcome, tier, count, newest in groups:
-        outcomes[outcome] = outcomes.get(outcome, 0) + count
-        if outcome == SEND:
-            tiers[tier] = tiers.get(tier, 0) + count
-        last_at = newest if last_at is None else max(last_at, newest)
-    return RunProgress(run.people, sum(outcomes.values()), outcomes, tiers, last_at)
-
-
-@dataclass(frozen=True, slots=True)
 class PassedOver:
     """A tier that was asked and did not hold, with the value that lost, in words."""
 
@@ -223,7 +191,8 @@ class SlotExplained:
 class Explanation:
     """Why one person got what they got, or nothing. Everything a page needs, in plain words.
 
-    gone: why there is no more to say than outcome and tier, "" when all that was kept is told.
+    gone: why there is no more to say than outcome and tier, "" when all that was kept is told; propensity: the chance
+    with which they got this outcome, from 0 to 1, as it was before their lot was drawn; None where that can't be said.
     """
 
     decision_id: UUID
@@ -238,6 +207,7 @@ class Explanation:
     as_of: datetime
     decided_at: datetime
     outcome: str
+    propensity: float | None
     summary: str
     language: str
     language_note: str
@@ -258,7 +228,7 @@ def decision_explain(decision_id: UUID | str, *, masked: Collection[str] = ()) -
         raise NotFound("decision_unknown", "There is no such decision")
     run, version = decision.run, decision.run.version
     spec = message_spec(version.spec, run.step)
-    verdict, gone = _verdict(decision)
+    verdict, seen, gone = _verdict(decision)
     verdict = replace(verdict, inputs=_masked(verdict.inputs, masked), reasons=_masked(verdict.reasons, masked))
     return Explanation(
         decision_id=decision.pk,
@@ -273,6 +243,7 @@ def decision_explain(decision_id: UUID | str, *, masked: Collection[str] = ()) -
         as_of=run.as_of,
         decided_at=decision.decided_at,
         outcome=decision.outcome,
+        propensity=None if seen is None else propensity(spec, seen, decision.outcome),
         summary=verdict_summary(verdict),
         language=verdict.inputs.get("language", ""),
         language_note=language_note(spec, verdict),
@@ -298,14 +269,15 @@ def _masked(told: Any, names: Collection[str]) -> Any:
     return known
 
 
-def _verdict(decision: Decision) -> tuple[Verdict, str]:
-    """What was decided, as far as it can be read, and why not all of it can."""
+def _verdict(decision: Decision) -> tuple[Verdict, dict[str, Any] | None, str]:
+    """What was decided and looked at, as far as it can be read, and why not all of it can."""
     try:
         found, gone = decisions_open([decision])[decision.pk], ERASED
     except Tampered:
         found, gone = None, TAMPERED
     kept, gone = (Kept(), gone) if found is None else (found, "")
-    return Verdict(decision.outcome, decision.compiled_id, decision.tier, kept.inputs, kept.reasons), gone
+    verdict = Verdict(decision.outcome, decision.compiled_id, decision.tier, kept.inputs, kept.reasons)
+    return verdict, kept.seen, gone
 
 
 def language_note(spec: PlaybookSpec, decided: Verdict) -> str:

@@ -9,6 +9,7 @@ from apps.decisioning.audiences.contracts import Counted, PersonFacts, Window
 from apps.decisioning.audiences.rules import rule_parse
 from apps.decisioning.content.choosing import language_choose
 from apps.decisioning.decisions.engine import Person, Plan, decide, held_out, item_fault, plan_make
+from apps.decisioning.decisions.keeping import own_pack, propensity
 from apps.decisioning.recommendations.contracts import Candidate, ItemCard
 
 GERMAN = {"attribute": "country", "in": ["DE", "AT", "CH"]}
@@ -239,6 +240,26 @@ def test_the_same_people_are_held_out_each_time_and_others_of_another_playbook()
     everything = _held(0, everything=5)
     assert 140 < len(everything) < 260
     assert _held(0, "autumn", everything=5) == everything
+
+
+@pytest.mark.parametrize(("everything", "percent"), [(0, 0), (0, 10), (5, 0), (5, 20), (2.5, 50)])
+def test_the_chance_of_an_outcome_is_how_often_it_comes(everything: float, percent: int) -> None:
+    spec = _spec(playbook="spring", holdout=percent)
+    plan = plan_make(spec, {"en": 1}, {"en": []}, holdout_all=everything)
+    outcomes = [decide(plan, _person(seed=seed)).outcome for seed in range(4000)]
+    seen = own_pack(plan, _person())
+    sent, held = (propensity(spec, seen, outcome) for outcome in ("send", "holdout"))
+    assert sent + held == 1
+    spread = 4 * (sent * held / 4000) ** 0.5  # four standard deviations of a share of 4,000
+    assert abs(outcomes.count("send") / 4000 - sent) <= spread
+
+
+def test_what_is_certain_has_the_chance_one() -> None:
+    spec = _spec(playbook="spring", holdout=50)
+    plan = plan_make(spec, {"en": 1}, {"en": []}, holdout_all=50)
+    assert propensity(spec, own_pack(plan, _person()), "open_ticket") == 0.25
+    assert propensity(spec, own_pack(plan, _person(gate="paused")), "paused") == 1  # it was over before the draw
+    assert propensity(_spec(holdout=50, mail_kind="link"), own_pack(plan, _person()), "send") == 1
 
 
 def test_nobody_is_held_out_of_what_they_are_owed() -> None:

@@ -53,6 +53,9 @@ class Explanation(serializers.Serializer[object]):
     version_digest = serializers.CharField(help_text="what was approved")
     profile = serializers.IntegerField(source="profile_id")
     outcome = serializers.CharField()
+    propensity = serializers.FloatField(
+        allow_null=True, help_text="the chance of this outcome before the lot of holdouts was drawn; 1 where none was"
+    )
     summary = serializers.CharField(help_text="what was decided and why, in a sentence")
     language = serializers.CharField()
     tier = serializers.CharField()
