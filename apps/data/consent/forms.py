@@ -84,14 +84,6 @@ class WordingForm(ServiceForm):
         ).wording
 
 
-class WordingLook(ServiceForm):
-    """For those who may only look: nothing to fill in."""
-
-    class Meta:
-        model = Wording
-        fields = ()
-
-
 def text_name(language: str) -> str:
     """The name of the field for a language's text."""
     return f"text__{language}"

@@ -142,12 +142,6 @@ def quiet_read(*, profile_ids: Sequence[int]) -> dict[int, tuple[Quiet, ZoneInfo
         }
 
 
-def languages_chosen(*, profile_ids: Sequence[int]) -> dict[int, str]:
-    """The languages of those who chose one."""
-    rows = Preference.objects.filter(pk__in=profile_ids).exclude(language="")
-    return dict(rows.values_list("pk", "language"))
-
-
 # --- writes ---
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from .contracts import Problem
 from .links import host_is_valid
 from .readability import FORMULAS
 
@@ -152,20 +151,6 @@ def languages_read(
 
 
 _SPOKEN = ", ".join(FORMULAS)
-
-
-def limits_as_data(limits: Limits) -> dict[str, Any]:
-    """Limits that are set, as JSON-able data."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name in ALL_LIMITS
-        if (value := getattr(limits, name)) not in (None, (), False)
-    }
-
-
-def problems_into(problems: list[Problem], where: str) -> Wrong:
-    """A `Wrong` that notes problems at a place."""
-    return lambda token, mend: problems.append(Problem(where, 0, token, mend))
 
 
 def _whole(least: int, most: int) -> Callable[[object], str]:

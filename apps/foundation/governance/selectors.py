@@ -12,7 +12,7 @@ from apps.foundation.accounts.models import User
 from apps.foundation.accounts.roles import ROLE_BY_CODE
 from apps.foundation.accounts.services import role_codes
 
-from .models import Approval, AuditEntry, Publication, Review, State
+from .models import Approval, Publication, Review, State
 from .registry import Workflow, workflow_of
 from .rules import roles_asked
 
@@ -145,12 +145,6 @@ def publications_live(model: type[models.Model], head_ids: Iterable[int]) -> dic
     return {row.head_id: row for row in rows}
 
 
-def published_version_id(head: models.Model) -> int | None:
-    """The id of the version that is live, None when none is."""
-    live = publications_live(type(head), [head.pk]).get(head.pk)
-    return live.version_id if live is not None else None
-
-
 def live_at(head: models.Model, moment: datetime) -> Publication | None:
     """What was live at a moment, None when nothing was. From its instant on; what ended then no longer is."""
     return (
@@ -169,12 +163,3 @@ def publications_of(head: models.Model, *, limit: int = 100) -> list[Publication
     """What was live of a head and when, the newest first."""
     rows = Publication.objects.filter(content_type=ContentType.objects.get_for_model(head), head_id=head.pk)
     return list(rows.select_related("published_by", "ended_by")[:limit])
-
-
-def audit_of(subject: models.Model, *, limit: int = 50) -> list[AuditEntry]:
-    """What was done to an object, the newest first."""
-    return list(
-        AuditEntry.objects.filter(
-            content_type=ContentType.objects.get_for_model(subject), object_id=str(subject.pk)
-        ).select_related("actor")[:limit]
-    )

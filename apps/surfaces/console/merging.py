@@ -71,9 +71,7 @@ def merges(request: StaffRequest) -> HttpResponse:
 def _shown(candidate: MergeCandidate, *, whole: bool) -> PairShown:
     sides = (_side(candidate.first, whole=whole), _side(candidate.second, whole=whole))
     likely = "" if candidate.score is None else f"{min(99.9, candidate.score * 100):.1f} %"
-    reasons = [
-        (str(words), "for" if weight > 0 else "against" if weight < 0 else "") for words, weight in candidate.reasons
-    ]
+    reasons = [(str(words), _speaks(weight)) for words, weight in candidate.reasons]
     return PairShown(candidate, sides, likely, reasons)
 
 

@@ -14,7 +14,6 @@ from apps.data.consent.models import ConsentRecord, Gate, Interest, Preference, 
 from apps.data.consent.preferences import (
     Chosen,
     Wanted,
-    languages_chosen,
     preference_change,
     preference_undo,
     preferences_change,
@@ -124,7 +123,6 @@ def test_what_is_chosen_is_read_back() -> None:
     assert {pk: (hours, str(zone)) for pk, (hours, zone) in quiet_read(profile_ids=people).items()} == {
         profile.pk: (quiet, "Europe/Vienna")
     }
-    assert languages_chosen(profile_ids=people) == {profile.pk: "pt-BR"}
 
 
 @pytest.mark.django_db

@@ -23,7 +23,7 @@ from apps.foundation.governance.models import (
     ReviewComment,
     State,
 )
-from apps.foundation.governance.selectors import live_at, published_version_id, version_state
+from apps.foundation.governance.selectors import live_at, publications_live, version_state
 from apps.foundation.governance.services import review_answer, review_comment
 from apps.foundation.governance.workflow import (
     head_withdraw,
@@ -75,13 +75,13 @@ def test_a_version_goes_from_draft_to_published_to_retired() -> None:
     assert (review.path, review.digest, review.note) == ([["brand_approver"]], version.digest, "Please")
     agree(review)
     assert version_state(version) == State.APPROVED
-    assert published_version_id(version.block) is None
+    assert publications_live(type(version.block), [version.block.pk]) == {}
     publication = version_publish(version=version, by=_root())
     assert (version_state(version), publication.digest) == (State.PUBLISHED, version.digest)
-    assert published_version_id(version.block) == version.pk
+    assert publications_live(type(version.block), [version.block.pk])[version.block.pk].version_id == version.pk
     head_withdraw(head=version.block, by=_root(), why="Out of stock")
     assert version_state(version) == State.RETIRED
-    assert published_version_id(version.block) is None
+    assert publications_live(type(version.block), [version.block.pk]) == {}
     publication.refresh_from_db()
     assert publication.why_ended == "Out of stock"
 
