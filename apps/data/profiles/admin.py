@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.admin import TabularInline
 
-from apps.foundation.core.admin import ReadOnlyAdmin
+from apps.foundation.core.admin import ReadOnlyAdmin, once
 from apps.foundation.core.errors import Invalid
 from apps.foundation.core.signing import address_digests
 
@@ -100,6 +100,7 @@ class ProfileAdmin(ReadOnlyAdmin):
         return profile
 
     @admin.display(description="Attributes")
+    @once
     def attributes_known(self, profile: Any) -> str:
         """Each on a line; sensitive ones for those who may see them."""
         try:

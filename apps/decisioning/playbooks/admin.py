@@ -23,6 +23,7 @@ from apps.decisioning.audiences.selectors import audience_glance, audience_guess
 from apps.decisioning.content.models import Brand
 from apps.foundation.accounts.guarding import GuardedPages
 from apps.foundation.accounts.models import User
+from apps.foundation.core.admin import once
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
 from apps.foundation.governance.handing import OwnedAdmin
@@ -196,15 +197,18 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
         return ", ".join(role_titles(playbook.approval_path))
 
     @admin.display(description="Next time")
+    @once
     def next_shown(self, playbook: Playbook) -> str:
         return next_words(playbook, next_instant(playbook=playbook, after=now()))
 
     @admin.display(description="Made ahead")
+    @once
     def prepared_shown(self, playbook: Playbook) -> SafeString:
         made = playbook.preparations.select_related("version")
         return format_html_join("", "<div>{}</div>", ((words,) for words in prepared_words(playbook, made, at=now())))
 
     @admin.display(description="Who is in it now")
+    @once
     def audience_shown(self, playbook: Playbook) -> str:
         try:
             rule = rule_parse(playbook.audience.rule)
@@ -238,6 +242,7 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
         return picture_html(picture_of_draft(playbook))
 
     @admin.display(description="Who is under way")
+    @once
     def under_way_shown(self, playbook: Playbook) -> str:
         counts = journey_counts(playbook)
         if not counts:
@@ -250,6 +255,7 @@ class PlaybookAdmin(OwnedAdmin, GovernedAdmin, GuardedPages, ModelAdmin):
         return "; ".join(found) or "none"
 
     @admin.display(description="Versions")
+    @once
     def versions_shown(self, playbook: Playbook) -> SafeString:
         rows = [
             (

@@ -3,13 +3,15 @@
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.decisioning.content.models import Block, BlockType, BlockVersion, Brand, Persona, Template, TemplateVersion
 from apps.foundation.accounts.models import User
 from apps.foundation.governance.models import AuditEntry
-from tests.factories import make_user
+from tests.factories import make_block, make_user
 
 from .making import Sample, brand_spec, superuser
 
@@ -324,3 +326,34 @@ def test_a_template_is_seen_before_it_is_saved(client: Client, sample: Sample) -
     assert page(client, make_user("analyst"), url, data).status_code == 403
     assert b"data-look" in page(client, sample.engineer, change(sample.template)).content
     assert TemplateVersion.objects.count() == 1
+
+
+def test_lists_ask_as_much_for_many_and_show_what_is_newest(client: Client, sample: Sample) -> None:
+    client.force_login(make_user("engineer"))
+
+    def asked(name: str) -> tuple[int, str]:
+        with CaptureQueriesContext(connection) as queries:
+            answer = client.get(reverse(f"admin:content_{name}_changelist"))
+        return len(queries), answer.content.decode()
+
+    for name in PAGES:
+        asked(name)  # what a process keeps
+    few = {name: asked(name)[0] for name in PAGES}
+    blocks = [make_block() for _ in range(5)]
+    assert {name: asked(name)[0] for name in PAGES} == few
+
+    newest = blocks[0].versions.get()
+    newest.pk, newest.number, newest.content = None, 2, {"nl": newest.content["en"]}
+    newest.save(force_insert=True)
+    shown = asked("block")[1]
+    row = shown[shown.index(f">{blocks[0].name}<") :]
+    assert row[row.index("field-languages_shown") :].partition("</td>")[0].rpartition(">")[2].strip() == "nl"
+
+
+def test_a_readonly_field_is_worked_out_once_for_a_page(client: Client, sample: Sample) -> None:
+    """It is asked for three times: by the row's classes, by the row, and by what is written in it."""
+    client.force_login(make_user("analyst"))
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(change(sample.version("Hero: everybody").block)).status_code == 200
+    versions = [one["sql"] for one in queries if "content_blockversion" in one["sql"] and "accounts_user" in one["sql"]]
+    assert len(versions) == 1

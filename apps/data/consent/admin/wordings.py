@@ -12,6 +12,7 @@ from apps.data.consent.forms import PrivacyPolicyForm, PurposeForm, WordingForm,
 from apps.data.consent.governing import consequence_words
 from apps.data.consent.models import PrivacyPolicy, Purpose, Wording, WordingVersion
 from apps.foundation.accounts.saving import ServiceAdmin
+from apps.foundation.core.admin import once
 from apps.foundation.governance.models import State
 from apps.foundation.governance.pages import GovernedAdmin
 from apps.foundation.governance.registry import workflow_of
@@ -122,12 +123,14 @@ class WordingAdmin(GovernedAdmin, ServiceAdmin):
         return str(standing_of(live).older) if live.material else "nobody"
 
     @admin.display(description="Texts")
+    @once
     def texts_shown(self, wording: Wording) -> SafeString:
         newest = _newest(wording)
         texts = newest.texts if newest is not None else {}
         return format_html_join("", '<p dir="auto"><strong>{}</strong><br>{}</p>', texts.items())
 
     @admin.display(description="Before and after")
+    @once
     def standing_shown(self, wording: Wording) -> SafeString:
         """What the live version means for people, and what the newest would mean."""
         newest, live = _newest(wording), _live(wording)

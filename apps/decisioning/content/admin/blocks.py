@@ -22,6 +22,7 @@ from apps.decisioning.content.previews import PERSONAS, Preview, block_preview
 from apps.decisioning.content.selectors import brand_spec, fields_written, languages_written, tags_used
 from apps.decisioning.content.tables import content_table_shown, language_title, source_shown, table_shown
 from apps.decisioning.content.taxonomy import name_rule
+from apps.foundation.core.admin import NewestAhead, once
 from apps.foundation.governance.handing import OwnedAdmin
 from apps.foundation.governance.pages import GovernedAdmin
 
@@ -30,7 +31,7 @@ from .saving import FIT, LINK, MORE_LANGUAGES, ServiceAdmin, VersionAdmin
 
 
 @admin.register(Block)
-class BlockAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
+class BlockAdmin(OwnedAdmin, GovernedAdmin, NewestAhead, ServiceAdmin):
     """Blocks: a form made from the type, for each language, with the block beside it as people will see it."""
 
     empty_text = (
@@ -155,11 +156,13 @@ class BlockAdmin(OwnedAdmin, GovernedAdmin, ServiceAdmin):
         return ", ".join(block.tags) or "—"
 
     @admin.display(description="Now")
+    @once
     def content_shown(self, block: Block) -> SafeString:
         newest = block.versions.first()
         return content_table_shown(newest) if newest is not None else SafeString("Nothing yet")
 
     @admin.display(description="Versions")
+    @once
     def versions_shown(self, block: Block) -> SafeString:
         rows = [
             (

@@ -20,6 +20,7 @@ from apps.decisioning.content.selectors import brand_spec, languages_written
 from apps.decisioning.content.tables import language_title, source_shown, table_shown
 from apps.decisioning.content.template_tests import template_tests
 from apps.foundation.accounts.saving import ServiceForm
+from apps.foundation.core.admin import NewestAhead
 from apps.foundation.governance.handing import OwnedAdmin
 from apps.foundation.governance.pages import GovernedAdmin
 
@@ -29,7 +30,7 @@ from .template_tests import TemplateTestsPages
 
 
 @admin.register(Template)
-class TemplateAdmin(OwnedAdmin, GovernedAdmin, TemplateTestsPages):
+class TemplateAdmin(OwnedAdmin, GovernedAdmin, NewestAhead, TemplateTestsPages):
     """Layout and logic, owned by engineers."""
 
     empty_text = (
