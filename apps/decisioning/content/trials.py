@@ -35,8 +35,6 @@ MAX_LITERALS: Final = 6
 MAX_TOLD: Final = 20
 MANY: Final = f"{MAX_ITEMS} products"
 """The longest list: tried with each block in its turn, not with everything else, because it takes long."""
-CHANNELS: Final = ("email",)
-"""What a message is rendered for. An e-mail has HTML and text; both come out of each render and are looked at."""
 CLIPPED_OVER: Final = 102 * 1024
 """Bytes of HTML above which Gmail clips a message and hides its end, the unsubscribe link with it."""
 LINKS: Final = {name: f"https://links.example/{name}/trial" for name in (*contracts.LINKS, *contracts.SYSTEM_LINKS)}
@@ -146,7 +144,6 @@ class Trials:
         """What can vary: (kind, name, values)."""
         return [
             ("language", "", list(self._sources)),
-            ("channel", "", CHANNELS),
             *(("block", slot, list(blocks)) for slot, blocks in self._slots.items()),
             *(("items", slot, [name for name in self._lists if name != MANY]) for slot in self._with_items),
             *(("token", token, values) for token, values in self._tokens.items()),
