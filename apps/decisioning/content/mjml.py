@@ -45,6 +45,13 @@ _NO_FONTS = mrml.RenderOptions(fonts={})
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]*;)")
 _XML_ENTITIES = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
 _CSS_BRACE = re.compile(r"\{(?=[{%#])")
+_CONDITIONALS = re.compile(
+    r"(<!--\[if [^\]]*\]>)(?!<!-->)(?>.*?<!\[endif\]-->)(?:\1(?!<!-->)(?>.*?<!\[endif\]-->))+", re.S
+)
+_STYLE = re.compile(r"(<style[^<>]*>)([^<]*)(?=</style>)")
+_CSS_STRING = re.compile(r"""("[^"\\\n]*"|'[^'\\\n]*')""")
+_CSS_ODD = re.compile(r"""["'\\]|/\*|url\(""", re.I)
+_CSS_SPACE = re.compile(r"[ \t\r\n\f]*([{};])[ \t\r\n\f]*|[ \t\r\n\f]+")
 
 
 @dataclass(slots=True)
@@ -104,6 +111,7 @@ class Document:
             at = self._refused(root)
             self._problem(at.at, f"<{at.tag}>", f"the MJML renderer refuses what is in it: {error}")
             return ""
+        html = _STYLE.sub(lambda found: found[1] + _sheet_shortened(found[2]), _conditionals_joined(html))
         # Only styles can hold braces here (text and attributes have them as references); none may become Jinja.
         html = _CSS_BRACE.sub("{ ", html)
         missing = [number for number, word in self._words.items() if word not in html]
@@ -332,6 +340,25 @@ class Document:
         if not inner and node.tag in ("br", "hr", "img", "meta"):
             return f"<{node.tag}{attributes} />"
         return f"<{node.tag}{attributes}>{''.join(inner)}</{node.tag}>"
+
+
+def _conditionals_joined(html: str) -> str:
+    """Conditional comments with nothing between them and one condition become one, as MJML's own compiler does and
+    mrml does not. Statements stand in `html` as words, so none is between two that are joined.
+    """
+    return _CONDITIONALS.sub(lambda run: run[0].replace("<![endif]-->" + run[1], ""), html)
+
+
+def _sheet_shortened(sheet: str) -> str:
+    """A style sheet without white space that means nothing: around braces and semicolons none, else a single space.
+
+    What stands in quotes is kept. A sheet with a comment, an escape, an address or an open quote stays as it is.
+    """
+    parts = _CSS_STRING.split(sheet)
+    if any(map(_CSS_ODD.search, parts[::2])):
+        return sheet
+    parts[::2] = [_CSS_SPACE.sub(lambda found: found[1] or " ", part) for part in parts[::2]]
+    return "".join(parts).strip(" \t\r\n\f")
 
 
 def _entities(text: str) -> str:

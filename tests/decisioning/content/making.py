@@ -8,11 +8,12 @@ import yaml
 
 from apps.decisioning.content import services
 from apps.decisioning.content.checking import STAND_IN
-from apps.decisioning.content.compiling import BlockSource, Compilation, TemplateSource, slots_named
+from apps.decisioning.content.compiling import BlockSource, Compilation, TemplateSource, message_compiled, slots_named
 from apps.decisioning.content.contracts import BrandSpec, CompiledSources, TierSpec
 from apps.decisioning.content.fields import fields_read
 from apps.decisioning.content.models import Block, BlockVersion, Brand, TemplateVersion
 from apps.foundation.accounts.models import User
+from apps.surfaces.console.sample_shop.campaigns import WEEKLY_SLOTS
 from tests.factories import make_user
 
 SAMPLE = Path(__file__).resolve().parents[3] / "apps/surfaces/console/sample_shop/content"
@@ -65,6 +66,39 @@ def tier(kind: str, version: BlockVersion, *, when: bool = False, source: str | 
     }
 
 
+@cache
+def _sample_slots() -> dict[str, list[BlockSource]]:
+    """The blocks that stand in each slot of the sample shop's weekly mail, numbered by their order."""
+    types, blocks = _yaml("block_types"), _yaml("blocks")
+    numbers = {name: str(number) for number, name in enumerate(blocks, 1)}
+
+    def source(name: str) -> BlockSource:
+        kind = types[blocks[name]["type"]]
+        fields = tuple(fields_read(kind.get("fields", []), []))
+        return BlockSource(numbers[name], name, fields, blocks[name]["content"], kind["layout"], kind["text_layout"])
+
+    return {
+        slot: [source(name) for name in dict.fromkeys(tier["block"] for tier in tiers)]
+        for slot, tiers in WEEKLY_SLOTS.items()
+    }
+
+
+def sample_blocks(slot: str) -> list[str]:
+    """What decisions call the blocks of a slot in `sample_compiled`."""
+    return [block.id for block in _sample_slots()[slot]]
+
+
+def sample_compiled(language: str) -> CompiledSources:
+    """The sample shop's weekly mail, compiled without a database."""
+    given = sources()
+    compiled, problems = message_compiled(
+        TemplateSource("weekly_picks", given["subject"], given["mjml"], given["text"]),
+        brand=_yaml("brand"), slots=_sample_slots(), language=language, hosts=_yaml("brand")["link_hosts"],
+    )  # fmt: skip
+    assert compiled is not None, problems
+    return compiled
+
+
 class Sample:
     """The sample shop's content, loaded by people with the roles that may."""
 
@@ -90,7 +124,6 @@ class Sample:
             )
             for name, entry in _yaml("blocks").items()
         }
-        mjml, text, subject = (sources()[name] for name in ("mjml", "text", "subject"))
         mjml, text, subject = (sources()[name] for name in ("mjml", "text", "subject"))
         self.template = services.template_create(
             by=self.engineer, code="weekly_picks", name="Picks", subject=subject, mjml=mjml, text=text
