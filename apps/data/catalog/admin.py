@@ -23,7 +23,7 @@ class ItemAdmin(ReadOnlyAdmin):
     ordering = ("sku",)
     fieldsets = (
         (None, {"fields": ("sku", "title", "category")}),
-        ("Price", {"fields": ("price_shown", "sold_at")}),
+        ("Price", {"fields": ("price_shown", "sold_at", "cost_shown")}),
         ("In messages", {"fields": ("in_stock", "recommendable", "url", "image_url")}),
         ("Times", {"fields": ("created_at", "updated_at")}),
     )
@@ -31,3 +31,7 @@ class ItemAdmin(ReadOnlyAdmin):
     @admin.display(description="Price", ordering="price")
     def price_shown(self, item: Item) -> str:
         return price_text(item.price, item.currency)
+
+    @admin.display(description="Cost")
+    def cost_shown(self, item: Item) -> str:
+        return price_text(item.cost, item.currency)

@@ -7,12 +7,16 @@ from apps.foundation.core.clock import now
 
 
 class Item(models.Model):
-    """A product. `price` in units of `currency`; empty where not known."""
+    """A product. `price` and `cost` in units of `currency`; empty where not known. cost: what the shop itself pays for
+    one, which no customer and no message is told."""
 
     sku = models.CharField("item number", max_length=80, unique=True)
     title = models.CharField(max_length=300, blank=True)
     category = models.CharField(max_length=120, blank=True)
     price = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    cost = models.DecimalField(
+        max_digits=14, decimal_places=4, null=True, blank=True, help_text="what the shop pays for one; never shown"
+    )
     currency = models.CharField(max_length=3, blank=True, help_text="ISO 4217")
     sold_at = models.DateTimeField(
         null=True, blank=True, help_text="when it was sold at this price; empty where the catalog gave the price"

@@ -13,7 +13,7 @@ from .models import Item
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 ITEM_FIELDS: Final = (
-    "title", "category", "price", "currency", "url", "image_url", "in_stock", "recommendable",
+    "title", "category", "price", "cost", "currency", "url", "image_url", "in_stock", "recommendable",
 )  # fmt: skip
 """What a shop tells of an item, beside its number."""
 
@@ -60,6 +60,8 @@ def item_version(item: Item) -> int:
 
 
 def _set(item: Item, fields: Mapping[str, Any]) -> Item:
+    if item.cost is not None and item.currency and fields.get("currency", item.currency) != item.currency:
+        fields = {"cost": None, **fields}  # an amount of a currency that is not the item's any more
     changed = [name for name, value in fields.items() if getattr(item, name) != value]
     if changed:
         for name in changed:
@@ -76,5 +78,6 @@ def _check(fields: Mapping[str, Any], sku: str = "-") -> None:
         raise Invalid("sku_missing", "Give the item its number", {"field": "sku"})
     if unknown := sorted(fields.keys() - set(ITEM_FIELDS)):
         raise Invalid("field_unknown", f"An item has no {unknown[0]}", {"field": unknown[0]})
-    if fields.get("price") is not None and fields["price"] < 0:
-        raise Invalid("price_negative", "A price is not below zero", {"field": "price"})
+    for name in ("price", "cost"):
+        if fields.get(name) is not None and fields[name] < 0:
+            raise Invalid(f"{name}_negative", f"A {name} is not below zero", {"field": name})

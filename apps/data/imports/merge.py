@@ -223,12 +223,14 @@ SELECT sku, title, category, price, currency, sold_at, '', '', true,
     NOT (lower(sku) LIKE ANY (%(services)s)), statement_timestamp(), statement_timestamp()
 FROM merge_items ORDER BY sku ON CONFLICT (sku) DO NOTHING
 """
-# What the catalog said itself stays; a price of an earlier sale gives way to that of a later one.
+# What the catalog said itself stays; a price of an earlier sale gives way to that of a later one,
+# and takes with it a cost that was in another currency.
 _ITEMS_REFRESH = """
 UPDATE catalog_item AS item SET
     title = coalesce(nullif(item.title, ''), told.title),
     category = coalesce(nullif(item.category, ''), told.category),
     price = CASE WHEN told.newer THEN told.price ELSE item.price END,
+    cost = CASE WHEN told.newer AND item.currency NOT IN ('', told.currency) THEN NULL ELSE item.cost END,
     currency = CASE WHEN told.newer THEN told.currency ELSE item.currency END,
     sold_at = CASE WHEN told.newer THEN told.sold_at ELSE item.sold_at END,
     updated_at = statement_timestamp()

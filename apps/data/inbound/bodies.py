@@ -17,8 +17,10 @@ from .contracts import Bought, CartSaid, ItemSaid, OrderSaid, PersonSaid, Said, 
 
 _FIELDS: Final = ("first_name", "last_name", "country", "language", "time_zone")
 _ITEM_TEXTS: Final = {"title": 300, "category": 120, "currency": 3, "url": 1000, "image_url": 1000}
+_AMOUNTS: Final = ("price", "cost")
+_AMOUNT_MOST: Final = 10**10
 _PRICED: Final = re.compile(r"(?P<amount>-?\d{1,12}(\.\d{1,6})?) ?(?P<currency>[A-Z]{3})")
-"""A price as feeds for Google write it: 15.00 EUR."""
+"""A price or a cost as feeds for Google write it: 15.00 EUR."""
 _THERE: Final = frozenset({"in_stock", "in stock", "instock", "available", "yes", "true"})
 _PAID: Final = frozenset({"processing", "completed", "refunded"})
 _NO_SALE: Final = frozenset({"cancelled", "failed", "refunded", "trash"})
@@ -133,14 +135,20 @@ def item_fields(mapping: Mapping[str, Any], body: Any) -> dict[str, Any]:
     for name in _ITEM_TEXTS:
         if name in mapping and (value := at(body, mapping[name])) is not None:
             fields[name] = text_of(value)[: _ITEM_TEXTS[name]]
-    if "price" in mapping and (value := at(body, mapping["price"])) is not None:
-        if isinstance(value, str) and (written := _PRICED.fullmatch(value.strip())):
-            value = written["amount"]
-            fields.setdefault("currency", written["currency"])
-        try:
-            fields["price"] = Decimal(str(value)).quantize(Decimal("0.0001"))
-        except InvalidOperation:
-            raise Invalid("inbound_body", "Its price is no number") from None
+    for name in _AMOUNTS:
+        if name in mapping and (value := at(body, mapping[name])) not in (None, ""):
+            if isinstance(value, str) and (written := _PRICED.fullmatch(value.strip())):
+                value = written["amount"]
+                if name == "price":
+                    fields.setdefault("currency", written["currency"])
+                elif fields.get("currency", "").upper() not in ("", written["currency"]):
+                    raise Invalid("inbound_body", "Its cost is in another currency than its price")
+            try:
+                fields[name] = Decimal(str(value)).quantize(Decimal("0.0001"))
+            except InvalidOperation:
+                raise Invalid("inbound_body", f"Its {name} is no number") from None
+            if not fields[name].is_finite() or abs(fields[name]) >= _AMOUNT_MOST:
+                raise Invalid("inbound_body", f"Its {name} is no number that can be kept")
     if "in_stock" in mapping and (value := at(body, mapping["in_stock"])) is not None:
         if isinstance(value, str):
             value = value.strip().casefold() in _THERE or (value.strip().isdecimal() and int(value) > 0)
@@ -170,7 +178,7 @@ def mapping_problem(mapping: Any) -> str:
         return "mapping: an object whose what is tickets, people or items"
     common = {"what", "number", "at", "utc"}
     about_people = {"person", "email", "phone", "state", "closed", "attributes", *_FIELDS}
-    known = common | ({*_ITEM_TEXTS, "price", "in_stock"} if mapping["what"] == "items" else about_people)
+    known = common | ({*_ITEM_TEXTS, *_AMOUNTS, "in_stock"} if mapping["what"] == "items" else about_people)
     if unknown := sorted(str(name) for name in mapping.keys() - known):
         return f"mapping: there is no {unknown[0]}"
     tickets = mapping["what"] == "tickets"

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,18 @@ def test_a_whole_order_loses_the_lines_that_its_shop_took_out(tmp_path: Path) ->
     order = Order.objects.get(external_id="#1001")
     assert [line.item.sku for line in order.lines.all()] == ["MUG-B"]
     assert order.revenue == 19
+
+
+def test_a_cost_goes_with_the_price_in_whose_currency_it_was(tmp_path: Path) -> None:
+    run(write(tmp_path / "1.csv", SHOPIFY_ORDERS))
+    Item.objects.update(cost=4)
+    later = SHOPIFY_ORDERS.replace("#1", "#2").replace("2024-", "2025-").replace(",9.50,", ",9.90,")
+    run(write(tmp_path / "2.csv", later))
+    mug = Item.objects.get(sku="MUG-B")
+    assert (mug.price, mug.cost) == (Decimal("9.9"), Decimal(4))
+    Item.objects.filter(sku="Tea").update(price=7, sold_at=None)  # one of the catalog, which no sale replaces
+    run(write(tmp_path / "3.csv", later.replace("#2", "#3").replace("2025-", "2026-").replace(",EUR,", ",GBP,")))
+    assert dict(Item.objects.values_list("sku", "cost")) == {"MUG-B": None, "Tea": 4, "Gift card 20": None}
 
 
 def test_people_are_found_by_number_then_by_address(tmp_path: Path) -> None:

@@ -139,9 +139,25 @@ def test_prices_and_stock_come_into_the_catalog_and_what_is_not_named_stays(sett
 
     item = Item.objects.get()
     assert (item.sku, item.title, item.price, item.in_stock) == ("T1", "Tea", Decimal("9.9"), False)
-    assert told("feed", {"sku": "T1", "at": ago(minutes=1), "price": "dear"}) is False
+    for price in ("dear", "NaN", "Infinity", "-1", 10**10):
+        assert told("feed", {"sku": "T1", "at": ago(minutes=1), "price": price}) is False
     assert told("feed", {"sku": "T2", "at": ago(minutes=1), "left": "in stock"})
     assert Item.objects.get(sku="T2").in_stock
+
+
+def test_what_an_item_costs_comes_in_the_currency_of_its_price(settings: Settings) -> None:
+    mapping = {"what": "items", "number": "sku", "at": "at", "price": "price", "cost": "cost_of_goods_sold"}
+    settings.INBOUND_SYSTEMS["feed"] = {"kind": "webhook", "secret": SECRET, "mapping": mapping}
+    row = {"sku": "T1", "price": "9.90 EUR"}
+    assert told("feed", {**row, "at": ago(minutes=9), "cost_of_goods_sold": "4.20 EUR"})
+    for cost in ("4.40 CHF", "cheap", "NaN", "-1"):
+        assert told("feed", {**row, "at": ago(minutes=8), "cost_of_goods_sold": cost}) is False
+    item = Item.objects.get()
+    assert (item.price, item.cost, item.currency) == (Decimal("9.9"), Decimal("4.2"), "EUR")
+    assert told("feed", {"sku": "T1", "at": ago(minutes=8), "price": "", "cost_of_goods_sold": ""})
+    assert Item.objects.get().cost == item.cost, "a column that is empty says nothing"
+    assert told("feed", {**row, "at": ago(minutes=7), "price": "9.50 CHF"})
+    assert Item.objects.get().cost is None, "what it cost in another currency is not what it costs"
 
 
 @pytest.mark.parametrize(

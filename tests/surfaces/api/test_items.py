@@ -7,7 +7,7 @@ from apps.data.catalog.models import Item
 from .makers import make_asker, problem
 
 pytestmark = pytest.mark.django_db
-TEA = {"sku": "T-1", "title": "Assam", "category": "Tea", "price": "8.9000", "currency": "EUR"}
+TEA = {"sku": "T-1", "title": "Assam", "category": "Tea", "price": "8.9000", "cost": "3.1000", "currency": "EUR"}
 
 
 def test_an_item_is_added_read_and_changed() -> None:
@@ -41,6 +41,33 @@ def test_a_change_on_the_condition_of_a_version() -> None:
     problem(asker.patch(path, {"title": "Ceylon"}, If_Match="v1"), 400, "if_match_wrong")
     assert Item.objects.get().title == "Darjeeling"
     assert asker.patch(path, {"title": "Ceylon"}, If_Match="*").status_code == 200
+
+
+def test_what_an_item_costs_the_shop_is_for_those_who_may_tell_it() -> None:
+    writer, reader, channel = make_asker(), make_asker("items:read"), make_asker(kind="channel")
+    writer.post("items", TEA)
+    path = f"items/{Item.objects.get().pk}"
+
+    known = writer.get(path).json()
+    assert known["cost"] == "3.1000"
+    assert writer.get("items").json()["items"] == [known]
+    del known["cost"]
+    for other in (reader, channel):
+        assert other.get(path).json() == known
+        assert other.get("items").json()["items"] == [known]
+        problem(other.patch(path, {"cost": "1"}), 403, "scope_missing")
+    assert writer.patch(path, {"cost": None}).json()["cost"] is None
+
+
+def test_a_cost_in_another_currency_than_the_items_is_not_known() -> None:
+    asker = make_asker()
+    asker.post("items", TEA)
+    path = f"items/{Item.objects.get().pk}"
+
+    assert asker.patch(path, {"price": "9.10", "currency": "EUR"}).json()["cost"] == "3.1000"
+    assert asker.patch(path, {"price": "9.90", "currency": "CHF"}).json()["cost"] is None
+    assert asker.patch(path, {"cost": "3.50", "currency": "USD"}).json()["cost"] == "3.5000"
+    problem(asker.patch(path, {"cost": "-0.01"}), 422, "cost_negative")
 
 
 def test_json_merge_patch_goes_by_its_name_too() -> None:

@@ -39,7 +39,9 @@ def test_an_empty_list_teaches_and_a_search_that_finds_nothing_leads_back(client
 
 def test_prices_have_their_currency_and_the_day_comes_first(client: Client) -> None:
     at = datetime(2026, 11, 29, 14, 5, tzinfo=UTC)
-    item = Item.objects.create(sku="A1", title="Teapot", price=Decimal("28.5000"), currency="EUR", updated_at=at)
+    item = Item.objects.create(
+        sku="A1", title="Teapot", price=Decimal("28.5000"), cost=11, currency="EUR", updated_at=at
+    )
     order = Order.objects.create(
         source="shop", external_id="7", status="purchase", placed_at=at, revenue=Decimal("1057.0000"), currency="GBP"
     )
@@ -51,7 +53,9 @@ def test_prices_have_their_currency_and_the_day_comes_first(client: Client) -> N
     items = client.get("/admin/catalog/item/").content.decode()
     assert "€28.50" in items
     assert "29 Nov 2026, 14:05" in items
-    assert "€28.50" in client.get(f"/admin/catalog/item/{item.pk}/change/").content.decode()
+    one = client.get(f"/admin/catalog/item/{item.pk}/change/").content.decode()
+    assert "€28.50" in one
+    assert "€11.00" in one
     assert "£1,057.00" in client.get("/admin/events/order/").content.decode()
     one = client.get(f"/admin/events/order/{order.pk}/change/").content.decode()
     assert "£1,057.00" in one

@@ -13,6 +13,13 @@ class ItemFields(Strict):
     price = serializers.DecimalField(
         max_digits=14, decimal_places=4, required=False, allow_null=True, help_text="null: not known"
     )
+    cost = serializers.DecimalField(
+        max_digits=14,
+        decimal_places=4,
+        required=False,
+        allow_null=True,
+        help_text="what the shop itself pays for one, in the same currency; never shown to customers; null: not known",
+    )
     currency = serializers.RegexField(r"^([A-Z]{3})?$", required=False, allow_blank=True, help_text="ISO 4217")
     url = serializers.URLField(max_length=1000, required=False, allow_blank=True)
     image_url = serializers.URLField(max_length=1000, required=False, allow_blank=True)
@@ -36,6 +43,13 @@ class Item(serializers.Serializer[object]):
     title = serializers.CharField()
     category = serializers.CharField()
     price = serializers.DecimalField(max_digits=14, decimal_places=4, allow_null=True)
+    cost = serializers.DecimalField(
+        max_digits=14,
+        decimal_places=4,
+        allow_null=True,
+        required=False,
+        help_text="what the shop itself pays for one; only for clients with the scope `items:write`",
+    )
     currency = serializers.CharField()
     url = serializers.CharField()
     image_url = serializers.CharField()

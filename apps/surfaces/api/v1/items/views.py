@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from apps.data.catalog import models
 from apps.data.catalog.services import item_change, item_create, item_put, item_version
+from apps.foundation.accounts.contracts import Caller
 from apps.surfaces.api.etags import etag, if_match
 from apps.surfaces.api.paging import page_read
 from apps.surfaces.api.schema import CURSOR, IF_MATCH, LIMIT
@@ -20,16 +21,31 @@ from . import serializers
 
 _EXAMPLE = OpenApiExample(
     "Tea",
-    value={"sku": "T-100", "title": "Assam, 100 g", "category": "Tea", "price": "8.90", "currency": "EUR"},
+    value={
+        "sku": "T-100",
+        "title": "Assam, 100 g",
+        "category": "Tea",
+        "price": "8.90",
+        "cost": "3.10",
+        "currency": "EUR",
+    },
     request_only=True,
 )
 
 
-def _answer(item: models.Item, status: int = 200) -> Response:
+def _shown(item: models.Item, caller: Caller) -> dict[str, Any]:
+    """What a client sees of an item: what it costs the shop is for those who may tell it."""
+    said = dict(serializers.Item(item).data)
+    if not caller.may("items:write"):
+        del said["cost"]
+    return said
+
+
+def _answer(item: models.Item, caller: Caller, status: int = 200) -> Response:
     headers = {"ETag": etag(item_version(item))}
     if status == 201:
         headers["Location"] = reverse("api:item", args=[item.pk])
-    return Response(serializers.Item(item).data, status=status, headers=headers)
+    return Response(_shown(item, caller), status=status, headers=headers)
 
 
 class ItemsView(ApiView):
@@ -55,7 +71,7 @@ class ItemsView(ApiView):
             if (value := request.query_params.get(name)) is not None:
                 rows = rows.filter(**{name: value})
         page = page_read(request, rows)
-        return Response(page.body(serializers.Item(page.rows, many=True).data))
+        return Response(page.body([_shown(item, self.caller) for item in page.rows]))
 
     @extend_schema(
         operation_id="items_create",
@@ -66,7 +82,7 @@ class ItemsView(ApiView):
     def post(self, request: Request) -> Response:
         """Add an item."""
         fields = read(serializers.ItemNew, request.data)
-        return _answer(item_create(sku=fields.pop("sku"), fields=fields), 201)
+        return _answer(item_create(sku=fields.pop("sku"), fields=fields), self.caller, 201)
 
 
 class ItemsBulkView(ApiView):
@@ -101,7 +117,7 @@ class ItemView(PatchView):
         item = models.Item.objects.filter(pk=item_id).first()
         if item is None:
             raise Http404
-        return _answer(item)
+        return _answer(item, self.caller)
 
     @extend_schema(
         operation_id="items_change", request=serializers.ItemFields, responses=serializers.Item, parameters=[IF_MATCH]
@@ -109,4 +125,4 @@ class ItemView(PatchView):
     def patch(self, request: Request, item_id: int) -> Response:
         """Change an item: what is not named stays."""
         fields = read(serializers.ItemFields, request.data)
-        return _answer(item_change(item_id=item_id, fields=fields, seen=if_match(request)))
+        return _answer(item_change(item_id=item_id, fields=fields, seen=if_match(request)), self.caller)
