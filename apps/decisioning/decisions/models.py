@@ -18,14 +18,15 @@ class Decision(models.Model):
     same answer comes again, and for each slot what was passed over, and the value that lost (`sealing.Kept`). Empty for
     somebody who was erased before. What stands in clear says nothing of the person but their number.
 
-    Runs and compiled templates are never removed, and deciding holds the run: the database is spared looking them up.
+    People, runs and compiled templates are never removed, and deciding holds the run: the database is spared looking
+    them up.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     run = models.ForeignKey(
         Run, on_delete=models.PROTECT, related_name="decisions", db_index=False, db_constraint=False
     )
-    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="decisions")
+    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="decisions", db_constraint=False)
     outcome = models.CharField(max_length=20)
     compiled = models.ForeignKey(
         CompiledTemplate, null=True, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False

@@ -94,8 +94,8 @@ class Message(models.Model):
     retry, failed, uncertain, cancelled; `rules.STEPS` has every step. A claim is good until `lease_until` (the
     database's clock) and only for the holder of `fence`, which grows with each claim.
 
-    Indexes are few on purpose: each costs every one of the three updates that a message sees. Dispatches and compiled
-    templates are never removed, so the database is spared locking a row of each for every message.
+    Indexes are few on purpose: each costs every one of the three updates that a message sees. People, dispatches and
+    compiled templates are never removed, so the database is spared locking a row of each for every message.
     """
 
     class State(models.TextChoices):
@@ -116,7 +116,9 @@ class Message(models.Model):
     dispatch = models.ForeignKey(
         Dispatch, on_delete=models.PROTECT, related_name="messages", db_index=False, db_constraint=False
     )
-    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="messages", db_index=False)
+    profile = models.ForeignKey(
+        Profile, on_delete=models.PROTECT, related_name="messages", db_index=False, db_constraint=False
+    )
     purpose = models.CharField(max_length=32)
     channel = models.CharField(max_length=8)
     compiled = models.ForeignKey(
