@@ -34,6 +34,8 @@ _LINE_MAX: Final = 8192
 _REPLY_LINES_MAX: Final = 100
 _CHUNK: Final = 65_536
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_USUAL = re.compile(rb"(2\d\d) ([^\r\n]*)\r\n2\d\d [^\r\n]*\r\n2\d\d [^\r\n]*\r\n354 [^\r\n]*\r\n")
+"""Answers to a dot and the envelope behind it, in one packet: the message is taken, and the next content may come."""
 _LATER: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -232,6 +234,12 @@ class Line:
             if not data:
                 self.lost(hand, EOFError())
                 return
+            whole = self._ending is not None and len(self._expected) == 4 and not self._rest and not self._said
+            if whole and (usual := _USUAL.fullmatch(data)):
+                self._expected.clear()
+                self._ended(hand, int(usual[1]), usual[2].strip())
+                self._content_begins()
+                break
             *lines, self._rest = (self._rest + data).split(b"\n")
             if len(self._rest) > _LINE_MAX:
                 self.lost(hand, ConnectionError("an answer without end"))
@@ -320,9 +328,7 @@ class Line:
         assert job is not None  # noqa: S101  # its answers are these
         self._commands.clear()
         if len(replies) == 3 and replies[2][0] == 354 and all(code < 400 for code, _ in replies):
-            self._in_content = True
-            self._wait(_WAIT_BLOCK)
-            self._out += _stuffed(job.content, job.dots)
+            self._content_begins()
             return
         outcome, in_step = self._refusal(job, replies)
         self._job = None
@@ -331,6 +337,13 @@ class Line:
         else:
             self.drop()
         hand.done(job, outcome)
+
+    def _content_begins(self) -> None:
+        job = self._job
+        assert job is not None  # noqa: S101  # the relay waits for its content
+        self._in_content = True
+        self._wait(_WAIT_BLOCK)
+        self._out += _stuffed(job.content, job.dots)
 
     def _refusal(self, job: Envelope, replies: list[tuple[int, bytes]]) -> tuple[ProviderError, bool]:
         """What a refusal before the content means, and whether the connection can go on."""

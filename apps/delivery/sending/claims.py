@@ -119,7 +119,7 @@ def messages_claim(
             Wanted(row[2], run=row[8], urgent=not row[9], domain=domain_of(addresses[row[3]].value))
             if row[3] in addresses
             else Wanted(row[2], run=row[8], urgent=not row[9], domain="")
-            for row in rows
+            for row in (rows if settings.SEND_LIMITS or any(row[8] for row in rows) else ())
         ]
         back = limits_take(cursor, wanted, provider=provider)
         if back:

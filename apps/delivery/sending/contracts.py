@@ -90,9 +90,10 @@ class Passed(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What came of an attempt. outcome: of DeliveryAttempt.Outcome; reason: why it failed, if it did."""
+    """What came of an attempt. message_id: as text; outcome: of DeliveryAttempt.Outcome; reason: why it failed, if it
+    did."""
 
-    message_id: UUID
+    message_id: str
     fence: int
     number: int
     outcome: str

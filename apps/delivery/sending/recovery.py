@@ -183,13 +183,13 @@ def _settle(sender_id: UUID, reading: JournalReading, *, complete: bool) -> None
 
 
 def _result(message_id: UUID, fence: int, number: int, reading: JournalReading, *, complete: bool) -> Result | None:
-    entry = reading.entries.get((message_id, number))
+    entry, key = reading.entries.get((message_id, number)), str(message_id)
     if entry is None:
         outcome = Outcome.NOT_TRIED if complete else Outcome.UNKNOWN
-        return Result(message_id, fence, number, outcome, response="found in no journal" if not complete else "")
+        return Result(key, fence, number, outcome, response="found in no journal" if not complete else "")
     if entry.outcome not in AFTER:
-        return Result(message_id, fence, number, Outcome.UNKNOWN, response="begun, and the sender died")
-    return Result(message_id, fence, number, entry.outcome, code=entry.code, response="from the sender's journal")
+        return Result(key, fence, number, Outcome.UNKNOWN, response="begun, and the sender died")
+    return Result(key, fence, number, entry.outcome, code=entry.code, response="from the sender's journal")
 
 
 def _settle_if_empty(sender_id: UUID) -> None:

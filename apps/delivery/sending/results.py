@@ -41,7 +41,7 @@ attempt AS (
   ON CONFLICT (message_id, number) DO UPDATE
   SET outcome = excluded.outcome, code = excluded.code, response = excluded.response, finished_at = excluded.finished_at
   WHERE attempt.outcome = 'unknown')
-SELECT id, state FROM moved
+SELECT count(*) FROM moved
 """  # noqa: S608  # constants
 # `uncertain` is left here too: its own sender came back, or its journal was read, and knows what happened.
 
@@ -55,12 +55,12 @@ WHERE attempt.message_id = result.id AND attempt.number = result.number AND atte
 # What came of an attempt whose message has gone on meanwhile.
 
 _TRIES = """
-SELECT message.id, count(*) FILTER (WHERE attempt.outcome = 'deferred'),
+SELECT message.id::text, count(*) FILTER (WHERE attempt.outcome = 'deferred'),
        extract(epoch FROM dispatch.not_after - clock_timestamp())
 FROM sending_message AS message
 JOIN sending_dispatch AS dispatch ON dispatch.id = message.dispatch_id
 LEFT JOIN sending_deliveryattempt AS attempt ON attempt.message_id = message.id
-WHERE message.id = ANY(%s)
+WHERE message.id = ANY(%s::uuid[])
 GROUP BY message.id, dispatch.not_after
 """
 
@@ -75,26 +75,27 @@ REASON_OF_REFUSAL: Final = "refused"
 REASON_OF_RETRIES: Final = "retries_exhausted"
 
 
-def results_record(results: Sequence[Result], *, sender_id: UUID) -> dict[UUID, str]:
-    """Write down what came of attempts. Returns the messages that moved, and where to. See `results_write`."""
+def results_record(results: Sequence[Result], *, sender_id: UUID) -> None:
+    """Write down what came of attempts. See `results_write`."""
     with transaction.atomic(), connection.cursor() as cursor:
-        return results_write(cursor, results, sender_id=sender_id)
+        results_write(cursor, results, sender_id=sender_id)
 
 
-def results_write(cursor: CursorWrapper, results: Sequence[Result], *, sender_id: UUID) -> dict[UUID, str]:
-    """Write down what came of a sender's attempts, in the caller's transaction. Returns the messages that moved, and
-    where to. An attempt's row comes with its outcome; until then the message in `sending` stands for it.
+def results_write(cursor: CursorWrapper, results: Sequence[Result], *, sender_id: UUID) -> None:
+    """Write down what came of a sender's attempts, in the caller's transaction.
+
+    An attempt's row comes with its outcome; until then the message in `sending` stands for it.
 
     A deferred message is tried again after a growing pause; without a try or the time for one it has failed.
     """
     if not results:
-        return {}
+        return
     for source in (State.SENDING, State.UNCERTAIN):
         for state in (*AFTER.values(), State.FAILED):
             if state != source:
                 leaving(source, to=state)
     deferred = [result.message_id for result in results if result.outcome == Outcome.DEFERRED]
-    tries: dict[UUID, tuple[int, float]] = {}
+    tries: dict[str, tuple[int, float]] = {}
     if deferred:
         cursor.execute(_TRIES, [deferred])
         tries = {row[0]: (row[1] + 1, float(row[2])) for row in cursor.fetchall()}
@@ -109,26 +110,25 @@ def results_write(cursor: CursorWrapper, results: Sequence[Result], *, sender_id
             pause = f"{wait} seconds"
             if count >= settings.SEND_MAX_ATTEMPTS or wait >= seconds_left:
                 state, reason = State.FAILED, REASON_OF_RETRIES
-        states.append(str(state))
+        states.append(state)
         reasons.append(reason)
         pauses.append(pause)
     values: dict[str, Any] = {
-        "ids": array_text([str(result.message_id) for result in results]),
+        "ids": array_text([result.message_id for result in results]),
         "fences": ids_text([result.fence for result in results]),
         "numbers": ids_text([result.number for result in results]),
         "states": array_text(states),
         "reasons": texts_text(reasons),
         "pauses": texts_text(pauses),
-        "outcomes": array_text([str(result.outcome) for result in results]),
+        "outcomes": array_text([result.outcome for result in results]),
         "codes": texts_text([result.code[:20] for result in results]),
         "responses": texts_text([result.response[:500] for result in results]),
         "sender": sender_id,
         "from": [str(State.SENDING), str(State.UNCERTAIN)],
     }
-    moved = dict(planned_rows(_RECORD, values))
-    if len(moved) < len(results):
+    ((moved,),) = planned_rows(_RECORD, values)
+    if moved < len(results):
         cursor.execute(_KNOWN_BY_NOW, values)
-    return moved
 
 
 def faults_record(faults: Sequence[tuple[Claimed, str]]) -> int:

@@ -342,7 +342,7 @@ class SendLoop:
         self._unbegun.pop(claimed.key, None)
         self._results.append(
             Result(
-                message_id=claimed.id,
+                message_id=claimed.key,
                 fence=claimed.fence,
                 number=item.number,
                 outcome=outcome,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from apps.delivery.channels import smtp_line
 from apps.delivery.channels.contracts import Envelope
 from apps.delivery.channels.errors import OutcomeUnknown, Unavailable, Withdrawn
 from apps.delivery.channels.smtp import SmtpChannel, relay_parse
@@ -114,6 +115,51 @@ def test_the_next_message_begins_in_the_packet_of_an_end_and_its_content_waits_f
     assert packets[0] == (b".\r\nMAIL FROM:<news@shop.example>\r\nRCPT TO:<second@example.com>\r\nDATA\r\n")
     assert caller.outcomes["first@example.com"] == "250"
     assert caller.outcomes["second@example.com"] in ("dropped", "no answer")
+
+
+@pytest.mark.parametrize("at_once", [65_536, 5])
+@pytest.mark.parametrize(
+    ("answers", "outcomes"),
+    [
+        (b"250 taken\r\n250 ok\r\n250 ok\r\n354 go\r\n", ("250 taken", "250 last")),
+        (b"250 \r\n250 \r\n250 \r\n354 \r\n", ("250 ", "250 last")),
+        (b"250-taken\r\n250 as 17\r\n250 ok\r\n250 ok\r\n354 go\r\n", ("250 taken as 17", "250 last")),
+        (b"250-taken\r\n250-as\r\n250 17\r\n250 ok\r\n251 ok\r\n354-go\r\n354 on\r\n", ("250 taken as 17", "250 last")),
+        (b"451 later\r\n250 ok\r\n250 ok\r\n354 go\r\n", ("451 later", "250 last")),
+        (b"554 no\r\n250 ok\r\n250 ok\r\n354 go\r\n", ("554 no", "250 last")),
+        (b"250 taken\r\n250 ok\r\n550 who\r\n503 no\r\n", ("250 taken", "550 who")),
+        (b"250 taken\r\n250 ok\r\n250 ok\r\n451 later\r\n", ("250 taken", "451 later")),
+    ],
+)
+def test_answers_are_told_apart_however_they_come(
+    monkeypatch: pytest.MonkeyPatch, at_once: int, answers: bytes, outcomes: tuple[str, str]
+) -> None:
+    """at_once: so many bytes of them are read at a time."""
+    monkeypatch.setattr(smtp_line, "_CHUNK", at_once)
+    told: list[str] = []
+
+    class Caller(Told):
+        def done(self, one: Envelope, outcome: object) -> None:
+            code, words = getattr(outcome, "code", ""), getattr(outcome, "response", None)
+            told.append(f"{code} {getattr(outcome, 'message', '') if words is None else words}")
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(b"220 hi\r\n")
+        for answer in (b"250-hi\r\n250 PIPELINING\r\n", b"250 ok\r\n250 ok\r\n354 go\r\n"):
+            connection.recv(1000)
+            connection.sendall(answer)
+        for answer in (answers, b"250 last\r\n"):
+            heard = b""
+            while b"\r\n.\r\n" not in heard and not heard.startswith(b"RSET"):
+                heard += connection.recv(1000)
+            connection.sendall(answer)
+        connection.recv(1000)
+
+    caller = Caller("first@example.com", "second@example.com")
+    channel = SmtpChannel(relay_parse(f"smtp://127.0.0.1:{served_by(script)}?timeout=5&connections=1"))
+    channel.hand_over_all(caller)
+    channel.close()
+    assert tuple(told) == outcomes
 
 
 def test_an_error_of_the_caller_loses_no_answer_that_was_awaited(relay: Relay) -> None:
