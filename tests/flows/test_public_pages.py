@@ -48,7 +48,7 @@ class Web:
         command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "4"]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--no-ws", "--log-level", "error"]
         self.process = subprocess.Popen(
-            [*command, "config.wsgi:application"], cwd=ROOT, env=self.environment, start_new_session=True
+            [*command, "tests.flows.serving:application"], cwd=ROOT, env=self.environment, start_new_session=True
         )
         wait_for(self.answers, seconds=60, what="the server answers")
 
