@@ -148,7 +148,7 @@ def test_the_settings_of_a_demo_are_there_while_it_runs(base: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["plain", "deep", "closed", "ordinary user"])
+@pytest.mark.parametrize("place", ["deep", "closed", "ordinary user"])
 def test_the_demo_checks_itself_in_a_clean_clone(base: Path, place: str) -> None:
     # given
     account = None
