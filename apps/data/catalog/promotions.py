@@ -1,11 +1,11 @@
 """Promotions: what is offered for a while."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from apps.foundation.core.clock import now
 from apps.foundation.core.errors import Conflict, Invalid, NotFound
@@ -50,12 +50,24 @@ def promotion_version(promotion: Promotion) -> int:
     return (promotion.updated_at - _EPOCH) // timedelta(microseconds=1)
 
 
-def promotions_active(*, at: datetime, country: str = "") -> "QuerySet[Promotion]":
-    """The promotions that hold at a moment, in a country where one is given, those that end first in front."""
-    rows = Promotion.objects.filter(Q(ends_at=None) | Q(ends_at__gt=at), starts_at__lte=at)
-    if country:
-        rows = rows.filter(Q(countries=[]) | Q(countries__contains=[country]))
-    return rows.order_by("ends_at", "pk")
+def promotions_active(*, places: Sequence[tuple[datetime, str]]) -> list[list[Promotion]]:
+    """For each moment and country ("" where none is known) the promotions that hold then and there, those that end
+    first in front. One query.
+
+    They hold by what is said of them now; one that was told of after a moment does not count for it.
+    """
+    if not places:
+        return []
+    first, last = min(at for at, _ in places), max(at for at, _ in places)
+    rows = Promotion.objects.filter(Q(ends_at=None) | Q(ends_at__gt=first), starts_at__lte=last, created_at__lte=last)
+    some = list(rows.order_by("ends_at", "pk"))
+    return [[one for one in some if _holds(one, at, country)] for at, country in places]
+
+
+def _holds(promotion: Promotion, at: datetime, country: str) -> bool:
+    begun = promotion.starts_at <= at and promotion.created_at <= at
+    there = not promotion.countries or country in promotion.countries
+    return begun and there and (promotion.ends_at is None or at < promotion.ends_at)
 
 
 def _set(promotion: Promotion, fields: Mapping[str, Any]) -> Promotion:

@@ -89,7 +89,8 @@ class Feature:
 
     kind: what its values are; of: what it is made of; window: days it looks back from `as_of`, None for everything;
     default: the value of somebody of whom nothing is known; lifetime: how long a kept value is used without being
-    made again, should news of a change be lost.
+    made again, should news of a change be lost; of_now: that it is made of what is kept as it is now alone, so that
+    what it was at a moment past can't be told.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Feature:
     owner: str = "data"
     entity: Entity = "profile"
     lifetime: timedelta = timedelta(days=1)
+    of_now: bool = False
 
 
 RECENT_LINES: Final = 60
@@ -202,19 +204,28 @@ FEATURES: dict[str, Feature] = {feature.name: feature for feature in _PROFILE}
 """Of people, by name."""
 
 
-def _item(name: str, description: str, kind: Literal["number", "amount", "text"], default: FeatureValue) -> Feature:
-    return Feature(name, description, kind, Elsewhere(), default, entity="item", lifetime=timedelta(hours=1))
+def _item(
+    name: str, description: str, kind: Literal["number", "amount"], default: FeatureValue, *, of_now: bool = False
+) -> Feature:
+    return Feature(
+        name, description, kind, Elsewhere(), default, entity="item", lifetime=timedelta(hours=1), of_now=of_now
+    )
 
 
 ITEM_FEATURES: dict[str, Feature] = {
     feature.name: feature
     for feature in (
         _item(
-            "price_bucket", "The fifth of its currency's prices that the price lies in: 1 (lowest) to 5.", "number", 0
+            "price_bucket",
+            "The fifth of its currency's prices that the price lies in: 1 (lowest) to 5.",
+            "number",
+            0,
+            of_now=True,
         ),
         _item(
             "popularity", "Orders that hold it, each half as much for every 7 days it is older.", "amount", Decimal(0)
         ),
+        _item("margin", "What of its price is left to the shop, as a share of it.", "amount", None, of_now=True),
         _item("freshness_days", "Whole days since it came into the catalog.", "number", None),
     )
 }
@@ -230,6 +241,7 @@ CONTEXT_FEATURES: dict[str, Feature] = {
     for feature in (
         _context("hour", "The hour where the person is, 0 to 23."),
         _context("weekday", "The day of the week where the person is, 1 (Monday) to 7."),
+        _context("active_promotions", "Promotions that hold in the person's country, and had been told by then."),
     )
 }
 """Of the moment, by name."""

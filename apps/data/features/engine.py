@@ -148,12 +148,13 @@ def ratio(part: int, whole: int, made: Ratio) -> Decimal | None:
     """`part` for each of `whole`, in whole numbers so that everybody rounds alike."""
     if whole <= 0:
         return None
-    if made.part.take != "revenue":
-        part *= _PLACES
-    rounded = (2 * part + whole) // (2 * whole)
-    if made.most is not None:
-        rounded = min(rounded, made.most * _PLACES)
-    return Decimal(rounded) / _PLACES
+    found = share(part, whole * _PLACES if made.part.take == "revenue" else whole)
+    return found if made.most is None else min(found, Decimal(made.most))
+
+
+def share(part: int, whole: int) -> Decimal:
+    """`part` for each of `whole`, which is above 0, rounded half up to four places."""
+    return Decimal((2 * part * _PLACES + whole) // (2 * whole)) / _PLACES
 
 
 def cases_choose(made: Cases, value_of: Callable[[str], Any]) -> FeatureValue:

@@ -86,8 +86,8 @@ def features_as_of(*, moments: Sequence[tuple[int, datetime]], names: Sequence[s
     for a name that no feature has.
     """
     names_check(names)
-    if not moments:
-        return []
+    if not moments or not names:
+        return [{} for _ in moments]
     ids = sorted({profile_id for profile_id, _ in moments})
     newest = max(moment for _, moment in moments)
     known: dict[int, list[tuple[datetime, Happened | Bought]]] = {profile_id: [] for profile_id in ids}

@@ -56,15 +56,25 @@ def test_a_change_is_for_the_version_that_was_seen() -> None:
     assert Promotion.objects.get().title == "New"
 
 
-def test_those_that_hold_are_told_by_moment_and_country() -> None:
+def test_those_that_hold_are_told_by_moment_and_country(django_assert_num_queries: Any) -> None:
     promotion_put(code="MAY", fields=SAID)
-    promotion_put(code="DE", fields={**SAID, "ends_at": None, "countries": ["DE"]})
+    promotion_put(code="DE", fields={**SAID, "ends_at": None, "countries": ["AT", "DE"]})
+    promotion_put(code="LATE", fields={**SAID, "countries": ["FR"]})
+    Promotion.objects.update(created_at=MAY - timedelta(days=9))
+    Promotion.objects.filter(code="LATE").update(created_at=MAY + timedelta(days=9))
+    end = MAY + timedelta(days=31)
+    places = {
+        (MAY, "DE"): ["MAY", "DE"],
+        (MAY, "FR"): ["MAY"],
+        (MAY, ""): ["MAY"],
+        (MAY - timedelta(microseconds=1), "DE"): [],
+        (MAY + timedelta(days=9), "FR"): ["MAY", "LATE"],
+        (end - timedelta(microseconds=1), "FR"): ["MAY", "LATE"],
+        (end, "FR"): [],
+        (end, "DE"): ["DE"],
+    }
 
-    def codes(at: datetime, country: str = "") -> list[str]:
-        return [one.code for one in promotions_active(at=at, country=country)]
-
-    assert codes(MAY) == ["MAY", "DE"]
-    assert codes(MAY - timedelta(seconds=1)) == []
-    assert codes(MAY + timedelta(days=31)) == ["DE"]
-    assert codes(MAY, "FR") == ["MAY"]
-    assert codes(MAY, "DE") == ["MAY", "DE"]
+    with django_assert_num_queries(1):
+        held = promotions_active(places=list(places))
+    assert [[one.code for one in some] for some in held] == list(places.values())
+    assert promotions_active(places=[]) == []
