@@ -1,6 +1,6 @@
 """Addresses of the API, below /api/v1/. Each resource keeps its own in its folder."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from .describing import docs_page, schema_document
 from .views import nothing_here
@@ -27,5 +27,5 @@ urlpatterns = [
     path("", include("apps.surfaces.api.v1.templates.urls")),
     path("", include("apps.surfaces.api.v1.tickets.urls")),
     path("", include("apps.surfaces.api.v1.webhooks.urls")),
-    path("<path:rest>", nothing_here, name="nothing"),
+    re_path(r"^[\s\S]", nothing_here, name="nothing"),  # `<path:…>` would leave out those with a line break
 ]

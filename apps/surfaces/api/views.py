@@ -160,7 +160,7 @@ def _place(path: tuple[str | int, ...], name: Any) -> tuple[str | int, ...]:
     return path if name == "non_field_errors" else (*path, name)
 
 
-def nothing_here(request: HttpRequest, rest: str) -> HttpResponse:
+def nothing_here(request: HttpRequest) -> HttpResponse:
     """Any address below the API's that there is not."""
     detail = "There is nothing at this address: see /api/v1/docs for those that there are"
     return problem_answer(Problem(404, "address_unknown", detail))

@@ -154,6 +154,8 @@ def test_without_redis_nothing_is_counted_and_the_api_goes_on(settings: Settings
     [
         ("GET", "nothing", None, {}, 404, "address_unknown"),
         ("GET", "items/", None, {}, 404, "address_unknown"),
+        ("GET", "%0A", None, {}, 404, "address_unknown"),
+        ("GET", "templates/3/versions/a%0Ab", None, {}, 404, "address_unknown"),
         ("POST", "nothing/at/all", {}, {}, 404, "address_unknown"),
         ("GET", "items/99", None, {}, 404, "not_found"),
         ("GET", f"items/{10**30}", None, {}, 404, "not_found"),
