@@ -24,11 +24,12 @@ from apps.foundation.core import limits
 from apps.foundation.core.outbox import outbox_listen
 from config import celery_app
 
-from .pristine import rows_keep, rows_reset
+from .pristine import rows_keep, rows_reset, session_is_spent
 from .remembering import answers_remembered
 
 # what pytest-django calls behind a test that commits; Django's own way takes seconds
 TransactionTestCase._fixture_teardown = lambda _: rows_reset()  # type: ignore[attr-defined]
+TransactionTestCase._should_reload_connections = lambda _: session_is_spent()  # type: ignore[attr-defined]
 
 
 # What is tried is the same in each run: none fails by what another would not have met. The slow run draws anew.

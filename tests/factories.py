@@ -26,7 +26,7 @@ from apps.foundation.accounts.services import user_create
 from apps.foundation.core.clock import now
 from apps.foundation.governance.models import Approval, ApprovalPath, Review
 from apps.foundation.governance.services import review_answer
-from tests.remembering import remembered
+from tests.remembering import is_remembered, remembered
 
 _number = count(1)
 
@@ -58,6 +58,18 @@ def make_user(role: str = "local_editor", *, markets: Iterable[Market] = (), **f
     for market in markets:
         assign_perm("content.edit_market", user, market)
     return user
+
+
+def _free(model: type[Block] | type[Brand], field: str, start: str) -> str:
+    """A name that none has yet, as low as can be: what was tried under the same name is known already.
+
+    Those that are remembered have names that come only once, so that they can be put back beside any others.
+    """
+    if is_remembered():
+        return f"{start}r{next(_number)}"
+    rows = model._default_manager.filter(**{f"{field}__startswith": start})
+    taken = set(rows.values_list(field, flat=True))
+    return next(name for name in (f"{start}{number}" for number in count(1)) if name not in taken)
 
 
 def make_market(code: str = "", *, languages: Iterable[str] = ("en",)) -> Market:
@@ -134,7 +146,7 @@ def make_brand(*, by: User | None = None) -> Brand:
     number = next(_number)
     return brand_create(
         by=by or User.objects.create_superuser(f"brand-{number}@staff.example", "a long enough password"),
-        code=f"brand-{number}",
+        code=_free(Brand, "code", "tea-"),
         name="Tea & Co",
         from_name="Tea & Co",
         from_email="hello@tea.example",
@@ -155,7 +167,7 @@ def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
     words = block_type_create(
         by=root,
         code=f"words-{number}",
-        name=f"Words {number}",
+        name="Words",
         fields=[{"name": "words", "label": "Words", "kind": "text", "max_length": 200}],
         layout=_SECTION.format("<mj-text>[[ words ]]</mj-text>"),
         text_layout="[[ words ]]",
@@ -163,7 +175,7 @@ def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
     items = block_type_create(
         by=root,
         code=f"items-{number}",
-        name=f"Items {number}",
+        name="Items",
         fields=[{"name": "items", "label": "Items", "kind": "products"}],
         layout=_SECTION.format(_LOOP),
         text_layout="{% for item in [[ items ]] %}{{ item.title }}\n{% endfor %}",
@@ -171,11 +183,13 @@ def make_playbook(*, by: User | None = None, **fields: Any) -> Playbook:
 
     def block(name: str, english: str, german: str) -> int:
         content = {"en": {"words": english}, "de": {"words": german}}
-        return block_create(by=root, name=f"{name} {number}", type_id=words.pk, content=content).pk
+        return block_create(by=root, name=_free(Block, "name", f"{name} "), type_id=words.pk, content=content).pk
 
     german, anywhere = block("German", "Free delivery", "Versand gratis"), block("Anywhere", "New teas", "Neue Tees")
     nothing = block("No products", "Look around in our shop", "Sieh dich um")
-    three = block_create(by=root, name=f"Three {number}", type_id=items.pk, content={"en": {}, "de": {}}).pk
+    three = block_create(
+        by=root, name=_free(Block, "name", "Three "), type_id=items.pk, content={"en": {}, "de": {}}
+    ).pk
     template = template_create(
         by=root, code=f"news-{number}", name="News", subject="News from [[ brand.name ]]", mjml=_MJML, text=_TEXT
     )
@@ -270,12 +284,13 @@ def make_block(*, by: User | None = None, tags: tuple[str, ...] = (), words: str
     kind = block_type_create(
         by=root,
         code=f"line-{number}",
-        name=f"Line {number}",
+        name="Line",
         fields=[{"name": "words", "label": "Words", "kind": "text", "max_length": 200}],
         layout=_SECTION.format("<mj-text>[[ words ]]</mj-text>"),
         text_layout="[[ words ]]",
     )
-    values: dict[str, Any] = {"name": f"Line {number}", "content": {"en": {"words": words}}, "tags": list(tags)}
+    values: dict[str, Any] = {"content": {"en": {"words": words}}, "tags": list(tags)}
+    values["name"] = fields.get("name") or _free(Block, "name", "Line ")
     return block_create(by=by or root, type_id=kind.pk, **{**values, **fields})
 
 

@@ -4,6 +4,8 @@ What a published playbook is made of takes a second of work: blocks tried, a tem
 reviews. Most tests want one, and nothing of it is what they are about.
 """
 
+import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,16 +13,18 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import time
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.postgresql.psycopg_any import sql
 from django.db.models import Model
 
 from apps.decisioning.content.children import POOL, Pool
 from apps.decisioning.content.errors import ContentMisbehaved
-from apps.decisioning.content.frames import value_write
+from apps.decisioning.content.frames import value_read, value_write
 from apps.decisioning.content.jobs import TYPES
 from apps.decisioning.content.selectors import compiled_load
 from apps.decisioning.decisions import asking, generic
@@ -96,6 +100,11 @@ def remembered(make: Callable[P, M]) -> Callable[P, M]:
     return again
 
 
+def is_remembered() -> bool:
+    """Whether what is being made will be put back for other tests."""
+    return _under_way
+
+
 def _plain(value: object) -> bool:
     if isinstance(value, dict):
         return all(map(_plain, value.values()))
@@ -135,22 +144,41 @@ _answers: dict[bytes, Any] = {}
 def answers_remembered() -> Iterator[None]:
     """Have the children that try content asked only once for the same: hundreds of tests have the same texts tried.
 
-    What they refuse by ending is asked again, at once too: a machine that stands still for a moment has them use up
-    their processor time with the lightest text. Other pools than the one of this process are left as they are.
+    What one process of the tests was told is written down for the others of its run. What they refuse by ending is
+    asked again, at once too: a machine that stands still for a moment has them use up their processor time with the
+    lightest text. Other pools than the one of this process are left as they are.
     """
 
     def ask(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, about: str = "") -> Any:
         asked = value_write((name, args, kwargs), TYPES)
         if asked not in _answers:
+            place = places / hashlib.sha256(asked).hexdigest()
             try:
-                _answers[asked] = Pool.ask(POOL, name, args, kwargs, about=about)
-            except ContentMisbehaved:
-                _answers[asked] = Pool.ask(POOL, name, args, kwargs, about=about)
+                _answers[asked] = value_read(place.read_bytes(), TYPES)
+            except FileNotFoundError:
+                _answers[asked] = _asked(name, args, kwargs, about)
+                _put(place, value_write(_answers[asked], TYPES))
         return deepcopy(_answers[asked])
 
+    places = Path(settings.DATA_DIR) / "answers-to-tests" / os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    places.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(POOL, "ask", ask)
         yield
+
+
+def _asked(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], about: str) -> Any:
+    try:
+        return Pool.ask(POOL, name, args, kwargs, about=about)
+    except ContentMisbehaved:
+        return Pool.ask(POOL, name, args, kwargs, about=about)
+
+
+def _put(place: Path, told: bytes) -> None:
+    """Write it so that others see all of it or nothing."""
+    half = place.with_name(f"{place.name}.{os.getpid()}")
+    half.write_bytes(told)
+    half.replace(place)
 
 
 @contextmanager

@@ -265,6 +265,8 @@ class Postgres:
         if self.throwaway:
             # So that tests, which run as the owner, can take the application's role and see what it may not.
             statements.append(f"GRANT {APP_ROLE} TO {OWNER_ROLE};")
+            # And so that behind a test rows can be taken away without asking each table that refers to them.
+            statements.append(f"GRANT SET ON PARAMETER session_replication_role TO {OWNER_ROLE};")
         if not self.sql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}';"):  # noqa: S608 -- a constant
             statements.append(f"CREATE DATABASE {DATABASE} OWNER {OWNER_ROLE};")
         self.sql("\n".join(statements))

@@ -269,10 +269,14 @@ def test_each_door_opens_to_all_those_listed(world: World, kind: str, key: str) 
 
 
 def through_the_door(world: World, kind: str, key: str, *, everybody: bool) -> None:
-    """All who may not are turned away; of those who may, everybody comes in, or just the first."""
+    """All who may not are turned away; of those who may, everybody comes in, or just the first.
+
+    Whoever is turned away with what is their own need not try what is another's, unless everybody tries all.
+    """
     door, data, address = DOORS[kind][key], world.posted(kind, key), world.address(kind, key)
     proved = not (door.proves and door.post)
     opened: set[str] = set()
+    refused: set[tuple[str, bool, bool]] = set()
     concerned = {who.partition("@")[0] for who in door.post or frozenset()}
     for relation in RELATIONS[kind] if key.startswith("<") else ("anothers",):
         let_in = []
@@ -285,12 +289,16 @@ def through_the_door(world: World, kind: str, key: str, *, everybody: bool) -> N
             if allowed and not shut:
                 continue
             if relation not in ("own", "anothers") and role not in concerned:
-                continue  # a role that this door knows in no relation: two of them show it
+                continue  # a role that this door knows in no relation: one of them shows it
+            if not everybody and relation == "anothers" and (role, shut, allowed) in refused:
+                continue
             with transaction.atomic():
                 world.related(kind, world.users[role], relation)
                 knock = partial(turned_away, client, address, get=shut, post=None if allowed else data)
                 assert not changes(partial(knock, who=(role, relation))), (role, relation)
                 transaction.set_rollback(True)
+            if relation == "own":
+                refused.add((role, shut, allowed))
         if door.post is None:
             continue
         for role in (role for role in let_in if role not in opened):  # once each; the rights are asked above

@@ -4,9 +4,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.contrib import admin
+from django.db import transaction
 from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
+from pytest_django import DjangoDbBlocker
 
 from apps.foundation.accounts.models import User
 from apps.foundation.accounts.roles import ROLE_BY_CODE
@@ -55,6 +58,19 @@ OWN = [route for route in ALL if not kind_of(route) and route not in ENDPOINTS]
 GUARDED = [route for route in ALL if ROUTES.get(route, STAFF) not in (PUBLIC, TOKEN)]
 
 
+@pytest.fixture(scope="module")
+def staff(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, tuple[User, str]]]:
+    """One of each role, and the key of their session."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        made = {}
+        for role in sorted(EVERY_ROLE):
+            client, user = Client(), make_user(role)
+            client.force_login(user)
+            made[role] = user, client.cookies[settings.SESSION_COOKIE_NAME].value
+        yield made
+        transaction.set_rollback(True)
+
+
 def test_every_address_says_who_may() -> None:
     assert [route for route in OWN if route not in ROUTES] == [], "list them in permissions.py"
     assert [route for route in ROUTES if route not in ALL] == [], "these are gone: take them out of permissions.py"
@@ -95,14 +111,16 @@ def test_a_forged_link_opens_nothing(route: str, client: Client) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("route", [route for route in OWN if isinstance(ROUTES.get(route), tuple)])
-def test_a_page_opens_only_to_those_who_have_its_rights(route: str, whole: bool) -> None:
+def test_a_page_opens_only_to_those_who_have_its_rights(
+    route: str, whole: bool, staff: dict[str, tuple[User, str]]
+) -> None:
     """All who lack them are turned away; of those who have them everybody comes in, or just the first."""
     rights = ROUTES[route]
     assert isinstance(rights, tuple)
     came_in = 0
-    for role in sorted(EVERY_ROLE):
-        user, client = make_user(role), Client()
-        client.force_login(user)
+    for role, (user, session) in staff.items():
+        client = Client()
+        client.cookies[settings.SESSION_COOKIE_NAME] = session
         if user.has_perms(rights) and route not in HIDING:
             if whole or not came_in:
                 assert client.get(address(route)).status_code in (200, 302, 404, 405), role
@@ -125,12 +143,14 @@ def test_a_user_without_a_role_or_without_staff_gets_nothing() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", sorted(ADMIN))
-def test_each_role_may_do_in_the_admin_what_is_listed(name: str, rf: RequestFactory) -> None:
+def test_each_role_may_do_in_the_admin_what_is_listed(
+    name: str, rf: RequestFactory, staff: dict[str, tuple[User, str]]
+) -> None:
     kind, model_admin = ADMIN[name], admin.site._registry[REGISTERED[name]]
     may: dict[str, set[str]] = {"view": set(), "add": set(), "change": set(), "delete": set()}
-    for role in sorted(EVERY_ROLE):
+    for role, (user, _) in staff.items():
         request = rf.get("/admin/")
-        request.user = make_user(role)
+        request.user = user
         for action, roles in may.items():
             if getattr(model_admin, f"has_{action}_permission")(request):
                 roles.add(role)

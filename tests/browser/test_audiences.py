@@ -14,7 +14,7 @@ from .conftest import sign_in
 ADD = "/admin/audiences/audience/add/"
 
 
-@pytest.mark.parametrize("width", ["phone", "desktop"])
+@pytest.mark.parametrize("width", ["phone", pytest.param("desktop", marks=pytest.mark.slow)])
 def test_a_rule_is_written_from_an_example(width: str, request: pytest.FixtureRequest) -> None:
     page: Page = request.getfixturevalue(width)
     make_profile(country="DE")
@@ -42,7 +42,7 @@ def test_a_rule_is_written_from_an_example(width: str, request: pytest.FixtureRe
     assert Audience.objects.get().rule == {"attribute": "country", "known": True}
 
 
-@pytest.mark.parametrize("width", ["phone", "desktop"])
+@pytest.mark.parametrize("width", ["desktop", pytest.param("phone", marks=pytest.mark.slow)])
 def test_a_rule_is_put_together_of_conditions_by_the_keyboard(width: str, request: pytest.FixtureRequest) -> None:
     page: Page = request.getfixturevalue(width)
     make_profile(country="DE")

@@ -195,7 +195,7 @@ def test_with_the_keyboard_alone(desktop: Page, editor: User, block: Block) -> N
     expect(page.locator("[data-stage]")).to_have_attribute("data-view", "desktop")
 
 
-@pytest.mark.parametrize("width", ["phone", "desktop"])
+@pytest.mark.parametrize("width", ["phone", pytest.param("desktop", marks=pytest.mark.slow)])
 def test_nothing_stands_in_anybodys_way(width: str, editor: User, block: Block, request: pytest.FixtureRequest) -> None:
     page = opened(request.getfixturevalue(width), editor, block)
     page.locator("[name=content__en__headline]").fill("Too long for this field, by quite some words")

@@ -26,7 +26,7 @@ def row(page: Page, number: int) -> Any:
     return page.locator(".t-builder-row").nth(number - 1)
 
 
-@pytest.mark.parametrize("width", ["phone", "desktop"])
+@pytest.mark.parametrize("width", ["phone", pytest.param("desktop", marks=pytest.mark.slow)])
 def test_fields_are_added_moved_and_limited_as_rows(
     width: str, kind: BlockType, request: pytest.FixtureRequest
 ) -> None:
@@ -64,7 +64,7 @@ def test_fields_are_added_moved_and_limited_as_rows(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("width", ["phone", "desktop"])
+@pytest.mark.parametrize("width", ["desktop", pytest.param("phone", marks=pytest.mark.slow)])
 def test_a_change_that_breaks_blocks_is_asked_about(
     width: str, kind: BlockType, block: Block, editor: User, request: pytest.FixtureRequest
 ) -> None:

@@ -51,7 +51,7 @@ def save(page: Page) -> None:
     page.get_by_role("button", name="Save", exact=True).click()
 
 
-@pytest.mark.parametrize("width", ["desktop", "phone"])
+@pytest.mark.parametrize("width", ["desktop", pytest.param("phone", marks=pytest.mark.slow)])
 def test_the_second_to_save_is_shown_both_and_saves_on_top(
     width: str, block: Block, request: pytest.FixtureRequest
 ) -> None:

@@ -49,7 +49,7 @@ def test_servers_keep_their_data_from_one_start_to_the_next(servers_run: Start, 
     assert redis.Redis.from_url(second.addresses.redis_url).get("kept") == b"yes"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_servers_end_on_a_signal(servers_run: Start, used_state: Path, number: signal.Signals) -> None:
     run = servers_run(used_state)
 

@@ -125,6 +125,7 @@ def test_of_who_is_erased_while_they_are_decided_about_nothing_can_be_opened(
     assert Decision.objects.get(profile=other).outcome == "send"
 
 
+@pytest.mark.slow  # the tables go back to where they were long ago, and come forward again
 def test_decisions_of_before_are_sealed_and_emptied_and_it_goes_on_after_a_stop(
     own_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
