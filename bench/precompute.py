@@ -38,7 +38,7 @@ from apps.data.events.models import Order, OrderLine
 from apps.data.profiles.models import Profile
 from apps.decisioning.content import rendering
 from apps.decisioning.content.rendering import render
-from apps.decisioning.content.variants import Framed
+from apps.decisioning.content.variants import Framed, Frames, frames_join
 from apps.decisioning.decisions import choices, reading, services
 from apps.decisioning.decisions.ahead import audience_precompute
 from apps.decisioning.decisions.models import Decision
@@ -55,14 +55,14 @@ LIFETIME = 5 * 3600
 # --- rendering ---
 
 
-def frames_write(frames: tuple[Framed, ...]) -> bytes:
-    return orjson.dumps([[one.texts, one.late, dict(one.asked), one.links, one.size] for one in frames])
+def frames_write(frames: Frames) -> bytes:
+    parts = (frames.subject, frames.html, frames.text)
+    return orjson.dumps([[one.texts, one.late, dict(one.asked), one.size] for one in parts])
 
 
-def frames_read(kept: bytes) -> tuple[Framed, ...]:
-    return tuple(
-        Framed(tuple(texts), tuple(late), asked, tuple(links), size)
-        for texts, late, asked, links, size in orjson.loads(kept)
+def frames_read(kept: bytes) -> Frames:
+    return frames_join(
+        *(Framed(tuple(texts), tuple(late), asked, size) for texts, late, asked, size in orjson.loads(kept))
     )
 
 
@@ -105,8 +105,7 @@ def rendering_measure(client: "redis.Redis", rounds: int) -> dict[str, float]:
         for first in range(0, len(names), WINDOW):
             for at, value in enumerate(client.mget(names[first : first + WINDOW]), first):
                 assert isinstance(value, bytes)
-                subject, html, text = frames_read(value)
-                frames[keys[at]] = subject, html, text
+                frames[keys[at]] = frames_read(value)
             made += [render(compiled, context) for context in contexts[first : first + WINDOW]]
         return made
 

@@ -24,14 +24,14 @@ from typing import Any, Final
 
 from jinja2 import Template, TemplateError, nodes
 
-from apps.foundation.core.text import is_blank, visible
+from apps.foundation.core.text import is_blank, lines_blank, visible
 
 from .contracts import LINKS, SYSTEM_LINKS, CompiledSources, Rendered, SharedSlots
 from .environment import HTML, TEXT, source_read, template_make
 from .errors import RenderError
 from .links import link_is_safe
 from .traces import HONEYPOT, ITEMS, NAME, destinations_of, slot_numbers, source_traced
-from .variants import TRACE, Framed, Program, frame_render, framed_fill, late_values, program_make
+from .variants import TRACE, Frames, Program, frame_render, framed_fill, frames_join, late_values, program_make
 
 MAX_ITEMS: Final = 24
 """Items of one slot; more are left out."""
@@ -62,7 +62,11 @@ def one_line(text: str) -> str:
 
 def header_line(text: str) -> str:
     """A rendered subject as it may stand in a header: one line, no encoded word (RFC 2047, 2), bounded."""
-    line = one_line(one_line(text).replace("=?", "= ?"))
+    line = one_line(text)
+    if "=?" in line:
+        line = one_line(line.replace("=?", "= ?"))
+    if len(line) <= MAX_SUBJECT:
+        return line
     cut = line[:MAX_SUBJECT].rstrip()
     # Characters that show nothing don't push out those that do.
     if is_blank(cut) and not is_blank(line):
@@ -298,14 +302,14 @@ def _rendered(compiled: CompiledSources, context: Mapping[str, Any], trace: str)
     framed = _framed(compiled, program, context, profile, trace=bool(trace))
     if framed is None:
         return _whole(compiled, context, profile, links)
-    of_subject, of_html, of_text = framed
-    data = {"profile": profile, "links": links}
-    words = late_values(program.late_words, data, [of_subject, of_text])
-    own = late_values(program.late_html, data, [of_html])
+    own = late_values(program.late, {"profile": profile, "links": links, **framed.asked})
+    words = {**own, **links}
+    for name, url in links.items():
+        own[name] = url.replace("&", "&amp;")  # of what is to be escaped, a link holds nothing else (`_LINK`)
     return _looked_at(
-        "".join(framed_fill(of_subject, words, links, markup=False)),
-        framed_fill(of_html, own, links, markup=True),
-        "".join(framed_fill(of_text, words, links, markup=False)),
+        "".join(framed_fill(framed.subject, words)),
+        tuple(framed_fill(framed.html, own)),
+        "".join(framed_fill(framed.text, words)),
     )
 
 
@@ -327,7 +331,7 @@ def _whole(
 def _looked_at(subject: str, html: tuple[str, ...], text: str) -> Rendered:
     """The last look at a message as a whole. Raises RenderError."""
     subject, text = header_line(subject), text.strip() + "\n"
-    if is_blank(subject) or not any(map(str.strip, html)) or all(map(is_blank, text.splitlines())):
+    if is_blank(subject) or not any(map(str.strip, html)) or lines_blank(text):
         raise RenderError("message_blank", "The subject, HTML or text of the message would be blank")
     return Rendered(subject, html, text)
 
@@ -336,13 +340,13 @@ def _looked_at(subject: str, html: tuple[str, ...], text: str) -> Rendered:
 
 FRAMES_KEPT: Final = 4_096
 """Frames of messages that a process keeps, the oldest go first: at 15 kB each, 60 MB."""
-_frames: dict[Any, tuple[Framed, Framed, Framed]] = {}
+_frames: dict[Any, Frames] = {}
 _frames_lock = Lock()
 
 
 def _framed(
     compiled: CompiledSources, program: Program, context: Mapping[str, Any], profile: Mapping[str, Any], *, trace: bool
-) -> tuple[Framed, Framed, Framed] | None:
+) -> Frames | None:
     """The frames of subject, HTML and text for somebody, from those of others like them; None: can't be parted."""
     if program.tokens is None:
         return None
@@ -363,8 +367,8 @@ def _framed(
     with _frames_lock:
         while len(_frames) >= FRAMES_KEPT:
             del _frames[next(iter(_frames))]
-        _frames[key] = subject, html, text
-    return subject, html, text
+        _frames[key] = frames = frames_join(subject, html, text)
+    return frames
 
 
 def _typed(value: object) -> object:

@@ -7,13 +7,12 @@ itself, byte for byte: a partial evaluation (Jones, Gomard and Sestoft, 1993) wh
 conditions' values. What can't be parted so is rendered whole.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
 from jinja2 import Template, nodes
-from markupsafe import escape
 
 from .environment import HTML, MAX_OUTPUT, TEXT, MessageEnvironment, source_read, template_make
 from .errors import RenderError
@@ -50,15 +49,14 @@ class Program:
     """A compiled message as functions.
 
     tokens: the profile's values that its frames look at; None for a message that can't be parted: its frames are the
-    whole. late_html, late_words: what is late of the HTML, and of subject and text; None where nothing is.
+    whole. late: what is late of all three; None where nothing is.
     """
 
     subject: Frame
     html: Frame
     text: Frame
     tokens: tuple[str, ...] | None
-    late_html: Late | None
-    late_words: Late | None
+    late: Late | None
 
 
 def program_make(*, subject: str, html: str, text: str, parted: bool = True) -> Program:
@@ -69,15 +67,14 @@ def program_make(*, subject: str, html: str, text: str, parted: bool = True) -> 
             Frame(template_make(environment, source_read(environment, source)), (), ())
             for environment, source in ((TEXT, subject), (HTML, html), (TEXT, text))
         ]
-        return Program(frames[0], frames[1], frames[2], None, None, None)
+        return Program(frames[0], frames[1], frames[2], None, None)
     made = [part.frame() for part in parts]
     return Program(
         made[0],
         made[1],
         made[2],
         tuple(sorted(set().union(*(part.tokens for part in parts)))),
-        _late_template(HTML, parts[1].values),
-        _late_template(TEXT, {**parts[0].values, **parts[2].values}),
+        _late_template(words={**parts[0].values, **parts[2].values}, markup=parts[1].values),
     )
 
 
@@ -156,33 +153,38 @@ def _link_name(node: nodes.Node) -> str:
     return ""
 
 
-def _late_template(environment: MessageEnvironment, values: Mapping[str, nodes.Expr]) -> Late | None:
-    """Prints those values that are asked for by name, with a MARK behind each, asked for or not."""
-    if not values:
+def _late_template(*, words: Mapping[str, nodes.Expr], markup: Mapping[str, nodes.Expr]) -> Late | None:
+    """Prints those values that are asked for by name, with a MARK behind each, asked for or not; those of the HTML are
+    escaped, those of subject and text are not.
+    """
+    if not words and not markup:
         return None
+    plain = nodes.ScopedEvalContextModifier(lineno=1)
+    plain.options, plain.body = [nodes.Keyword("autoescape", nodes.Const(False))], _asked(words)
+    tree = nodes.Template([plain, *_asked(markup)], lineno=1)
+    tree.set_environment(HTML)
+    tree.set_lineno(1)
+    return Late(template_make(HTML, tree), (*words, *markup))
+
+
+def _asked(values: Mapping[str, nodes.Expr]) -> list[nodes.Node]:
     body: list[nodes.Node] = []
     for name, value in values.items():
         body.append(nodes.If(nodes.Name(name, "load"), [nodes.Output([value])], [], []))
         body.append(nodes.Output([nodes.TemplateData(MARK)]))
-    tree = nodes.Template(body, lineno=1)
-    tree.set_environment(environment)
-    tree.set_lineno(1)
-    return Late(template_make(environment, tree), tuple(values))
+    return body
 
 
-def late_values(late: Late | None, data: Mapping[str, Any], frames: Sequence["Framed"]) -> dict[str, str]:
-    """What is late for one person, as it is printed, by name: "" for what these frames do not print to them.
+def late_values(late: Late | None, data: dict[str, Any]) -> dict[str, str]:
+    """What is late for one person, as it is printed, by name: "" for what their frames do not print to them.
 
-    What stands in a branch that is not theirs is not looked at: it may be blank. Raises RenderError, and what Jinja
-    raises.
+    data: with the profile and the links also which values are asked for, by name (`Framed.asked`). What stands in a
+    branch that is not theirs is not looked at: it may be blank. Raises RenderError, and what Jinja raises.
     """
     if late is None:
         return {}
-    asked = dict(data)
-    for framed in frames:
-        asked.update(framed.asked)
     template = late.template  # what its `render` does, without a copy of what is printed and of the globals, of which
-    parts = template.root_render_func(template.new_context(asked, shared=True))  # there are none
+    parts = template.root_render_func(template.new_context(data, shared=True))  # there are none
     printed = template.environment.concat(parts).split(MARK)
     if len(printed) != len(late.names) + 1 or printed[-1]:
         raise RenderError("template_misbehaved", "A value holds a character that no value may hold")
@@ -192,13 +194,12 @@ def late_values(late: Late | None, data: Mapping[str, Any], frames: Sequence["Fr
 @dataclass(frozen=True, slots=True)
 class Framed:
     """A frame as it was rendered: the texts between what is late (one more than those), the names of that; which late
-    values are to be printed for it, by name; the links among what is late; and how many characters its texts have.
+    values are to be printed for it, by name; and how many characters its texts have.
     """
 
     texts: tuple[str, ...]
     late: tuple[str, ...]
     asked: Mapping[str, bool]
-    links: tuple[str, ...]
     size: int
 
 
@@ -217,35 +218,35 @@ def frame_render(frame: Frame, data: Mapping[str, Any]) -> Framed | None:
         else:
             return None
     texts = tuple(pieces[::2])
-    return Framed(
-        texts,
-        tuple(late),
-        {name: name in late for name in frame.values},
-        tuple(sorted(set(late).difference(frame.values))),
-        sum(map(len, texts)),
-    )
+    return Framed(texts, tuple(late), {name: name in late for name in frame.values}, sum(map(len, texts)))
 
 
-def framed_fill(
-    framed: Framed, values: Mapping[str, str], links: Mapping[str, str], *, markup: bool
-) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Those of a whole message. asked: which late values are to be printed for them, by name."""
+
+    subject: Framed
+    html: Framed
+    text: Framed
+    asked: Mapping[str, bool]
+
+
+def frames_join(subject: Framed, html: Framed, text: Framed) -> Frames:
+    """The frames of a message: names of late values differ from source to source."""
+    return Frames(subject, html, text, {**subject.asked, **html.asked, **text.asked})
+
+
+def framed_fill(framed: Framed, own: Mapping[str, str]) -> list[str]:
     """The pieces that a person gets, in turns of the frame and of what is late; joined they are the whole.
 
-    values: what is late for them; links: by name, the trace among them. Raises RenderError when it is over MAX_OUTPUT.
+    own: what is late for them, by name, links and the trace among it. Raises RenderError when it is over MAX_OUTPUT.
     """
-    if not framed.late:
-        if framed.size > MAX_OUTPUT:
-            raise _too_large()
-        return framed.texts
-    own = dict(values)
-    for name in framed.links:
-        own[name] = str(escape(links[name])) if markup else links[name]
     filled = [own[name] for name in framed.late]
     if framed.size + sum(map(len, filled)) > MAX_OUTPUT:
         raise _too_large()
     pieces = [""] * (2 * len(filled) + 1)
     pieces[::2], pieces[1::2] = framed.texts, filled
-    return tuple(pieces)
+    return pieces
 
 
 def _too_large() -> RenderError:

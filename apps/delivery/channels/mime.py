@@ -35,6 +35,8 @@ _TEXT_HEAD: Final = (
 _HTML_HEAD: Final = _TEXT_HEAD.replace(b"plain", b"html")
 _SOFT: Final = b"=\r\n"
 _QUOTED_LINE: Final = 76
+_AS_IT_IS = re.compile(r"[ !-<>-~]*[!-\-/-<>-~]")
+"""A piece of which nothing is quoted. White space and a dot may be, where a line ends with them."""
 
 LINE: Final = 78
 """Characters that a line should not exceed (RFC 5322, 2.1.1); one with an encoded word may have 76 (RFC 2047, 2)."""
@@ -198,11 +200,14 @@ def _html(pieces: tuple[str, ...]) -> tuple[list[bytes], tuple[tuple[int, int], 
         if encoded[at]:
             encoded[at] = encoded[at].removesuffix(_SOFT)
             break
-    return encoded, None if any(map(_dotted, quoted.values())) else dots
+    return encoded, None if _dotted(b"\n".join(quoted.values())) else dots
 
 
 def _quoted_piece(text: str) -> bytes:
     """A piece in quoted-printable, to whose end anything may be put: a line that it leaves open is broken softly."""
+    if _AS_IT_IS.fullmatch(text):  # as what is a person's own nearly always is
+        lines = [text[at : at + _QUOTED_LINE - 1] for at in range(0, len(text), _QUOTED_LINE - 1)]
+        return "=\r\n".join((*lines, "")).encode()
     quoted = _quoted_printable(text)
     if not quoted or quoted.endswith(b"\n"):
         return quoted
@@ -261,20 +266,13 @@ def letter_dotted(letter: Letter) -> tuple[bytes, Sequence[int] | None]:
     headers.append("MIME-Version: 1.0")
     headers.append(f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"')
     edge = f"\r\n--{boundary}".encode()
-    begun = b"".join(
-        (
-            "\r\n".join(headers).encode(),
-            b"\r\n",
-            edge,
-            _TEXT_HEAD,
-            text := _quoted_printable(letter.text),
-            edge,
-            _HTML_HEAD,
-        )
-    )
+    text = _quoted_printable(letter.text)
     html, dots = _html(letter.html)
-    content = b"".join((begun, *html, edge, b"--\r\n"))
+    begun = ("\r\n".join(headers).encode(), b"\r\n", edge, _TEXT_HEAD, text, edge, _HTML_HEAD)
+    content = b"".join((*begun, *html, edge, b"--\r\n"))
     if dots is None or _dotted(text):
         return content, None
-    starts = list(accumulate(map(len, html), initial=len(begun))) if dots else []
+    if not dots:
+        return content, ()
+    starts = list(accumulate(map(len, html), initial=sum(map(len, begun))))
     return content, [starts[2 * at] + byte for at, byte in dots]

@@ -36,3 +36,8 @@ def is_blank(value: object) -> bool:
         seen = visible(value)
         return not seen or seen.casefold() in _NOTHING_WORDS
     return isinstance(value, list | tuple | dict | set) and not value
+
+
+def lines_blank(text: str) -> bool:
+    """Whether a person would see nothing in any line of it."""
+    return not _SURELY_SEEN.search(text) and all(map(is_blank, text.splitlines()))

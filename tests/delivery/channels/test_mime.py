@@ -4,6 +4,8 @@ import email
 import email.policy
 import email.utils
 import hashlib
+import quopri
+import re
 import unicodedata
 from datetime import UTC, datetime
 from email.header import decode_header, make_header
@@ -14,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.delivery.channels import mime
 from apps.delivery.channels.mime import Letter, header_clean, letter_bytes, letter_dotted
 from apps.delivery.channels.smtp_line import _stuffed
 from apps.foundation.core.errors import PermanentError
@@ -261,3 +264,15 @@ def test_a_style_that_begins_with_a_dot_is_known_and_what_is_ones_own_is_looked_
     assert [content[dot : dot + 2] for dot in dots] == [b".a", b".b", b".c"]
     assert letter_dotted(letter(html=("<p>", "\n.own", "</p>")))[1] is None
     assert letter_dotted(letter(text=".text\n"))[1] is None
+
+
+@settings(deadline=None, max_examples=tries(400))
+@given(st.one_of(st.text(st.sampled_from("a.= ~\n\tß_"), max_size=160), st.text(st.sampled_from("a. "), max_size=160)))
+def test_a_piece_of_which_nothing_is_quoted_becomes_what_any_other_way_gives(text: str) -> None:
+    quoted = mime._quoted_piece(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mime, "_AS_IT_IS", re.compile(r"(?!)"))
+        assert mime._quoted_piece(text) == quoted
+    assert quopri.decodestring(quoted.replace(b"\r\n", b"\n")).decode() == text
+    assert all(len(line) <= 76 for line in quoted.split(b"\r\n"))

@@ -3,8 +3,10 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from apps.foundation.core.text import is_blank
+from apps.foundation.core.text import is_blank, lines_blank
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,12 @@ def test_blank(value: object) -> None:
 @pytest.mark.parametrize("value", [0, 0.0, False, "0", "-", "Ann", "Nonette", "نور", "😀", [None]])
 def test_not_blank(value: object) -> None:
     assert not is_blank(value)
+
+
+@given(
+    st.lists(st.sampled_from(["None", "nan", "", " ", "\u200b", "no", "ne", "-", "\n", "\r", "\u2028", "\x85"])).map(
+        "".join
+    )
+)
+def test_lines_are_blank_where_each_of_them_is(text: str) -> None:
+    assert lines_blank(text) is all(is_blank(line) for line in text.splitlines())
