@@ -1,7 +1,7 @@
 """Features of items and of the moment, as they were known at moments. They need no state of their own."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -19,9 +19,10 @@ from .engine import share
 HALF_LIFE_SECONDS: Final = 7 * 86_400
 _WEIGHT_PARTS: Final = 10**12
 """An order weighs so many when it is placed. Whole parts are added, so that no order of adding gives another sum."""
+_WEIGHS: Final = timedelta(seconds=41 * HALF_LIFE_SECONDS)
+"""So long it weighs anything: halved 41 times, it is less than half a part."""
 
-# What is bought is read once for all moments, and prices alone where they are asked for. An order a thousand halvings
-# old weighs nothing; numbers much smaller there are none.
+# What is bought is read once for all moments, and prices alone where they are asked for.
 _ITEMS: Final = """
 WITH asked AS (
     SELECT asked.n, asked.at, i.id, i.price, i.cost, i.currency, i.created_at
@@ -34,10 +35,12 @@ WITH asked AS (
     SELECT DISTINCT l.item_id, o.id, o.placed_at, o.recorded_at
     FROM events_orderline l JOIN events_order o ON o.id = l.order_id
     WHERE l.item_id IN (SELECT id FROM asked) AND l.is_purchase AND o.status = 'purchase' AND %(popularity)s
+        AND o.placed_at > %(oldest)s AND o.placed_at <= %(newest)s
 ), popular AS (
-    SELECT asked.n, sum((%(parts)s * power(0.5::float8, least(
-        extract(epoch FROM asked.at - held.placed_at)::float8 / %(half)s, 1000)))::bigint) AS weight
-    FROM asked JOIN held ON held.item_id = asked.id AND held.placed_at <= asked.at AND held.recorded_at <= asked.at
+    SELECT asked.n, sum((%(parts)s * power(
+        0.5::float8, extract(epoch FROM asked.at - held.placed_at)::float8 / %(half)s))::bigint) AS weight
+    FROM asked JOIN held ON held.item_id = asked.id AND held.placed_at > asked.at - %(weighs)s
+        AND held.placed_at <= asked.at AND held.recorded_at <= asked.at
     GROUP BY asked.n
 )
 SELECT CASE WHEN asked.price IS NULL THEN 0
@@ -64,9 +67,13 @@ def items_read(*, moments: Sequence[tuple[str, datetime]], names: Sequence[str])
     _names_check(names, ITEM_FEATURES)
     if not moments or not names:
         return [{} for _ in moments]
+    ats = [at for _, at in moments]
     terms: dict[str, Any] = {
         "skus": [sku for sku, _ in moments],
-        "ats": [at for _, at in moments],
+        "ats": ats,
+        "oldest": min(ats) - _WEIGHS,
+        "newest": max(ats),
+        "weighs": _WEIGHS,
         "bucket": "price_bucket" in names,
         "popularity": "popularity" in names,
         "parts": _WEIGHT_PARTS,

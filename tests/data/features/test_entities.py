@@ -51,8 +51,15 @@ def test_items(django_assert_num_queries: Any) -> None:
 @pytest.mark.django_db
 def test_an_order_of_long_ago_weighs_nothing() -> None:
     person = make_profile(email=None).pk
-    order_place([person], Ordered(0, AS_OF - 36_500 * DAY, Decimal(1), (("Tea", True),)), AS_OF)
-    assert items_read(moments=[("Tea", AS_OF)], names=["popularity"]) == [{"popularity": 0}]
+    for days_ago in (36_500, 41 * 7):
+        order_place([person], Ordered(0, AS_OF - days_ago * DAY, Decimal(1), (("Tea", True),)), AS_OF)
+    assert items_read(moments=[("Tea", AS_OF), ("Tea", AS_OF - 20 * 7 * DAY)], names=["popularity"]) == [
+        {"popularity": 0},
+        {"popularity": 0},  # recorded later
+    ]
+    long_ago = AS_OF - 7 * 7 * DAY
+    order_place([person], Ordered(0, long_ago, Decimal(1), (("Tea", True),)), long_ago)
+    assert items_read(moments=[("Tea", AS_OF)], names=["popularity"]) == [{"popularity": Decimal("0.0078")}]
 
 
 amounts = st.decimals(0, 10**10 - 1, places=4)

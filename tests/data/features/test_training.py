@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from apps.data.catalog.models import Item, Promotion
@@ -103,6 +103,8 @@ def write(people: list[int], things: list[Thing], recorded_at: datetime) -> None
 
 @settings(max_examples=tries(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(things, max_size=6), st.lists(things, min_size=1, max_size=6), st.integers(0, 10))
+@example([], [Offered(-1, None, ()), Offered(-1, 3, ("DE",)), Priced("Tea", 9, 3)], 0)
+@example([Priced("Tea", 9, 3)], [Ordered(0, AS_OF - DAY, Decimal(9), (("Tea", True),)), Priced("Tea", 1, 1)], 0)
 def test_what_is_recorded_later_changes_no_byte(before: list[Thing], after: list[Thing], seconds: int) -> None:
     """Also what happened before the moment, and came in late."""
     with kept_apart():
