@@ -77,6 +77,10 @@ _TRIGGER = (
     "trigger", "mail_kind", "schedule", "time_zone", "own_zone", "next_shown", "prepared_shown", "event_name",
     "event_where", "entry_existing", "again_after_days",
 )  # fmt: skip
+_RULES = (
+    "purpose", "topic", "channel", "budget", "cap_count", "cap_days", "quiet_start", "quiet_end", "send_days",
+    "placement", "priority", "holdout_percent", "heeds_tickets", "blocked_items", "send_within_hours",
+)  # fmt: skip
 _FIELDS = (
     (
         "What and why",
@@ -85,29 +89,7 @@ _FIELDS = (
     ("Trigger", {"classes": (FIT,), "fields": _TRIGGER}),
     ("Audience", {"classes": (FIT,), "fields": ("audience", "audience_shown")}),
     ("Steps", {"classes": (FIT,), "fields": ("brand", "steps", "picture_shown", "under_way_shown", "tiers_shown")}),
-    (
-        "Rules",
-        {
-            "classes": (FIT,),
-            "fields": (
-                "purpose",
-                "topic",
-                "channel",
-                "budget",
-                "cap_count",
-                "cap_days",
-                "quiet_start",
-                "quiet_end",
-                "send_days",
-                "placement",
-                "priority",
-                "holdout_percent",
-                "heeds_tickets",
-                "blocked_items",
-                "send_within_hours",
-            ),
-        },
-    ),
+    ("Rules", {"classes": (FIT,), "fields": _RULES}),
     ("Guardrails", {"classes": (FIT,), "fields": tuple(f"guard_{kpi}" for kpi in GUARDRAILS)}),
     ("Approval", {"classes": (FIT,), "fields": ("approval_path", "versions_shown")}),
 )
