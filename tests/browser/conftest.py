@@ -9,31 +9,48 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from apps.foundation.accounts.models import User
-from apps.foundation.accounts.services import roles_sync
 from bin.lib.servers import free_port
 from bin.lib.venv import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FOLDER = Path(__file__).parent
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-gpu",
+    # A frame in a sandbox is shown in the process of its page: to begin another is a quarter of what a page costs here.
+    # What Playwright would name stands behind it, as the last of such lists counts alone.
+    "--disable-features=IsolateSandboxedIframes,AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,"
+    "HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,"
+    "AvoidCorsURLLoaderRestartOnRedirect,OptimizationHints,NetworkTimeServiceQuerying,PreconnectToSearch",
+]
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1440, "height": 900}
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A page is late now and then on a machine that does more than that: what fails in a browser is tried once more,
+    and the summary names it, with what went wrong the first time. Nothing else is.
+    """
+    if not config.option.usepdb:
+        for item in items:
+            if item.path.is_relative_to(FOLDER):
+                item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture(autouse=True)
 def reference_data(transactional_db: None) -> None:
-    """What the migrations put in: such a test empties every table when it ends."""
-    import_module("apps.data.consent.migrations.0002_purposes").purposes_add(apps, None)
-    roles_sync()
+    """The database with what the migrations put in, and real commits: the server has connections of its own."""
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +58,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     """The system's Chromium; the tests are skipped where there is none."""
     if CHROMIUM is None:
         pytest.skip("no chromium here: apt-get install chromium")
-    chromium = playwright.chromium.launch(
-        executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
-    )
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
     yield chromium
     chromium.close()
 

@@ -4,44 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.db import connection, connections
-from django.db.models import Model
-from django.test import TransactionTestCase
+from django.db import connection
 from pytest_django import Settings
 
-from apps.data.consent.models import (
-    ConsentLink,
-    ConsentOrigin,
-    ConsentPending,
-    ConsentRecord,
-    ConsentState,
-    Gate,
-    Preference,
-    PreferenceChange,
-    Suppression,
-    Topic,
-)
-from apps.data.events.models import Event
-from apps.data.profiles.models import Identifier, Merge, Profile, ProfileKey
-from apps.decisioning.audiences.models import Audience
-from apps.decisioning.content.models import Brand, CompiledTemplate, Template
-from apps.decisioning.decisions.models import Decision, ItemShown
-from apps.decisioning.playbooks.models import Playbook, PlaybookVersion, Run, RunBatch
 from apps.delivery.sending import windows
-from apps.delivery.sending.models import (
-    Allowance,
-    DeliveryAttempt,
-    Dispatch,
-    EventRaw,
-    Home,
-    Message,
-    MessageEvent,
-    Sender,
-    SweepMark,
-)
 from apps.delivery.sending.rules import FIRST, STEPS
-from apps.foundation.accounts.models import ApiClient, ApiKey, User
-from apps.foundation.governance.models import AuditEntry
 from tests.delivery.makers import make_purposes
 from tests.delivery.relay import Relay
 
@@ -86,68 +53,8 @@ def _steps_are_held() -> None:
         )
 
 
-_MADE_HERE: tuple[type[Model], ...] = (
-    EventRaw,
-    MessageEvent,
-    Event,
-    DeliveryAttempt,
-    Message,
-    Dispatch,
-    Sender,
-    SweepMark,
-    Allowance,
-    Home,
-    ItemShown,
-    Decision,
-    RunBatch,
-    Run,
-    PlaybookVersion,
-    Playbook,
-    CompiledTemplate,
-    Template,
-    Brand,
-    Audience,
-    ConsentState,
-    ConsentPending,
-    ConsentLink,
-    ConsentRecord,
-    ConsentOrigin,
-    Suppression,
-    PreferenceChange,
-    Preference,
-    Topic,
-    Gate,
-    Merge,
-    Identifier,
-    ProfileKey,
-    Profile,
-    AuditEntry,
-    ApiKey,
-    ApiClient,
-    User.groups.through,
-    User,
-)
-
-
 @pytest.fixture
-def quick_emptying() -> Iterator[None]:
-    """After a test with real commits, delete the rows of delivery's tests, instead of emptying some sixty tables and
-    making permissions anew, which takes seconds.
-    """
-
-    def empty(self: TransactionTestCase) -> None:
-        connections.close_all()
-        with connection.cursor() as cursor:
-            for model in _MADE_HERE:
-                cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608  # names of our own
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", empty)
-        yield
-
-
-@pytest.fixture
-def ledger(quick_emptying: None, transactional_db: None) -> Iterator[None]:
+def ledger(transactional_db: None) -> Iterator[None]:
     """The database with real commits, the purposes, and a trigger that holds every step against the table."""
     make_purposes()
     _steps_are_held()

@@ -115,7 +115,7 @@ def walks(kind: str, count: int, steps: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_after_another_nothing_is_our_fault(kind: str) -> None:
-    walks(kind, 1, 8)
+    walks(kind, 2, 8)
 
 
 def segment_ask(path: str, examples: int) -> None:
