@@ -29,8 +29,10 @@ _DUMPS = 4
 
 
 def migrations_found(root: Path = ROOT) -> dict[str, str]:
-    """The digest of each migration, and of the versions of the libraries that bring some too, by its path."""
-    paths = (*sorted((root / "apps").rglob("migrations/*.py")), root / "requirements.txt")
+    """The digest of each migration, of the versions of the libraries that bring some too, and of the roles, which are
+    written behind them; by its path."""
+    beside = (root / "requirements.txt", root / "apps" / "foundation" / "accounts" / "roles.py")
+    paths = (*sorted((root / "apps").rglob("migrations/*.py")), *beside)
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 

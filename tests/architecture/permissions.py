@@ -135,6 +135,7 @@ ADMIN: dict[str, Kind] = {
     "accounts.user": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
     "audiences.audience": Kind(add=_PUBLISHER, change=_PUBLISHER),
     "catalog.item": Kind(),
+    "catalog.promotion": Kind(),
     "consent.consentplatform": Kind(view=_ADMINISTRATOR, add=_ADMINISTRATOR, change=_ADMINISTRATOR),
     "consent.consentrecord": Kind(),
     "consent.consentstate": Kind(),

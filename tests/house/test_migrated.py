@@ -95,7 +95,7 @@ def test_a_torn_dump_leaves_nothing_and_the_database_is_migrated(empty: str, tmp
 
 def test_what_came_on_top_of_a_dump_is_migrated_on_top_of_it(empty: str, tmp_path: Path) -> None:
     # given
-    last = [path for path in migrations_found() if path.startswith("apps/")][-1]
+    last = [path for path in migrations_found() if "/migrations/" in path][-1]
     dump_from(os.environ["DATABASE_URL"], tmp_path / "kept", without=last)
 
     # when
@@ -120,13 +120,13 @@ def test_a_dump_of_a_migration_that_is_another_now_is_of_no_use(
     assert migrated._usable({"a": "1"}) == []
 
 
-def test_another_migration_is_another_dump(tmp_path: Path) -> None:
-    (tmp_path / "requirements.txt").write_text("Django==5.2\n")
-    folder = tmp_path / "apps" / "some" / "migrations"
-    folder.mkdir(parents=True)
-    (folder / "0001_initial.py").write_text("operations = []\n")
+@pytest.mark.parametrize("changed", ["apps/some/migrations/0001_initial.py", "apps/foundation/accounts/roles.py"])
+def test_another_migration_is_another_dump_and_so_are_other_roles(tmp_path: Path, changed: str) -> None:
+    for name in ("requirements.txt", "apps/some/migrations/0001_initial.py", "apps/foundation/accounts/roles.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("one\n")
     first = migrations_digest(migrations_found(tmp_path))
 
-    (folder / "0001_initial.py").write_text("operations = [1]\n")
+    (tmp_path / changed).write_text("another\n")
 
     assert migrations_digest(migrations_found(tmp_path)) != first

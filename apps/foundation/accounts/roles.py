@@ -24,7 +24,7 @@ def _rights(app: str, models: str, actions: str) -> tuple[str, ...]:
 _SEE = (
     *_rights("profiles", "profile attributedefinition", "view"),
     *_rights("consent", "purpose consentrecord consentstate suppression wording privacypolicy topic interest", "view"),
-    *_rights("catalog", "item", "view"),
+    *_rights("catalog", "item promotion", "view"),
     *_rights("events", "event order orderline eventschema eventschemaversion unknownname", "view"),
     *_rights("imports", "import", "view"),
     *_rights("audiences", "audience", "view"),

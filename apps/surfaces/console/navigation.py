@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from apps.data.catalog.models import Item
+from apps.data.catalog.models import Item, Promotion
 from apps.data.consent.models import (
     ConsentPlatform,
     ConsentRecord,
@@ -81,6 +81,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _model(request, Suppression, _("Suppressed addresses"), "block"),
                 _model(request, RightsRequest, _("Rights requests"), "shield_person"),
                 _model(request, Item, _("Items"), "sell"),
+                _model(request, Promotion, _("Promotions"), "percent"),
                 _model(request, Order, _("Orders"), "shopping_cart"),
             ],
         ),

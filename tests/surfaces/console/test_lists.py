@@ -1,14 +1,15 @@
 """Lists of the admin: what stands there while nothing does, and how prices and times read."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.contrib import admin
 from django.test import Client
 
-from apps.data.catalog.models import Item
+from apps.data.catalog.models import Item, Promotion
 from apps.data.events.models import Order, OrderLine
+from apps.foundation.core.clock import now
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -73,3 +74,22 @@ def test_a_long_list_says_that_it_goes_on(client: Client, monkeypatch: pytest.Mo
     page = client.get("/admin/catalog/item/").content.decode()
     assert "the first 3 items; search or filter for others" in page
     assert page.count("/change/") >= 3
+
+
+def test_promotions_say_where_they_hold_and_whether_they_are_on(client: Client) -> None:
+    at = now()
+    for code, begins, ends in (("over", -9, -1), ("on", -1, None), ("to come", 1, 2)):
+        Promotion.objects.create(
+            code=code,
+            title="Free delivery",
+            countries=["DE", "AT"] if code == "on" else [],
+            discount_percent=Decimal("12.50") if code == "on" else None,
+            starts_at=at + timedelta(days=begins),
+            ends_at=None if ends is None else at + timedelta(days=ends),
+        )
+    client.force_login(make_user("analyst"))
+    listed = client.get("/admin/catalog/promotion/").content.decode()
+    assert all(words in listed for words in ("DE, AT", "everywhere", "12.5 %"))
+    page = admin.site._registry[Promotion]
+    states = {one.code: page.state_shown(one) for one in Promotion.objects.all()}  # type: ignore[attr-defined]
+    assert states == {"over": "over", "on": "on", "to come": "to come"}
