@@ -8,6 +8,7 @@
 // On the part's first element: data-say (what to say once it reads otherwise), data-settled="yes" (nothing more comes).
 (() => {
   const ANEW = 60000;
+  const LONGEST = 30000; // milliseconds that an answer may take
   let under_way = 0; // requests of the page itself: what they bring is not news from elsewhere
   const ended = [];
 
@@ -29,6 +30,8 @@
     let last = 0;
     let waiting = null;
     let put_off = false;
+    let asking = false;
+    let again = false;
     let spoken = part.firstElementChild?.dataset.say;
 
     const settled = () => part.firstElementChild?.dataset.settled === "yes";
@@ -69,24 +72,43 @@
       spoken = now;
     };
 
+    // The part as it is now; null where it can't be had at the moment.
+    const ask = async () => {
+      try {
+        const headers = { "HX-Request": "true" };
+        const answer = await fetch(part.dataset.fragment, { headers, cache: "no-store", signal: AbortSignal.timeout(LONGEST) });
+        if (answer.redirected || [401, 403, 404].includes(answer.status)) stop(); // signed out, or gone
+        else if (answer.ok) return await answer.text();
+      } catch {
+        // tried again below
+      }
+      return null;
+    };
+
     const fetchPart = async () => {
       waiting = null;
-      put_off = under_way > 0 || in_use();
-      if (put_off) return;
-      last = Date.now();
-      let text;
-      try {
-        const answer = await fetch(part.dataset.fragment, { headers: { "HX-Request": "true" }, cache: "no-store" });
-        if (answer.redirected || [401, 403, 404].includes(answer.status)) return stop(); // signed out, or gone
-        if (!answer.ok) return; // the next event or question tries again
-        text = await answer.text();
-      } catch {
+      if (asking) {
+        again = true; // one after the other, so that no older answer comes last
         return;
       }
       put_off = under_way > 0 || in_use();
       if (put_off) return;
+      last = Date.now();
+      asking = true;
+      again = false;
+      const text = await ask();
+      asking = false;
+      if (text === null) return tryAgain();
+      put_off = under_way > 0 || in_use();
+      if (put_off) return;
       if (plain(text) !== plain(part.innerHTML)) swap(text);
       if (settled()) stop();
+      else if (again) changed();
+    };
+
+    // No other event may come: what is shown would stay old.
+    const tryAgain = () => {
+      if (waiting === null && (source || poll !== null)) waiting = setTimeout(fetchPart, Math.max(every, pause));
     };
 
     // Several events in a row make one fetch, and none is lost.

@@ -1,7 +1,9 @@
 """Staff pages in a browser: by keyboard, at both widths, live with a stream and without."""
 
+from uuid import UUID
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from apps.decisioning.playbooks.models import Run
 from apps.decisioning.playbooks.services import playbook_submit
@@ -144,6 +146,44 @@ def test_run_page_moves_by_its_stream(desktop: Page, whole_site: str) -> None:
     live_publish(f"run-{run.pk}")
 
     expect(desktop.get_by_role("status").filter(has_text="Finished")).to_have_count(1)
+
+
+def test_run_page_shows_the_newest_whatever_becomes_of_one_answer(desktop: Page, whole_site: str) -> None:
+    """One that is late must not come behind a newer one, and after one that failed the page asks again by itself."""
+    run = make_run(people=3, owner=make_user("publisher"))
+    Run.objects.filter(pk=run.pk).update(state=Run.State.DECIDING)
+    waiting = [make_message(run=run, state="queued").pk for _ in range(3)]
+    sign_in(desktop, run.playbook.owner)
+    with desktop.expect_response(f"**/live/run/{run.pk}/"):
+        desktop.goto(f"{whole_site}/console/runs/{run.pk}/")
+    expect(desktop.get_by_text("0 of 3 people settled")).to_be_visible()
+    address = f"{whole_site}/console/runs/{run.pk}/"
+    old = desktop.request.get(address, headers={"HX-Request": "true"}).text()
+    asked: list[Route] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route)
+        if len(asked) == 2:
+            route.fulfill(status=503)
+        elif len(asked) > 2:
+            route.continue_()
+
+    def settle(message_id: UUID) -> None:
+        Message.objects.filter(pk=message_id).update(state="withheld", reason="frequency_cap")
+        live_publish(f"run-{run.pk}")
+
+    desktop.route(address, answer)
+    settle(waiting[0])
+    while not asked:
+        desktop.wait_for_timeout(50)
+    settle(waiting[1])
+    settle(waiting[2])
+    desktop.wait_for_timeout(1500)  # longer than the page's pause between two questions
+    assert len(asked) == 1
+    asked[0].fulfill(body=old)
+
+    expect(desktop.get_by_text("3 of 3 people settled")).to_be_visible()
+    assert len(asked) == 3
 
 
 def test_run_page_moves_without_a_stream(desktop: Page) -> None:

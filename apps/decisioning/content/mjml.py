@@ -44,7 +44,7 @@ MAX_BYTES: Final = 256 * 1024
 _NO_FONTS = mrml.RenderOptions(fonts={})
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]*;)")
 _XML_ENTITIES = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
-_CSS_BRACE = re.compile(r"\{(?=[{%#])")
+_CSS_BRACE = re.compile(r"\{(?=[{%#])|\}(?=\})")
 _CONDITIONALS = re.compile(
     r"(<!--\[if [^\]]*\]>)(?!<!-->)(?>.*?<!\[endif\]-->)(?:\1(?!<!-->)(?>.*?<!\[endif\]-->))+", re.S
 )
@@ -112,8 +112,9 @@ class Document:
             self._problem(at.at, f"<{at.tag}>", f"the MJML renderer refuses what is in it: {error}")
             return ""
         html = _STYLE.sub(lambda found: found[1] + _sheet_shortened(found[2]), _conditionals_joined(html))
-        # Only styles can hold braces here (text and attributes have them as references); none may become Jinja.
-        html = _CSS_BRACE.sub("{ ", html)
+        # Only styles can hold braces here (text and attributes have them as references); none may become Jinja, nor
+        # look as if it was.
+        html = _CSS_BRACE.sub(r"\g<0> ", html)
         missing = [number for number, word in self._words.items() if word not in html]
         for number in missing:
             self.problems.append(self._pieces[number].problem("would be lost here: put it into mj-text"))

@@ -241,7 +241,7 @@ def test_a_style_sheet_that_became_shorter_begins_no_template_construct() -> Non
     source = f"<mjml><mj-head><mj-style>{style}</mj-style></mj-head><mj-body>{TEXT.format('x')}</mj-body></mjml>"
     html, problems = html_of(source)
     assert problems == []
-    assert "@media print{ #a{color: red}}" in html
+    assert "@media print{ #a{color: red} }" in html
     assert [piece.text for piece in pieces_read(html, "html")] == [html]
 
 
