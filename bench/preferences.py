@@ -1,4 +1,4 @@
-"""From a choice to its effect at gate, decision and open pages, while 80,000 messages are being sent.
+"""From a choice to its effect at gate, decision and open pages, while 100,000 messages are being sent.
 
 usage: bin/bench preferences [messages] [changes] [--without-lock]
 
@@ -381,7 +381,7 @@ def percentile(values: list[float], share: float) -> int:
 def main() -> None:
     locked = "--without-lock" not in sys.argv
     given = [int(one) for one in sys.argv[1:] if one.isdecimal()]
-    size, wanted = given + [80_000, 520][len(given) :]
+    size, wanted = given + [100_000, 520][len(given) :]
     start = random.randrange(10**9)  # the makers number what they make; this database may have some already
     makers._number, factories._number = count(start), count(start + 10**9)
     print(f"making {size} people …", file=sys.stderr)
