@@ -12,14 +12,17 @@ from pytest_django import Settings
 from apps.data.consent.links import preferences_url, unsubscribe_url
 from apps.data.profiles.addresses import addresses_read
 from apps.data.profiles.vault import key_destroy
+from apps.decisioning.decisions.models import Decision
+from apps.decisioning.decisions.services import run_decide
 from apps.decisioning.playbooks.models import Preparation, Run, RunBatch
+from apps.decisioning.playbooks.services import run_plan, run_start
 from apps.decisioning.playbooks.specs import version_digest
 from apps.delivery.sending.models import DeliveryAttempt, Dispatch, Message
 from apps.foundation.accounts.models import User
 from apps.foundation.governance.models import Approval, AuditEntry, Review
 from apps.foundation.governance.services import review_request
 from apps.surfaces.console.templatetags.tessera import grouped
-from tests.factories import make_user
+from tests.factories import make_profile, make_published, make_user
 from tests.surfaces.ledger import make_decision, make_dispatch, make_message, make_run
 
 pytestmark = pytest.mark.django_db
@@ -510,3 +513,19 @@ def test_dispatch_is_named_by_its_run() -> None:
     run = make_run()
 
     assert make_dispatch(run).run_id == run.pk
+
+
+def test_where_lots_are_drawn_a_message_says_with_which_chance_it_came_about() -> None:
+    for _ in range(40):
+        make_profile(consent=("marketing",))
+    playbook = make_published(holdout_percent=40)
+    run = run_start(playbook_id=playbook.pk, occasion_key="autumn", trigger="hand")
+    run_plan(run_id=run.pk)
+    run_decide(run_id=run.pk)
+    by_outcome = {one.outcome: one.pk for one in Decision.objects.filter(run=run)}
+    client = signed_in(make_user("analyst"))
+    for outcome, chance in (("send", "60 %"), ("holdout", "40 %")):
+        page = client.get(reverse("console:message", args=[by_outcome[outcome]])).content.decode()
+        assert f"<dt>Chance of this</dt><dd>{chance}" in page
+    certain = client.get(reverse("console:message", args=[make_message().pk])).content.decode()
+    assert "Chance of this" not in certain
